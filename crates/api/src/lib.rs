@@ -1,0 +1,1 @@
+//! W: wire types and endpoint signatures of the HTTP API; no logic

@@ -1,0 +1,3 @@
+//! The one command of Limen.
+
+fn main() {}

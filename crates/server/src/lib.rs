@@ -1,0 +1,1 @@
+//! H: HTTP and background work: parse, load, authorize, decide, commit, reply

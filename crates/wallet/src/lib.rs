@@ -1,0 +1,1 @@
+//! T: the holder's judgement: keep passes, choose, disclose, answer a tap, accept an offer (no_std)
