@@ -1,0 +1,130 @@
+//! The fast provider: AWS-LC through `aws-lc-rs`, for servers, gateways and the command line.
+//!
+//! ECDSA nonces come from the library's own generator, the one place where entropy is not an
+//! argument; everything else is a function of its inputs.
+
+use alloc::vec::Vec;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::agreement::{self, ECDH_P256};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    self, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
+    ED25519, EcdsaKeyPair, UnparsedPublicKey,
+};
+use aws_lc_rs::{digest, hkdf, hmac};
+
+use crate::crypto::{
+    Algorithm, BadCiphertext, BadKey, BadSignature, Crypto, Digest, HashAlgorithm, P256Secret,
+    PublicKey, SharedSecret, Signature,
+};
+
+/// The fast provider.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AwsLc;
+
+impl Crypto for AwsLc {
+    fn digest(&self, algorithm: HashAlgorithm, data: &[u8]) -> Digest {
+        let algorithm = match algorithm {
+            HashAlgorithm::Sha256 => &digest::SHA256,
+            HashAlgorithm::Sha384 => &digest::SHA384,
+            HashAlgorithm::Sha512 => &digest::SHA512,
+        };
+        Digest::new(digest::digest(algorithm, data).as_ref())
+    }
+
+    fn sha256(&self, data: &[u8]) -> [u8; 32] {
+        // INVARIANT: SHA-256 yields 32 bytes.
+        digest::digest(&digest::SHA256, data).as_ref().try_into().unwrap_or_default()
+    }
+
+    fn verify(
+        &self,
+        key: &PublicKey,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), BadSignature> {
+        let algorithm: &dyn signature::VerificationAlgorithm = match key {
+            PublicKey::P256(_) => &ECDSA_P256_SHA256_FIXED,
+            PublicKey::P384(_) => &ECDSA_P384_SHA384_FIXED,
+            PublicKey::Ed25519(_) => &ED25519,
+        };
+        UnparsedPublicKey::new(algorithm, key.as_bytes())
+            .verify(message, signature)
+            .map_err(|_| BadSignature)
+    }
+
+    fn hmac_sha256(&self, key: &[u8], message: &[u8]) -> [u8; 32] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+        // INVARIANT: HMAC-SHA-256 yields 32 bytes.
+        hmac::sign(&key, message).as_ref().try_into().unwrap_or_default()
+    }
+
+    fn hkdf_sha256(&self, secret: &[u8], salt: &[u8], info: &[u8]) -> [u8; 32] {
+        let mut out = [0; 32];
+        let key = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(secret);
+        // INVARIANT: the length asked for is that of one SHA-256 block.
+        let filled =
+            key.expand(&[info], hkdf::HKDF_SHA256).and_then(|material| material.fill(&mut out));
+        debug_assert!(filled.is_ok());
+        out
+    }
+
+    fn seal_aes256_gcm(&self, key: &[u8; 32], nonce: &[u8; 12], aad: &[u8], buffer: &mut Vec<u8>) {
+        // INVARIANT: the key has the length of the algorithm, and plaintexts of Limen are far
+        // below the 64 GiB that GCM can take.
+        let sealed = gcm(key).and_then(|cipher| {
+            let nonce = Nonce::assume_unique_for_key(*nonce);
+            cipher.seal_in_place_append_tag(nonce, Aad::from(aad), buffer).ok()
+        });
+        if sealed.is_none() {
+            buffer.clear();
+        }
+    }
+
+    fn open_aes256_gcm(
+        &self,
+        key: &[u8; 32],
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), BadCiphertext> {
+        let opened = gcm(key).and_then(|cipher| {
+            let nonce = Nonce::assume_unique_for_key(*nonce);
+            cipher.open_in_place(nonce, Aad::from(aad), buffer).map(|text| text.len()).ok()
+        });
+        buffer.truncate(opened.unwrap_or(0));
+        opened.map(|_| ()).ok_or(BadCiphertext)
+    }
+
+    fn p256_public(&self, secret: &P256Secret) -> Result<[u8; 65], BadKey> {
+        let public = private(secret)?.compute_public_key().map_err(|_| BadKey)?;
+        public.as_ref().try_into().map_err(|_| BadKey)
+    }
+
+    fn p256_agree(&self, secret: &P256Secret, public: &[u8; 65]) -> Result<SharedSecret, BadKey> {
+        let peer = agreement::UnparsedPublicKey::new(&ECDH_P256, public);
+        agreement::agree(&private(secret)?, peer, BadKey, |shared| {
+            shared.try_into().map(SharedSecret::from_bytes).map_err(|_| BadKey)
+        })
+    }
+
+    fn p256_sign(&self, secret: &P256Secret, message: &[u8]) -> Result<Signature, BadKey> {
+        let key = EcdsaKeyPair::from_private_key_and_public_key(
+            &ECDSA_P256_SHA256_FIXED_SIGNING,
+            secret.danger_bytes(),
+            &self.p256_public(secret)?,
+        )
+        .map_err(|_| BadKey)?;
+        let signature = key.sign(&SystemRandom::new(), message).map_err(|_| BadKey)?;
+        Signature::new(Algorithm::Es256, signature.as_ref()).map_err(|_| BadKey)
+    }
+}
+
+fn private(secret: &P256Secret) -> Result<agreement::PrivateKey, BadKey> {
+    agreement::PrivateKey::from_private_key(&ECDH_P256, secret.danger_bytes()).map_err(|_| BadKey)
+}
+
+fn gcm(key: &[u8; 32]) -> Option<LessSafeKey> {
+    UnboundKey::new(&AES_256_GCM, key).ok().map(LessSafeKey::new)
+}

@@ -1,0 +1,359 @@
+//! What verification and sessions need from cryptography, as one small trait.
+//!
+//! Two providers implement it: `rustcrypto` (portable, no_std) and `aws_lc` (fast, servers).
+//! Entropy is never drawn here: secrets and nonces are arguments. Algorithms are a closed list;
+//! nothing weaker can be named.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// The signature algorithms that Limen accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// ECDSA on P-384 with SHA-384.
+    Es384,
+    /// Ed25519 (pure).
+    EdDsa,
+}
+
+impl Algorithm {
+    /// The identifier in the COSE Algorithms registry.
+    #[must_use]
+    pub const fn cose_id(self) -> i64 {
+        match self {
+            Self::Es256 => -7,
+            Self::Es384 => -35,
+            Self::EdDsa => -8,
+        }
+    }
+
+    /// The algorithm of a COSE identifier, if it is on the list.
+    #[must_use]
+    pub const fn from_cose_id(id: i64) -> Option<Self> {
+        match id {
+            -7 => Some(Self::Es256),
+            -35 => Some(Self::Es384),
+            -8 => Some(Self::EdDsa),
+            _ => None,
+        }
+    }
+
+    /// The name in the JOSE registry.
+    #[must_use]
+    pub const fn jose_name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    /// The algorithm of a JOSE name, if it is on the list.
+    #[must_use]
+    pub fn from_jose_name(name: &str) -> Option<Self> {
+        [Self::Es256, Self::Es384, Self::EdDsa].into_iter().find(|a| a.jose_name() == name)
+    }
+
+    /// Bytes in a signature: r and s, or the 64 bytes of Ed25519.
+    #[must_use]
+    pub const fn signature_bytes(self) -> usize {
+        match self {
+            Self::Es256 | Self::EdDsa => 64,
+            Self::Es384 => 96,
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.jose_name())
+    }
+}
+
+/// A public key of one of the accepted kinds. Whether a point lies on its curve is found out
+/// when the key is used.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PublicKey {
+    /// P-256, uncompressed: 0x04, x, y (SEC 1, section 2.3.3).
+    P256([u8; 65]),
+    /// P-384, uncompressed: 0x04, x, y.
+    P384([u8; 97]),
+    /// Ed25519 (RFC 8032).
+    Ed25519([u8; 32]),
+}
+
+impl PublicKey {
+    /// The one algorithm that this key verifies.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::P256(_) => Algorithm::Es256,
+            Self::P384(_) => Algorithm::Es384,
+            Self::Ed25519(_) => Algorithm::EdDsa,
+        }
+    }
+
+    /// The encoded point: 65, 97 or 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::P256(bytes) => bytes,
+            Self::P384(bytes) => bytes,
+            Self::Ed25519(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} key ", self.algorithm())?;
+        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A signature in the fixed form that COSE and JOSE use.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Signature {
+    bytes: [u8; SIGNATURE_BYTES_MAX],
+    length: usize,
+}
+
+const SIGNATURE_BYTES_MAX: usize = 96;
+
+impl Signature {
+    /// From the bytes of a signature by `algorithm`.
+    ///
+    /// # Errors
+    /// [`BadSignature`] if the length is not that of the algorithm.
+    pub fn new(algorithm: Algorithm, signature: &[u8]) -> Result<Self, BadSignature> {
+        let mut bytes = [0; SIGNATURE_BYTES_MAX];
+        let length = algorithm.signature_bytes();
+        if signature.len() != length {
+            return Err(BadSignature);
+        }
+        bytes.get_mut(..length).ok_or(BadSignature)?.copy_from_slice(signature);
+        Ok(Self { bytes, length })
+    }
+
+    /// 64 or 96 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The hash functions that a document may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashAlgorithm {
+    /// SHA-256.
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+impl HashAlgorithm {
+    /// The name in a MobileSecurityObject (ISO/IEC 18013-5, 9.1.2.5).
+    #[must_use]
+    pub const fn mso_name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "SHA-256",
+            Self::Sha384 => "SHA-384",
+            Self::Sha512 => "SHA-512",
+        }
+    }
+
+    /// Bytes in a digest.
+    #[must_use]
+    pub const fn digest_bytes(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+}
+
+/// A digest of up to 64 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest {
+    bytes: [u8; 64],
+    length: usize,
+}
+
+impl Digest {
+    /// From the output of a hash function; at most 64 bytes are kept.
+    #[must_use]
+    pub fn new(digest: &[u8]) -> Self {
+        let length = digest.len().min(64);
+        let mut bytes = [0; 64];
+        bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
+        Self { bytes, length }
+    }
+
+    /// 32, 48 or 64 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// A private scalar of P-256, big endian; erased when dropped and never shown.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct P256Secret([u8; 32]);
+
+impl P256Secret {
+    /// From 32 bytes of entropy or of a stored key. Whether it is a valid scalar (not zero, below
+    /// the order) is found out when it is used; a random one fails with probability 2^-32.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The scalar, for providers and for sealing at rest.
+    #[must_use]
+    pub const fn danger_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for P256Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("P256Secret(..)")
+    }
+}
+
+/// What two parties of a key agreement share; erased when dropped and never shown.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct SharedSecret([u8; 32]);
+
+impl SharedSecret {
+    /// From the x coordinate of the shared point.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The x coordinate, input of a key derivation.
+    #[must_use]
+    pub const fn danger_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SharedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedSecret(..)")
+    }
+}
+
+/// A signature, message authentication code or ciphertext that does not verify. It says no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadSignature;
+
+impl fmt::Display for BadSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("signature does not verify")
+    }
+}
+
+impl core::error::Error for BadSignature {}
+
+/// A key that is no valid point or scalar of its curve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadKey;
+
+impl fmt::Display for BadKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("key is not valid on its curve")
+    }
+}
+
+impl core::error::Error for BadKey {}
+
+/// A ciphertext that does not open under its key, nonce and associated data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadCiphertext;
+
+impl fmt::Display for BadCiphertext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ciphertext does not open")
+    }
+}
+
+impl core::error::Error for BadCiphertext {}
+
+/// Bytes that AES-GCM adds to a plaintext.
+pub const GCM_TAG_BYTES: usize = 16;
+
+/// The operations that a provider supplies.
+pub trait Crypto {
+    /// The digest of `data`.
+    fn digest(&self, algorithm: HashAlgorithm, data: &[u8]) -> Digest;
+
+    /// SHA-256 of `data`.
+    fn sha256(&self, data: &[u8]) -> [u8; 32];
+
+    /// Verifies `signature` (fixed form) over `message` by the algorithm of `key`.
+    ///
+    /// # Errors
+    /// [`BadSignature`] for a wrong signature, a wrong length and a key off its curve alike.
+    fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8])
+    -> Result<(), BadSignature>;
+
+    /// HMAC-SHA-256 (RFC 2104).
+    fn hmac_sha256(&self, key: &[u8], message: &[u8]) -> [u8; 32];
+
+    /// HKDF-SHA-256, extract and expand to 32 bytes (RFC 5869).
+    fn hkdf_sha256(&self, secret: &[u8], salt: &[u8], info: &[u8]) -> [u8; 32];
+
+    /// AES-256-GCM: encrypts `buffer` in place and appends the tag.
+    fn seal_aes256_gcm(&self, key: &[u8; 32], nonce: &[u8; 12], aad: &[u8], buffer: &mut Vec<u8>);
+
+    /// AES-256-GCM: checks and removes the tag, decrypts `buffer` in place.
+    ///
+    /// # Errors
+    /// [`BadCiphertext`]; the buffer is then empty.
+    fn open_aes256_gcm(
+        &self,
+        key: &[u8; 32],
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), BadCiphertext>;
+
+    /// The public key of `secret`.
+    ///
+    /// # Errors
+    /// [`BadKey`] if the secret is not a valid scalar.
+    fn p256_public(&self, secret: &P256Secret) -> Result<[u8; 65], BadKey>;
+
+    /// ECDH on P-256: the x coordinate of the shared point.
+    ///
+    /// # Errors
+    /// [`BadKey`] if the secret is not a valid scalar or the public key not a point of the curve.
+    fn p256_agree(&self, secret: &P256Secret, public: &[u8; 65]) -> Result<SharedSecret, BadKey>;
+
+    /// ES256 over `message` with a key held in software.
+    ///
+    /// # Errors
+    /// [`BadKey`] if the secret is not a valid scalar.
+    fn p256_sign(&self, secret: &P256Secret, message: &[u8]) -> Result<Signature, BadKey>;
+}
+
+/// Compares two byte strings in a time that does not depend on where they differ.
+#[must_use]
+pub fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
+    subtle::ConstantTimeEq::ct_eq(left, right).into()
+}

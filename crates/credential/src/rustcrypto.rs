@@ -1,0 +1,133 @@
+//! The portable provider: RustCrypto, no_std, pure Rust.
+//!
+//! ECDSA nonces are deterministic (RFC 6979), so that signing needs no generator.
+
+use alloc::vec::Vec;
+
+use aes_gcm::aead::AeadInOut;
+use aes_gcm::{Aes256Gcm, KeyInit, Nonce, Tag};
+use hmac::{Hmac, Mac};
+use p256::ecdsa::signature::{Signer, Verifier};
+use p256::elliptic_curve::sec1::ToSec1Point;
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
+
+use crate::crypto::Algorithm;
+use crate::crypto::{
+    BadCiphertext, BadKey, BadSignature, Crypto, Digest, GCM_TAG_BYTES, HashAlgorithm, P256Secret,
+    PublicKey, SharedSecret, Signature,
+};
+
+/// The portable provider.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RustCrypto;
+
+impl Crypto for RustCrypto {
+    fn digest(&self, algorithm: HashAlgorithm, data: &[u8]) -> Digest {
+        match algorithm {
+            HashAlgorithm::Sha256 => Digest::new(&Sha256::digest(data)),
+            HashAlgorithm::Sha384 => Digest::new(&Sha384::digest(data)),
+            HashAlgorithm::Sha512 => Digest::new(&Sha512::digest(data)),
+        }
+    }
+
+    fn sha256(&self, data: &[u8]) -> [u8; 32] {
+        Sha256::digest(data).into()
+    }
+
+    fn verify(
+        &self,
+        key: &PublicKey,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), BadSignature> {
+        match key {
+            PublicKey::P256(point) => {
+                let key =
+                    p256::ecdsa::VerifyingKey::from_sec1_bytes(point).map_err(|_| BadSignature)?;
+                let signature =
+                    p256::ecdsa::Signature::from_slice(signature).map_err(|_| BadSignature)?;
+                key.verify(message, &signature).map_err(|_| BadSignature)
+            }
+            PublicKey::P384(point) => {
+                let key =
+                    p384::ecdsa::VerifyingKey::from_sec1_bytes(point).map_err(|_| BadSignature)?;
+                let signature =
+                    p384::ecdsa::Signature::from_slice(signature).map_err(|_| BadSignature)?;
+                key.verify(message, &signature).map_err(|_| BadSignature)
+            }
+            PublicKey::Ed25519(point) => {
+                let key =
+                    ed25519_dalek::VerifyingKey::from_bytes(point).map_err(|_| BadSignature)?;
+                let signature =
+                    ed25519_dalek::Signature::from_slice(signature).map_err(|_| BadSignature)?;
+                key.verify_strict(message, &signature).map_err(|_| BadSignature)
+            }
+        }
+    }
+
+    fn hmac_sha256(&self, key: &[u8], message: &[u8]) -> [u8; 32] {
+        // HMAC takes a key of any length, so that this cannot fail.
+        Hmac::<Sha256>::new_from_slice(key)
+            .map(|mac| mac.chain_update(message).finalize().into_bytes().into())
+            .unwrap_or_default()
+    }
+
+    fn hkdf_sha256(&self, secret: &[u8], salt: &[u8], info: &[u8]) -> [u8; 32] {
+        let mut out = [0; 32];
+        // INVARIANT: 32 bytes are within the 255 blocks that HKDF can expand to.
+        let expanded = hkdf::Hkdf::<Sha256>::new(Some(salt), secret).expand(info, &mut out);
+        debug_assert!(expanded.is_ok());
+        out
+    }
+
+    fn seal_aes256_gcm(&self, key: &[u8; 32], nonce: &[u8; 12], aad: &[u8], buffer: &mut Vec<u8>) {
+        let cipher = Aes256Gcm::new(&(*key).into());
+        // INVARIANT: plaintexts of Limen are far below the 64 GiB that GCM can take.
+        match cipher.encrypt_inout_detached(&Nonce::from(*nonce), aad, buffer.as_mut_slice().into())
+        {
+            Ok(tag) => buffer.extend_from_slice(&tag),
+            Err(_) => buffer.clear(),
+        }
+    }
+
+    fn open_aes256_gcm(
+        &self,
+        key: &[u8; 32],
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), BadCiphertext> {
+        let opened = buffer.len().checked_sub(GCM_TAG_BYTES).and_then(|length| {
+            let (text, tag) = buffer.split_at_mut_checked(length)?;
+            let tag: [u8; GCM_TAG_BYTES] = (&*tag).try_into().ok()?;
+            Aes256Gcm::new(&(*key).into())
+                .decrypt_inout_detached(&Nonce::from(*nonce), aad, text.into(), &Tag::from(tag))
+                .ok()
+                .map(|()| length)
+        });
+        buffer.truncate(opened.unwrap_or(0));
+        opened.map(|_| ()).ok_or(BadCiphertext)
+    }
+
+    fn p256_public(&self, secret: &P256Secret) -> Result<[u8; 65], BadKey> {
+        let key = scalar(secret)?;
+        key.public_key().to_sec1_point(false).as_bytes().try_into().map_err(|_| BadKey)
+    }
+
+    fn p256_agree(&self, secret: &P256Secret, public: &[u8; 65]) -> Result<SharedSecret, BadKey> {
+        let public = p256::PublicKey::from_sec1_bytes(public).map_err(|_| BadKey)?;
+        let shared =
+            p256::ecdh::diffie_hellman(scalar(secret)?.to_nonzero_scalar(), public.as_affine());
+        Ok(SharedSecret::from_bytes((*shared.raw_secret_bytes()).into()))
+    }
+
+    fn p256_sign(&self, secret: &P256Secret, message: &[u8]) -> Result<Signature, BadKey> {
+        let key = p256::ecdsa::SigningKey::from(scalar(secret)?);
+        let signature: p256::ecdsa::Signature = key.sign(message);
+        Signature::new(Algorithm::Es256, &signature.to_bytes()).map_err(|_| BadKey)
+    }
+}
+
+fn scalar(secret: &P256Secret) -> Result<p256::SecretKey, BadKey> {
+    p256::SecretKey::from_slice(secret.danger_bytes()).map_err(|_| BadKey)
+}
