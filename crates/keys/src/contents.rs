@@ -1,0 +1,259 @@
+//! What lies inside a sealed file: the keys one after another (layout: `specs/keystore.md`).
+//!
+//! Plain bytes exist only in buffers that are wiped and never grow, so that no copy stays behind.
+
+use std::sync::Arc;
+
+use aws_lc_rs::encoding::{AsBigEndian, Curve25519SeedBin, EcPrivateKeyBin};
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+};
+use credential::crypto::{PublicKey, Signature};
+use vocabulary::code::{OperatorCode, SLUG_BYTES_MAX};
+use vocabulary::time::Instant;
+use zeroize::Zeroizing;
+
+use crate::custody::{CERTIFICATE_BYTES_MAX, KEYS_MAX, Key, KeyHandle, NewKey};
+use crate::purpose::{Purpose, Suite};
+use crate::seal::take;
+
+const SECRET_BYTES: usize = 32;
+/// Bytes of a record without operator, public key and certificate.
+const RECORD_FIXED_BYTES: usize = 1 + 1 + 8 + 1 + 1 + SECRET_BYTES + 4;
+
+/// A key with its private half, which the cryptographic module holds and wipes.
+pub(crate) struct Stored {
+    pub(crate) key: Key,
+    pair: Pair,
+}
+
+enum Pair {
+    P256(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+}
+
+impl Stored {
+    pub(crate) fn generate(request: NewKey) -> Result<Self, Unspecified> {
+        let suite = request.purpose.suite();
+        let pair = match suite {
+            Suite::Es256 => Pair::P256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?),
+            Suite::Ed25519 => Pair::Ed25519(Ed25519KeyPair::generate()?),
+        };
+        let NewKey { purpose, operator, at: created_at } = request;
+        let public_key = pair.public_key().ok_or(Unspecified)?;
+        let handle = KeyHandle::of(pair.public_bytes());
+        let key =
+            Key { handle, purpose, suite, operator, created_at, public_key, certificate: None };
+        Ok(Self { key, pair })
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> Option<Signature> {
+        let signature = match &self.pair {
+            Pair::P256(pair) => pair.sign(&SystemRandom::new(), message).ok()?,
+            Pair::Ed25519(pair) => pair.try_sign(message).ok()?,
+        };
+        Signature::new(self.key.public_key.algorithm(), signature.as_ref()).ok()
+    }
+
+    /// The same key with `certificate` beside it.
+    pub(crate) fn with_certificate(&self, certificate: &[u8]) -> Option<Self> {
+        let mut secret = Zeroizing::new(Vec::with_capacity(SECRET_BYTES));
+        self.pair.append_secret(&mut secret).ok()?;
+        let pair = Pair::restore(self.key.suite, &secret, self.pair.public_bytes())?;
+        let key = Key { certificate: Some(Arc::from(certificate)), ..self.key.clone() };
+        Some(Self { key, pair })
+    }
+}
+
+impl Pair {
+    fn public_bytes(&self) -> &[u8] {
+        match self {
+            Self::P256(pair) => pair.public_key().as_ref(),
+            Self::Ed25519(pair) => pair.public_key().as_ref(),
+        }
+    }
+
+    fn public_key(&self) -> Option<PublicKey> {
+        match self {
+            Self::P256(pair) => pair.public_key().as_ref().try_into().ok().map(PublicKey::P256),
+            Self::Ed25519(pair) => {
+                pair.public_key().as_ref().try_into().ok().map(PublicKey::Ed25519)
+            }
+        }
+    }
+
+    fn append_secret(&self, plain: &mut Vec<u8>) -> Result<(), Unspecified> {
+        match self {
+            Self::P256(pair) => {
+                let secret: EcPrivateKeyBin<'_> = pair.private_key().as_be_bytes()?;
+                plain.extend_from_slice(secret.as_ref());
+            }
+            Self::Ed25519(pair) => {
+                let secret: Curve25519SeedBin<'_> = pair.seed()?.as_be_bytes()?;
+                plain.extend_from_slice(secret.as_ref());
+            }
+        }
+        Ok(())
+    }
+
+    fn restore(suite: Suite, secret: &[u8], public: &[u8]) -> Option<Self> {
+        match suite {
+            Suite::Es256 => {
+                let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+                EcdsaKeyPair::from_private_key_and_public_key(algorithm, secret, public)
+                    .ok()
+                    .map(Self::P256)
+            }
+            Suite::Ed25519 => {
+                Ed25519KeyPair::from_seed_and_public_key(secret, public).ok().map(Self::Ed25519)
+            }
+        }
+    }
+}
+
+/// The records of `keys`, one after another.
+pub(crate) fn encode(keys: &[Arc<Stored>]) -> Result<Zeroizing<Vec<u8>>, Unspecified> {
+    let capacity = 4 + keys.iter().map(|stored| record_bytes(stored)).sum::<usize>();
+    let mut plain = Zeroizing::new(Vec::with_capacity(capacity));
+    plain.extend_from_slice(&u32::try_from(keys.len()).map_err(|_| Unspecified)?.to_be_bytes());
+    for stored in keys {
+        append(&mut plain, stored)?;
+    }
+    // INVARIANT: the buffer was reserved at its exact size and has not moved.
+    debug_assert_eq!(plain.len(), capacity);
+    Ok(plain)
+}
+
+fn append(plain: &mut Vec<u8>, stored: &Stored) -> Result<(), Unspecified> {
+    let key = &stored.key;
+    let operator = key.operator.as_ref().map_or("", OperatorCode::as_str).as_bytes();
+    let public = stored.pair.public_bytes();
+    let certificate = key.certificate.as_deref().unwrap_or_default();
+    plain.extend_from_slice(&[key.purpose.number(), key.suite.number()]);
+    plain.extend_from_slice(&key.created_at.unix_micros().to_be_bytes());
+    plain.push(u8::try_from(operator.len()).map_err(|_| Unspecified)?);
+    plain.extend_from_slice(operator);
+    plain.push(u8::try_from(public.len()).map_err(|_| Unspecified)?);
+    plain.extend_from_slice(public);
+    stored.pair.append_secret(plain)?;
+    plain.extend_from_slice(
+        &u32::try_from(certificate.len()).map_err(|_| Unspecified)?.to_be_bytes(),
+    );
+    plain.extend_from_slice(certificate);
+    Ok(())
+}
+
+fn record_bytes(stored: &Stored) -> usize {
+    RECORD_FIXED_BYTES
+        + stored.key.operator.as_ref().map_or(0, |operator| operator.as_str().len())
+        + stored.pair.public_bytes().len()
+        + stored.key.certificate.as_ref().map_or(0, |certificate| certificate.len())
+}
+
+/// The keys in `plain`; `None` when the records do not fit the layout to the last byte.
+pub(crate) fn decode(plain: &[u8]) -> Option<Vec<Stored>> {
+    let (count, mut rest) = take::<4>(plain)?;
+    let count = usize::try_from(u32::from_be_bytes(count)).ok()?;
+    if count > KEYS_MAX {
+        return None;
+    }
+    let mut keys = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (stored, after) = record(rest)?;
+        keys.push(stored);
+        rest = after;
+    }
+    rest.is_empty().then_some(keys)
+}
+
+fn record(bytes: &[u8]) -> Option<(Stored, &[u8])> {
+    let ([purpose, suite], rest) = take::<2>(bytes)?;
+    let (created_at, rest) = take::<8>(rest)?;
+    let (operator, rest) = short(rest)?;
+    let (public, rest) = short(rest)?;
+    let (secret, rest) = rest.split_at_checked(SECRET_BYTES)?;
+    let (length, rest) = take::<4>(rest)?;
+    let (certificate, rest) =
+        rest.split_at_checked(usize::try_from(u32::from_be_bytes(length)).ok()?)?;
+    let purpose = Purpose::from_number(purpose)?;
+    let suite = Suite::from_number(suite)?;
+    if suite != purpose.suite()
+        || operator.len() > SLUG_BYTES_MAX
+        || certificate.len() > CERTIFICATE_BYTES_MAX
+    {
+        return None;
+    }
+    let operator = match operator {
+        [] => None,
+        text => Some(core::str::from_utf8(text).ok()?.parse().ok()?),
+    };
+    let pair = Pair::restore(suite, secret, public)?;
+    let key = Key {
+        handle: KeyHandle::of(public),
+        purpose,
+        suite,
+        operator,
+        created_at: Instant::from_unix_micros(i64::from_be_bytes(created_at)),
+        public_key: pair.public_key()?,
+        certificate: (!certificate.is_empty()).then(|| Arc::from(certificate)),
+    };
+    Some((Stored { key, pair }, rest))
+}
+
+/// A run of at most 255 bytes behind its length.
+fn short(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first()?;
+    rest.split_at_checked(usize::from(*length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seal::{Header, Kind, SealingKey, SecretKind};
+
+    fn contains(bytes: &[u8], part: &[u8]) -> bool {
+        bytes.windows(part.len()).any(|window| window == part)
+    }
+
+    /// The seed is found by the layout of `specs/keystore.md` and proved to be the private key; then
+    /// it is looked for in the sealed bytes. The control finds it in the unsealed ones.
+    #[test]
+    fn sealed_bytes_do_not_contain_the_private_key() {
+        let at = Instant::from_unix_seconds(0);
+        let request = NewKey { purpose: Purpose::Checkpoint, operator: None, at };
+        let stored = Stored::generate(request).unwrap();
+        let public = stored.pair.public_bytes().to_vec();
+        let plain = encode(&[Arc::new(stored)]).unwrap();
+        // count 4, purpose 1, suite 1, made at 8, operator length 1, key length 1, key 32, seed 32
+        let seed = &plain[4 + 12 + 32..][..32];
+        assert!(Ed25519KeyPair::from_seed_and_public_key(seed, &public).is_ok());
+        let header = Header::new(Kind::Server, SecretKind::KeyFile, [1; 16], [2; 12]);
+        let sealed = SealingKey::derive(&[3; 32], &header).unwrap().seal(&header, &plain).unwrap();
+        for part in seed.windows(8) {
+            assert!(contains(&plain, part));
+            assert!(!contains(&sealed, part));
+        }
+    }
+
+    #[test]
+    fn contents_with_a_field_out_of_range_are_refused() {
+        let at = Instant::from_unix_seconds(0);
+        let request = NewKey { purpose: Purpose::Bundle, operator: None, at };
+        let plain = encode(&[Arc::new(Stored::generate(request).unwrap())]).unwrap();
+        assert!(decode(&plain).is_some());
+        for (what, position, value) in [
+            ("count", 3, 2),
+            ("purpose", 4, 99),
+            ("suite", 5, 2),
+            ("public key", 40, plain[40] ^ 1),
+        ] {
+            let mut changed = plain.clone();
+            changed[position] = value;
+            assert!(decode(&changed).is_none(), "{what}");
+        }
+        let too_many = u32::try_from(KEYS_MAX + 1).unwrap().to_be_bytes();
+        assert!(decode(&too_many).is_none());
+    }
+}

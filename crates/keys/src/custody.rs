@@ -1,0 +1,239 @@
+//! The interface that every custodian of keys implements: the sealed file now, a token behind
+//! PKCS#11 next.
+//!
+//! Signing is asynchronous because a token may stand behind a socket. No method returns private
+//! bytes, and none signs bytes of no type.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::str::FromStr;
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use credential::crypto::{PublicKey, Signature};
+use vocabulary::code::OperatorCode;
+use vocabulary::time::Instant;
+
+use crate::object::{ObjectType, TypedObject};
+use crate::purpose::{Purpose, Suite};
+
+/// Bytes in a certificate that is kept beside its key.
+pub const CERTIFICATE_BYTES_MAX: usize = 4096;
+/// Keys that one custodian holds.
+pub const KEYS_MAX: usize = 4096;
+
+/// An answer that may take a while.
+pub type Pending<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
+
+/// Holds private keys and signs with them.
+pub trait Custody: Send + Sync {
+    /// Every key, public parts only, oldest first.
+    fn keys(&self) -> Arc<[Key]>;
+
+    /// Signs `object` with the key `handle`: `r || s` of 64 bytes for ES256, 64 bytes for Ed25519.
+    ///
+    /// Fails with [`SignError::WrongType`] when the key's purpose signs another type of object.
+    fn sign<'a>(
+        &'a self,
+        handle: &'a KeyHandle,
+        object: &'a TypedObject<'a>,
+    ) -> Pending<'a, Signature, SignError>;
+
+    /// Makes a new key and keeps it durably before it answers.
+    fn generate(&self, request: NewKey) -> Pending<'_, Key, KeepError>;
+
+    /// Keeps `certificate` (DER) beside the key `handle`, in place of an earlier one. It must
+    /// certify this key.
+    fn attach_certificate<'a>(
+        &'a self,
+        handle: &'a KeyHandle,
+        certificate: &'a [u8],
+    ) -> Pending<'a, Key, KeepError>;
+
+    /// The newest key of `purpose` that belongs to `operator` (`None`: to the city).
+    ///
+    /// "Newest" is by the order of making, not by the clock.
+    fn newest(&self, purpose: Purpose, operator: Option<&OperatorCode>) -> Option<Key> {
+        let keys = self.keys();
+        keys.iter()
+            .rev()
+            .find(|key| key.purpose == purpose && key.operator.as_ref() == operator)
+            .cloned()
+    }
+}
+
+/// What is asked for when a key is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKey {
+    /// What the key will sign; decides the suite.
+    pub purpose: Purpose,
+    /// The operator that it belongs to; `None` for the city's own.
+    pub operator: Option<OperatorCode>,
+    /// Now.
+    pub at: Instant,
+}
+
+/// The public side of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Names the key; made from its public half.
+    pub handle: KeyHandle,
+    /// What it signs.
+    pub purpose: Purpose,
+    /// The algorithm, as `Suite::as_str`.
+    pub suite: Suite,
+    /// The operator that it belongs to; `None` for the city's own.
+    pub operator: Option<OperatorCode>,
+    /// When it was made.
+    pub created_at: Instant,
+    /// The public half.
+    pub public_key: PublicKey,
+    /// The certificate of the key, DER, once attached.
+    pub certificate: Option<Arc<[u8]>>,
+}
+
+/// Names a key: the first 16 bytes of the SHA-256 of its public half (P-256 uncompressed point, or
+/// 32 bytes of Ed25519). Text form `key_` and 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyHandle([u8; 16]);
+
+impl KeyHandle {
+    /// The handle of the key with this public half.
+    #[must_use]
+    pub fn of(public_key: &[u8]) -> Self {
+        let hash = digest::digest(&digest::SHA256, public_key);
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
+        Self(bytes)
+    }
+
+    /// The sixteen bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key_{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for KeyHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for KeyHandle {
+    type Err = ParseKeyHandleError;
+
+    fn from_str(text: &str) -> Result<Self, ParseKeyHandleError> {
+        let digits = text.strip_prefix("key_").ok_or(ParseKeyHandleError)?;
+        let lower = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if digits.len() != 32 || !digits.bytes().all(lower) {
+            return Err(ParseKeyHandleError);
+        }
+        let value = u128::from_str_radix(digits, 16).map_err(|_| ParseKeyHandleError)?;
+        Ok(Self(value.to_be_bytes()))
+    }
+}
+
+/// A text that is not a key handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParseKeyHandleError;
+
+impl fmt::Display for ParseKeyHandleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a key handle: expected `key_` and 32 lower-case hexadecimal digits")
+    }
+}
+
+impl core::error::Error for ParseKeyHandleError {}
+
+/// Why nothing was signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignError {
+    /// No key has this handle here.
+    UnknownKey {
+        /// The handle asked for.
+        handle: KeyHandle,
+    },
+    /// The key signs another type of object.
+    WrongType {
+        /// What the key is for.
+        purpose: Purpose,
+        /// What was handed over.
+        object: ObjectType,
+    },
+    /// The custodian could not sign now.
+    Unavailable,
+}
+
+impl fmt::Display for SignError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKey { handle } => write!(f, "sign: no key `{handle}` in this keystore"),
+            Self::WrongType { purpose, object } => {
+                write!(f, "sign: a key for `{purpose}` does not sign a {object}")
+            }
+            Self::Unavailable => f.write_str("sign: the keystore cannot sign at present"),
+        }
+    }
+}
+
+impl core::error::Error for SignError {}
+
+/// Why a key or its certificate was not kept. Nothing has changed on disk or in memory.
+#[derive(Debug)]
+pub enum KeepError {
+    /// No key has this handle here.
+    UnknownKey {
+        /// The handle asked for.
+        handle: KeyHandle,
+    },
+    /// Root keys live in the root file only, all others outside of it.
+    PurposeNotHere {
+        /// What was asked for.
+        purpose: Purpose,
+    },
+    /// [`KEYS_MAX`] keys are held already.
+    Full,
+    /// The bytes are no certificate, exceed [`CERTIFICATE_BYTES_MAX`] or certify another key.
+    Certificate,
+    /// The random generator or the cipher failed.
+    Cryptography,
+    /// Another process wrote the file since it was read: open it again.
+    ChangedMeanwhile,
+    /// The file could not be written.
+    Write(crate::file::FileError),
+}
+
+impl fmt::Display for KeepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKey { handle } => write!(f, "keep certificate: no key `{handle}` here"),
+            Self::PurposeNotHere { purpose } => {
+                write!(f, "make key: this keystore does not hold keys for `{purpose}`")
+            }
+            Self::Full => write!(f, "make key: the keystore holds its limit of `{KEYS_MAX}` keys"),
+            Self::Certificate => f.write_str("keep certificate: it does not certify this key"),
+            Self::Cryptography => f.write_str("make key: the cryptographic module failed"),
+            Self::ChangedMeanwhile => {
+                f.write_str("write keystore: another process changed it; open it again")
+            }
+            Self::Write(_) => f.write_str("write keystore"),
+        }
+    }
+}
+
+impl core::error::Error for KeepError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Write(source) => Some(source),
+            _ => None,
+        }
+    }
+}

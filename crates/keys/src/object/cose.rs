@@ -1,0 +1,115 @@
+//! COSE objects, told apart inside their Sig_structure (RFC 9052 section 4.4).
+//!
+//! The type stands in the protected header (`typ`, RFC 9596) or, for a MobileSecurityObject, which
+//! has none, in the payload. External data must be empty: none of these objects uses any.
+
+use credential::cbor::{CborError, Decoder};
+
+/// `typ` of a trust bundle.
+pub const BUNDLE_TYP: &str = "application/limen-bundle+cose";
+/// `typ` of a status list token in CWT form (draft-ietf-oauth-status-list section 5.2).
+pub const STATUS_LIST_TYP: &str = "application/statuslist+cwt";
+
+const HEADER_ALG: i64 = 1;
+const HEADER_CRIT: i64 = 2;
+const HEADER_TYP: i64 = 16;
+const ES256: i64 = -7;
+/// Claim key of the status list in a CWT.
+const CLAIM_STATUS_LIST: i64 = 65533;
+/// The members that ISO/IEC 18013-5 9.1.2.4 requires of a MobileSecurityObject.
+const MSO_MEMBERS: [&str; 6] =
+    ["version", "digestAlgorithm", "valueDigests", "deviceKeyInfo", "docType", "validityInfo"];
+
+/// Whether `bytes` are the Sig_structure of a MobileSecurityObject.
+#[must_use]
+pub fn is_mobile_security_object(bytes: &[u8]) -> bool {
+    read(bytes)
+        .is_ok_and(|signed| signed.typ.is_none() && payload_is_mso(signed.payload).unwrap_or(false))
+}
+
+/// Whether `bytes` are the Sig_structure of a status list token.
+#[must_use]
+pub fn is_status_list(bytes: &[u8]) -> bool {
+    read(bytes).is_ok_and(|signed| {
+        signed.typ == Some(STATUS_LIST_TYP) && claims_list(signed.payload).unwrap_or(false)
+    })
+}
+
+/// Whether `bytes` are the Sig_structure of a trust bundle: its `typ`, and a CBOR map as payload.
+#[must_use]
+pub fn is_bundle(bytes: &[u8]) -> bool {
+    read(bytes).is_ok_and(|signed| {
+        signed.typ == Some(BUNDLE_TYP)
+            && Decoder::new(signed.payload).and_then(|mut payload| payload.map()).is_ok()
+    })
+}
+
+struct Signed<'a> {
+    typ: Option<&'a str>,
+    payload: &'a [u8],
+}
+
+fn read(bytes: &[u8]) -> Result<Signed<'_>, CborError> {
+    let mut structure = Decoder::new(bytes)?;
+    structure.array_of(4)?;
+    if structure.text()? != "Signature1" {
+        return Err(structure.unexpected("Signature1"));
+    }
+    let protected = structure.bytes()?;
+    if !structure.bytes()?.is_empty() {
+        return Err(structure.unexpected("no external data"));
+    }
+    let payload = structure.bytes()?;
+    structure.finish()?;
+    Ok(Signed { typ: typ(protected)?, payload })
+}
+
+/// The `typ` of a protected header whose algorithm is ES256 and that declares nothing critical.
+fn typ(protected: &[u8]) -> Result<Option<&str>, CborError> {
+    let mut header = Decoder::new(protected)?;
+    let mut entries = header.map()?;
+    let (mut alg, mut typ) = (None, None);
+    while header.more(&mut entries)? {
+        match header.integer()? {
+            HEADER_ALG => alg = Some(header.integer()?),
+            HEADER_TYP => typ = Some(header.text()?),
+            HEADER_CRIT => return Err(header.unexpected("no critical header")),
+            _ => header.skip()?,
+        }
+    }
+    if alg != Some(ES256) {
+        return Err(header.unexpected("algorithm ES256"));
+    }
+    header.finish()?;
+    Ok(typ)
+}
+
+fn payload_is_mso(payload: &[u8]) -> Result<bool, CborError> {
+    let mut outer = Decoder::new(payload)?;
+    let embedded = outer.embedded()?;
+    outer.finish()?;
+    let mut mso = Decoder::new(embedded.inner)?;
+    let mut entries = mso.map()?;
+    let mut found = 0;
+    while mso.more(&mut entries)? {
+        if MSO_MEMBERS.contains(&mso.text()?) {
+            found += 1;
+        }
+        mso.skip()?;
+    }
+    // Duplicate keys do not decode: six hits are the six members.
+    mso.finish()?;
+    Ok(found == MSO_MEMBERS.len())
+}
+
+fn claims_list(payload: &[u8]) -> Result<bool, CborError> {
+    let mut claims = Decoder::new(payload)?;
+    let mut entries = claims.map()?;
+    let mut found = false;
+    while claims.more(&mut entries)? {
+        found |= claims.integer()? == CLAIM_STATUS_LIST;
+        claims.skip()?;
+    }
+    claims.finish()?;
+    Ok(found)
+}

@@ -1,0 +1,197 @@
+//! What a key is for, and with which algorithm it signs.
+//!
+//! A purpose names exactly one [`ObjectType`]; no key ever has two purposes. The names are stored
+//! and shown; they never change their meaning.
+
+use core::fmt;
+use core::str::FromStr;
+
+use crate::object::ObjectType;
+
+/// What a key signs, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    /// The city's root: certificates of authorities and of the bundle and status signers.
+    CityRoot,
+    /// An operator's issuing authority (IACA, ISO/IEC 18013-5 Annex B): document signer certificates.
+    IssuingAuthority,
+    /// Mobile security objects (ISO/IEC 18013-5 clause 9.1.2.4).
+    DocumentSignerMdoc,
+    /// SD-JWT VCs.
+    DocumentSignerSdJwt,
+    /// Reader certificates (ISO/IEC 18013-5 Annex B.1.7).
+    ReaderAuthority,
+    /// Token Status Lists, as JWT and as CWT.
+    StatusList,
+    /// Trust bundles for readers.
+    Bundle,
+    /// Checkpoints of the audit log (C2SP tlog-checkpoint), Ed25519.
+    Checkpoint,
+}
+
+impl Purpose {
+    /// Every purpose, in the order of their stored numbers.
+    pub const ALL: [Self; 8] = [
+        Self::CityRoot,
+        Self::IssuingAuthority,
+        Self::DocumentSignerMdoc,
+        Self::DocumentSignerSdJwt,
+        Self::ReaderAuthority,
+        Self::StatusList,
+        Self::Bundle,
+        Self::Checkpoint,
+    ];
+
+    /// The name, as stored in files and shown to people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CityRoot => "city-root",
+            Self::IssuingAuthority => "issuing-authority",
+            Self::DocumentSignerMdoc => "document-signer-mdoc",
+            Self::DocumentSignerSdJwt => "document-signer-sd-jwt",
+            Self::ReaderAuthority => "reader-authority",
+            Self::StatusList => "status-list",
+            Self::Bundle => "bundle",
+            Self::Checkpoint => "checkpoint",
+        }
+    }
+
+    /// The one type of object that a key of this purpose signs.
+    #[must_use]
+    pub const fn object_type(self) -> ObjectType {
+        match self {
+            Self::CityRoot => ObjectType::CityCertificate,
+            Self::IssuingAuthority => ObjectType::DocumentSignerCertificate,
+            Self::DocumentSignerMdoc => ObjectType::MobileSecurityObject,
+            Self::DocumentSignerSdJwt => ObjectType::SdJwt,
+            Self::ReaderAuthority => ObjectType::ReaderCertificate,
+            Self::StatusList => ObjectType::StatusList,
+            Self::Bundle => ObjectType::Bundle,
+            Self::Checkpoint => ObjectType::Checkpoint,
+        }
+    }
+
+    /// The algorithm of this purpose.
+    #[must_use]
+    pub const fn suite(self) -> Suite {
+        match self {
+            Self::Checkpoint => Suite::Ed25519,
+            _ => Suite::Es256,
+        }
+    }
+
+    /// The number in the sealed file. Never reused.
+    pub(crate) const fn number(self) -> u8 {
+        match self {
+            Self::CityRoot => 1,
+            Self::IssuingAuthority => 2,
+            Self::DocumentSignerMdoc => 3,
+            Self::DocumentSignerSdJwt => 4,
+            Self::ReaderAuthority => 5,
+            Self::StatusList => 6,
+            Self::Bundle => 7,
+            Self::Checkpoint => 8,
+        }
+    }
+
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| purpose.number() == number)
+    }
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Purpose {
+    type Err = ParsePurposeError;
+
+    fn from_str(text: &str) -> Result<Self, ParsePurposeError> {
+        Self::ALL.into_iter().find(|purpose| purpose.as_str() == text).ok_or(ParsePurposeError)
+    }
+}
+
+/// A text that is not the name of a purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParsePurposeError;
+
+impl fmt::Display for ParsePurposeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a purpose of a key: expected one of ")?;
+        for (position, purpose) in Purpose::ALL.iter().enumerate() {
+            let comma = if position == 0 { "" } else { ", " };
+            write!(f, "{comma}`{purpose}`")?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for ParsePurposeError {}
+
+/// The signature algorithm of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Suite {
+    /// ECDSA on P-256 with SHA-256 (COSE -7).
+    Es256,
+    /// EdDSA on Curve25519 (RFC 8032).
+    Ed25519,
+}
+
+impl Suite {
+    /// The identifier that stands in files and certificates' records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Ed25519 => "Ed25519",
+        }
+    }
+
+    pub(crate) const fn number(self) -> u8 {
+        match self {
+            Self::Es256 => 1,
+            Self::Ed25519 => 2,
+        }
+    }
+
+    pub(crate) const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Es256),
+            2 => Some(Self::Ed25519),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn purposes_return_from_their_names_and_numbers() {
+        for purpose in Purpose::ALL {
+            assert_eq!(purpose.as_str().parse(), Ok(purpose));
+            assert_eq!(Purpose::from_number(purpose.number()), Some(purpose));
+        }
+        assert_eq!("root".parse::<Purpose>(), Err(ParsePurposeError));
+        assert_eq!(Purpose::from_number(9), None);
+    }
+
+    #[test]
+    fn no_two_purposes_sign_the_same_type() {
+        for one in Purpose::ALL {
+            for other in Purpose::ALL {
+                assert_eq!(one.object_type() == other.object_type(), one == other);
+            }
+        }
+    }
+}

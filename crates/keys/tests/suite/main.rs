@@ -1,0 +1,15 @@
+//! The sealed keystore on a real file system, and the typed objects that it signs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests may panic"
+)]
+
+mod crash;
+mod folder;
+mod keystore;
+mod objects;
+mod samples;

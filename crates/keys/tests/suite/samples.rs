@@ -1,0 +1,138 @@
+//! One valid object of every type (and a second form where there is one), written by hand here so
+//! that the check does not share its encoder with what it checks.
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use credential::cbor::Encoder;
+use keys::object::ObjectType::{self, *};
+
+pub(crate) const DOCUMENT_SIGNER: &[u8] = &[0x28, 0x81, 0x8C, 0x5D, 0x05, 0x01, 0x02];
+pub(crate) const READER: &[u8] = &[0x28, 0x81, 0x8C, 0x5D, 0x05, 0x01, 0x06];
+
+pub(crate) fn all() -> Vec<(ObjectType, Vec<u8>)> {
+    vec![
+        (CityCertificate, tbs("Root", "Root", &[authority(None)], &[4; 65])),
+        (
+            CityCertificate,
+            tbs("Root", "Issuing", &[authority(Some(0)), CERTIFICATE_SIGN.to_vec()], &[4; 65]),
+        ),
+        (CityCertificate, tbs("Root", "Bundle", &[], &[4; 65])),
+        (DocumentSignerCertificate, tbs("Issuing", "DS", &[usage(DOCUMENT_SIGNER)], &[4; 65])),
+        (ReaderCertificate, tbs("Readers", "Gate 1", &[usage(READER)], &[4; 65])),
+        (MobileSecurityObject, mso()),
+        (SdJwt, jws("dc+sd-jwt", r#"{"iss":"x","vct":"urn:limen:pass:1","_sd":[]}"#)),
+        (
+            StatusList,
+            jws("statuslist+jwt", r#"{"iat":1,"status_list":{"bits":1,"lst":""},"sub":"u"}"#),
+        ),
+        (
+            StatusList,
+            sig_structure(Some("application/statuslist+cwt"), &[0xA1, 0x19, 0xFF, 0xFD, 0xA0]),
+        ),
+        (Bundle, sig_structure(Some(keys::object::cose::BUNDLE_TYP), &[0xA0])),
+        (Checkpoint, checkpoint()),
+    ]
+}
+
+pub(crate) fn checkpoint() -> Vec<u8> {
+    b"limen.example/log\n42\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n".to_vec()
+}
+
+pub(crate) fn mso() -> Vec<u8> {
+    let mut mso = Encoder::new();
+    mso.map(6);
+    for member in
+        ["version", "digestAlgorithm", "valueDigests", "deviceKeyInfo", "docType", "validityInfo"]
+    {
+        mso.text(member).map(0);
+    }
+    let mut payload = Encoder::new();
+    payload.embedded(mso.as_bytes());
+    sig_structure(None, payload.as_bytes())
+}
+
+pub(crate) fn sig_structure(typ: Option<&str>, payload: &[u8]) -> Vec<u8> {
+    let mut protected = Encoder::new();
+    protected.map(1 + usize::from(typ.is_some())).integer(1).integer(-7);
+    if let Some(typ) = typ {
+        protected.integer(16).text(typ);
+    }
+    let mut structure = Encoder::new();
+    structure.array(4).text("Signature1").bytes(protected.as_bytes()).bytes(&[]).bytes(payload);
+    structure.into_bytes()
+}
+
+pub(crate) fn jws(typ: &str, payload: &str) -> Vec<u8> {
+    let header = format!(r#"{{"alg":"ES256","typ":"{typ}"}}"#);
+    let encode = |text: &str| Base64UrlUnpadded::encode_string(text.as_bytes());
+    format!("{}.{}", encode(&header), encode(payload)).into_bytes()
+}
+
+pub(crate) fn der(tag: u8, contents: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![tag];
+    match u16::try_from(contents.len()).unwrap().to_be_bytes() {
+        [0, low @ 0..=0x7F] => bytes.push(low),
+        [0, low] => bytes.extend([0x81, low]),
+        [high, low] => bytes.extend([0x82, high, low]),
+    }
+    bytes.extend_from_slice(contents);
+    bytes
+}
+
+const ECDSA_SHA256: &[u8] =
+    &[0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02];
+const P256: &[u8] = &[
+    0x30, 0x13, 0x06, 0x07, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01, 0x06, 0x08, 0x2A, 0x86, 0x48,
+    0xCE, 0x3D, 0x03, 0x01, 0x07,
+];
+/// Key usage: keyCertSign.
+pub(crate) const CERTIFICATE_SIGN: &[u8] =
+    &[0x30, 0x0B, 0x06, 0x03, 0x55, 0x1D, 0x0F, 0x04, 0x04, 0x03, 0x02, 0x02, 0x04];
+
+/// A TBSCertificate for P-256 with these extensions.
+pub(crate) fn tbs(
+    issuer: &str,
+    subject: &str,
+    extensions: &[Vec<u8>],
+    point: &[u8; 65],
+) -> Vec<u8> {
+    let mut fields = der(0xA0, &der(2, &[2]));
+    fields.extend(der(2, &[1]));
+    fields.extend_from_slice(ECDSA_SHA256);
+    fields.extend(name(issuer));
+    fields.extend(der(0x30, &[der(0x17, b"250101000000Z"), der(0x17, b"350101000000Z")].concat()));
+    fields.extend(name(subject));
+    let bits = [&[0][..], point].concat();
+    fields.extend(der(0x30, &[P256.to_vec(), der(3, &bits)].concat()));
+    if !extensions.is_empty() {
+        let mut list = extensions.concat();
+        if issuer == subject {
+            list.extend_from_slice(CERTIFICATE_SIGN);
+        }
+        fields.extend(der(0xA3, &der(0x30, &list)));
+    }
+    der(0x30, &fields)
+}
+
+/// A whole certificate around `tbs`, with a signature of no value.
+pub(crate) fn certificate(tbs: &[u8]) -> Vec<u8> {
+    der(0x30, &[tbs, ECDSA_SHA256, &der(3, &[0, 0x30, 0])[..]].concat())
+}
+
+pub(crate) fn authority(path_length: Option<u8>) -> Vec<u8> {
+    let mut fields = der(1, &[0xFF]);
+    fields.extend(path_length.map(|length| der(2, &[length])).unwrap_or_default());
+    extension(&[0x55, 0x1D, 0x13], &der(0x30, &fields))
+}
+
+pub(crate) fn usage(purpose: &[u8]) -> Vec<u8> {
+    extension(&[0x55, 0x1D, 0x25], &der(0x30, &der(6, purpose)))
+}
+
+fn extension(id: &[u8], value: &[u8]) -> Vec<u8> {
+    der(0x30, &[der(6, id), der(4, value)].concat())
+}
+
+fn name(common_name: &str) -> Vec<u8> {
+    let attribute = [der(6, &[0x55, 4, 3]), der(0x0C, common_name.as_bytes())].concat();
+    der(0x30, &der(0x31, &der(0x30, &attribute)))
+}
