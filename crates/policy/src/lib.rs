@@ -12,4 +12,6 @@
 pub mod action;
 pub mod actor;
 pub mod authorize;
+pub mod compile;
+pub mod place;
 pub mod role;

@@ -9,3 +9,5 @@
 )]
 
 mod authorization;
+mod compilation;
+mod places;
