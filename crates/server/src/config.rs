@@ -1,0 +1,300 @@
+//! The configuration of a server: one TOML file, a section per subsystem, unknown keys refused.
+//!
+//! Secrets stand in files of their own and are named here, never written here.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Bytes in a configuration file.
+pub const FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Everything that a server must be told.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where it listens and under which name it is reached.
+    pub http: Http,
+    /// Where it keeps what it knows.
+    pub store: Store,
+    /// Who holds its keys.
+    pub keys: Keys,
+    /// What it takes at the most.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Where the server listens.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Address and port. Plain HTTP is served on loopback only.
+    pub listen: SocketAddr,
+    /// The base of every URL that the server hands out; no slash at the end.
+    pub public_url: String,
+    /// Certificate chain, PEM; switches TLS 1.3 on, together with `tls_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+}
+
+/// Where the server keeps what it knows.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// A folder; database and audit log lie in it.
+    pub data: PathBuf,
+}
+
+/// Who holds the keys of the server.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// The sealed keystore.
+    pub keystore: PathBuf,
+    /// The file of 32 bytes that opens it; outside of the data folder and of its backups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// A file that holds the passphrase that opens it, instead of a key file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// What the server takes at the most.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes in the body of a request.
+    pub body_bytes_max: usize,
+    /// How long the header of a request may take, in milliseconds.
+    pub header_timeout_ms: u64,
+    /// How long a request may take in all, in milliseconds.
+    pub request_timeout_ms: u64,
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// Requests per minute of one token, or of one address without token.
+    pub requests_per_minute: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 1024 * 1024,
+            header_timeout_ms: 5_000,
+            request_timeout_ms: 30_000,
+            connections_max: 4_096,
+            requests_per_minute: 6_000,
+        }
+    }
+}
+
+impl Limits {
+    /// How long the header of a request may take.
+    #[must_use]
+    pub const fn header_timeout(&self) -> Duration {
+        Duration::from_millis(self.header_timeout_ms)
+    }
+
+    /// How long a request may take in all.
+    #[must_use]
+    pub const fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+}
+
+/// Why a configuration is not taken.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is too large to be a configuration.
+    Size {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The text is not what this program understands.
+    Parse {
+        /// Where and why, with the line.
+        source: Box<toml::de::Error>,
+    },
+    /// Two settings contradict each other, or one is out of its range.
+    Setting {
+        /// Which, as `section.key`.
+        key: &'static str,
+        /// What is wrong and what to write instead.
+        reason: &'static str,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, .. } => write!(f, "cannot read configuration `{}`", path.display()),
+            Self::Size { path } => {
+                write!(f, "configuration `{}` exceeds {FILE_BYTES_MAX} bytes", path.display())
+            }
+            Self::Parse { .. } => f.write_str("configuration is not understood"),
+            Self::Setting { key, reason } => write!(f, "setting `{key}`: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Read { source, .. } => Some(source),
+            Self::Parse { source } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file. Relative paths in it are relative to the folder of the file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the file or the setting.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let read = |source| ConfigError::Read { path: path.into(), source };
+        if std::fs::metadata(path).map_err(read)?.len() > FILE_BYTES_MAX {
+            return Err(ConfigError::Size { path: path.into() });
+        }
+        let text = std::fs::read_to_string(path).map_err(read)?;
+        let mut config = Self::parse(&text)?;
+        config.resolve(path.parent().unwrap_or(Path::new(".")));
+        Ok(config)
+    }
+
+    /// Reads and checks a text.
+    ///
+    /// # Errors
+    /// [`ConfigError::Parse`] or [`ConfigError::Setting`].
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text)
+            .map_err(|source| ConfigError::Parse { source: Box::new(source) })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks what no single setting shows.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |key, reason| Err(ConfigError::Setting { key, reason });
+        let has_tls = match (&self.http.tls_cert, &self.http.tls_key) {
+            (Some(_), Some(_)) => true,
+            (None, None) => false,
+            (Some(_), None) => return refuse("http.tls_key", "is missing beside `tls_cert`"),
+            (None, Some(_)) => return refuse("http.tls_cert", "is missing beside `tls_key`"),
+        };
+        if !has_tls && !self.http.listen.ip().is_loopback() {
+            return refuse(
+                "http.listen",
+                "plain HTTP is served on loopback only; set `tls_cert` and `tls_key`",
+            );
+        }
+        let url = self.http.public_url.as_str();
+        let is_url = url.starts_with("https://") || url.starts_with("http://");
+        if !is_url || url.ends_with('/') {
+            return refuse(
+                "http.public_url",
+                "must begin with https:// or http:// and end without `/`",
+            );
+        }
+        match (&self.keys.key_file, &self.keys.passphrase_file) {
+            (None, None) => refuse("keys.key_file", "name a `key_file` or a `passphrase_file`"),
+            (Some(_), Some(_)) => {
+                refuse("keys.key_file", "stands beside a `passphrase_file`; keep one")
+            }
+            _ => self.limits.check(),
+        }
+    }
+
+    fn resolve(&mut self, folder: &Path) {
+        let paths = [&mut self.store.data, &mut self.keys.keystore];
+        let optional = [
+            &mut self.http.tls_cert,
+            &mut self.http.tls_key,
+            &mut self.keys.key_file,
+            &mut self.keys.passphrase_file,
+        ];
+        for path in paths.into_iter().chain(optional.into_iter().flatten()) {
+            *path = folder.join(&*path);
+        }
+    }
+}
+
+impl Limits {
+    fn check(&self) -> Result<(), ConfigError> {
+        let zero = [
+            ("limits.body_bytes_max", self.body_bytes_max == 0),
+            ("limits.header_timeout_ms", self.header_timeout_ms == 0),
+            ("limits.request_timeout_ms", self.request_timeout_ms == 0),
+            ("limits.connections_max", self.connections_max == 0),
+            ("limits.requests_per_minute", self.requests_per_minute == 0),
+        ];
+        match zero.into_iter().find(|(_, is_zero)| *is_zero) {
+            Some((key, _)) => Err(ConfigError::Setting { key, reason: "must be more than 0" }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        [http]
+        listen = "127.0.0.1:8080"
+        public_url = "http://127.0.0.1:8080"
+        [store]
+        data = "data"
+        [keys]
+        keystore = "keys/city.keys"
+        key_file = "keys/city.key"
+    "#;
+
+    fn check(replace: (&str, &str), culprit: &str) {
+        assert!(Config::parse(GOOD).is_ok());
+        let text = GOOD.replace(replace.0, replace.1);
+        assert_ne!(text, GOOD);
+        let error = Config::parse(&text).unwrap_err();
+        let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        assert!(format!("{error} {source}").contains(culprit), "{error} {source}");
+    }
+
+    #[test]
+    fn wrong_settings_are_refused_by_name() {
+        check(("data = \"data\"", "data = \"data\"\ncolour = 1"), "colour");
+        check(
+            ("127.0.0.1:8080\"\n        public", "0.0.0.0:8080\"\n        public"),
+            "http.listen",
+        );
+        check(("http://127.0.0.1:8080\"", "http://127.0.0.1:8080/\""), "http.public_url");
+        check(("http://127.0.0.1:8080\"", "ftp://127.0.0.1\""), "http.public_url");
+        check(("key_file = \"keys/city.key\"", ""), "keys.key_file");
+        check(("[store]", "tls_cert = \"c.pem\"\n[store]"), "http.tls_key");
+        check(("[keys]", "[limits]\nbody_bytes_max = 0\n[keys]"), "limits.body_bytes_max");
+        check(("[store]", "[shop]"), "shop");
+    }
+
+    #[test]
+    fn relative_paths_start_at_the_file() {
+        let mut config = Config::parse(GOOD).unwrap();
+        config.resolve(Path::new("/etc/limen"));
+        assert_eq!(config.keys.key_file.as_deref(), Some(Path::new("/etc/limen/keys/city.key")));
+        assert_eq!(config.store.data, Path::new("/etc/limen/data"));
+    }
+}
