@@ -1,1 +1,11 @@
-//! H: what stands beside a reader or a phone: the local link that carries APDUs, files that survive a crash
+//! What stands beside a reader or a phone: the local link that carries APDUs, and files that
+//! survive a crash.
+//!
+//! The link stands for the radio where there is none: a phone that connects has come into the
+//! field, the reader then sends command APDUs and the phone answers, as over NFC. It proves nothing
+//! about radio. It listens on loopback only.
+#![forbid(unsafe_code)]
+
+pub mod file;
+pub mod journal_file;
+pub mod link;
