@@ -17,7 +17,9 @@ pub mod aws_lc;
 pub mod cbor;
 pub mod cose;
 pub mod crypto;
+pub mod mdoc;
 pub mod rejection;
 #[cfg(feature = "rustcrypto")]
 pub mod rustcrypto;
 pub mod unsigned;
+pub mod x509;

@@ -8,6 +8,9 @@
     reason = "tests may panic"
 )]
 
+mod annex_d;
+mod city;
 mod cose_vectors;
+mod mdoc_roundtrip;
 mod vectors;
 mod wycheproof_vectors;

@@ -1,0 +1,267 @@
+//! Issues documents: salts, digests and the mobile security object, waiting for a signature
+//! (ISO/IEC 18013-5, 9.1.2). Entropy and dates are arguments; the signature is made elsewhere.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use vocabulary::time::Instant;
+
+use crate::cbor::{Decoder, Encoder};
+use crate::cose::{self, Sign1Parts};
+use crate::crypto::{Crypto, HashAlgorithm, PublicKey};
+use crate::unsigned::Unsigned;
+use crate::x509::Certificate;
+
+use super::issuer_signed::ELEMENTS_MAX;
+use super::mso::{StatusReference, VERSION};
+
+/// Bytes of the salt of each element.
+pub const SALT_BYTES: usize = 16;
+/// Bytes of entropy for each element: its salt, and a draw in the shuffle of digest numbers.
+pub const ENTROPY_BYTES_PER_ELEMENT: usize = SALT_BYTES + 8;
+
+/// A document to be issued.
+#[derive(Clone, Copy, Debug)]
+pub struct IssueRequest<'r> {
+    /// The document type.
+    pub doc_type: &'r str,
+    /// What it says.
+    pub name_spaces: &'r [NameSpace<'r>],
+    /// The key of the device that may present it.
+    pub device_key: &'r PublicKey,
+    /// The name spaces whose elements the device may sign itself; usually none.
+    pub authorized_name_spaces: &'r [&'r str],
+    /// When it is valid.
+    pub validity: Validity,
+    /// Where its status will be found.
+    pub status: Option<StatusReference<'r>>,
+}
+
+/// A name space with its elements.
+#[derive(Clone, Copy, Debug)]
+pub struct NameSpace<'r> {
+    /// Its name.
+    pub name: &'r str,
+    /// Names and CBOR values of its elements.
+    pub elements: &'r [(&'r str, &'r [u8])],
+}
+
+/// The dates of a document, to the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// When it is signed.
+    pub signed: Instant,
+    /// First instant of validity, not before it is signed.
+    pub valid_from: Instant,
+    /// Last instant of validity.
+    pub valid_until: Instant,
+    /// When the issuer means to renew it.
+    pub expected_update: Option<Instant>,
+}
+
+/// The bytes of a signed IssuerSigned.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IssuerSignedBytes(Vec<u8>);
+
+impl IssuerSignedBytes {
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, without copying.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+impl fmt::Debug for IssuerSignedBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IssuerSignedBytes({} bytes)", self.0.len())
+    }
+}
+
+/// Why a document is not issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IssueError {
+    /// There is no element, or more than the verifier reads ([`ELEMENTS_MAX`]).
+    ElementCount,
+    /// A name space or an element of one is named twice.
+    DuplicateName,
+    /// The value of an element is not one CBOR item.
+    Value,
+    /// There are not exactly [`ENTROPY_BYTES_PER_ELEMENT`] bytes of entropy for each element.
+    Entropy,
+    /// The dates are out of order.
+    Dates,
+    /// The first certificate of the chain cannot be read, or is not valid when it signs.
+    Signer,
+}
+
+impl fmt::Display for IssueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ElementCount => write!(f, "document must have 1 to {ELEMENTS_MAX} elements"),
+            Self::DuplicateName => f.write_str("document names an element or name space twice"),
+            Self::Value => f.write_str("value of an element is not one CBOR item"),
+            Self::Entropy => {
+                write!(f, "document needs {ENTROPY_BYTES_PER_ELEMENT} bytes of entropy per element")
+            }
+            Self::Dates => f.write_str("document dates are out of order"),
+            Self::Signer => f.write_str("signer certificate is unreadable or not valid then"),
+        }
+    }
+}
+
+impl core::error::Error for IssueError {}
+
+/// The document that `request` describes, waiting for the signature of the first certificate of
+/// `chain` (leaf first; the trust anchor is left out).
+///
+/// `entropy` holds [`ENTROPY_BYTES_PER_ELEMENT`] fresh random bytes for each element.
+///
+/// # Errors
+/// [`IssueError`] when the request cannot give a valid document.
+pub fn issue(
+    crypto: &dyn Crypto,
+    request: &IssueRequest<'_>,
+    chain: &[&[u8]],
+    entropy: &[u8],
+) -> Result<Unsigned<IssuerSignedBytes>, IssueError> {
+    check(request, entropy)?;
+    let signer = chain.first().and_then(|leaf| Certificate::parse(leaf).ok());
+    let signer = signer.filter(|signer| signer.is_current(request.validity.signed));
+    let algorithm = signer.ok_or(IssueError::Signer)?.public_key.algorithm();
+
+    let (items, digests) = items_and_digests(crypto, request, entropy);
+    let mso = mobile_security_object(request, &digests);
+    let mut payload = Encoder::with_capacity(mso.len() + 8);
+    payload.embedded(&mso);
+    let parts = Sign1Parts { payload: payload.as_bytes(), x5chain: chain, ..Default::default() };
+    Ok(cose::sign1(algorithm, &parts).map(move |issuer_auth| {
+        let mut issuer_signed = Encoder::with_capacity(items.len() + issuer_auth.len() + 32);
+        issuer_signed.map(2).text("nameSpaces").raw(&items).text("issuerAuth").raw(&issuer_auth);
+        IssuerSignedBytes(issuer_signed.into_bytes())
+    }))
+}
+
+fn check(request: &IssueRequest<'_>, entropy: &[u8]) -> Result<(), IssueError> {
+    let count: usize = request.name_spaces.iter().map(|space| space.elements.len()).sum();
+    if !(1..=ELEMENTS_MAX).contains(&count) {
+        return Err(IssueError::ElementCount);
+    }
+    if entropy.len() != count * ENTROPY_BYTES_PER_ELEMENT {
+        return Err(IssueError::Entropy);
+    }
+    for (position, space) in request.name_spaces.iter().enumerate() {
+        if request.name_spaces.iter().take(position).any(|other| other.name == space.name) {
+            return Err(IssueError::DuplicateName);
+        }
+        for (position, (name, value)) in space.elements.iter().enumerate() {
+            if space.elements.iter().take(position).any(|(other, _)| other == name) {
+                return Err(IssueError::DuplicateName);
+            }
+            Decoder::new(value).map_err(|_| IssueError::Value)?;
+        }
+    }
+    let Validity { signed, valid_from, valid_until, .. } = request.validity;
+    if valid_from < signed || valid_until < valid_from {
+        return Err(IssueError::Dates);
+    }
+    Ok(())
+}
+
+/// The digests of one name space, in the order of their numbers.
+struct Digests<'r> {
+    name_space: &'r str,
+    by_number: Vec<[u8; 32]>,
+}
+
+/// IssuerNameSpaces as CBOR, and the digests of all its items.
+fn items_and_digests<'r>(
+    crypto: &dyn Crypto,
+    request: &IssueRequest<'r>,
+    entropy: &[u8],
+) -> (Vec<u8>, Vec<Digests<'r>>) {
+    let values = request.name_spaces.iter().flat_map(|space| space.elements);
+    let room: usize = values.map(|(name, value)| name.len() + value.len() + 96).sum();
+    let mut items = Encoder::with_capacity(room + 64 * request.name_spaces.len());
+    let mut all = Vec::with_capacity(request.name_spaces.len());
+    let mut draws = entropy.chunks_exact(ENTROPY_BYTES_PER_ELEMENT);
+    items.map(request.name_spaces.len());
+    for space in request.name_spaces {
+        let count = space.elements.len();
+        items.text(space.name).array(count);
+        // Entropy is split so that the numbers are drawn before the items are written.
+        let own: Vec<&[u8]> = draws.by_ref().take(count).collect();
+        let numbers = shuffled(&own);
+        let mut by_number = alloc::vec![[0; 32]; count];
+        for (((name, value), entropy), number) in space.elements.iter().zip(&own).zip(numbers) {
+            let salt = entropy.get(..SALT_BYTES).unwrap_or_default();
+            let mut item = Encoder::with_capacity(name.len() + value.len() + 80);
+            item.map(4).text("digestID").unsigned(number as u64).text("random").bytes(salt);
+            item.text("elementIdentifier").text(name).text("elementValue").raw(value);
+            let start = items.as_bytes().len();
+            items.embedded(item.as_bytes());
+            let raw = items.as_bytes().get(start..).unwrap_or_default();
+            if let Some(slot) = by_number.get_mut(number) {
+                *slot = crypto.sha256(raw);
+            }
+        }
+        all.push(Digests { name_space: space.name, by_number });
+    }
+    (items.into_bytes(), all)
+}
+
+/// The numbers 0 to n - 1 in an order drawn from entropy (Fisher and Yates), so that a number tells
+/// nothing about the place of an element. The bias of 64 bits over so few numbers is below 2^-53.
+fn shuffled(entropy: &[&[u8]]) -> Vec<usize> {
+    let mut numbers: Vec<usize> = (0..entropy.len()).collect();
+    for (last, bytes) in entropy.iter().enumerate().skip(1).rev() {
+        let draw = bytes.get(SALT_BYTES..).unwrap_or_default();
+        let draw = draw.iter().fold(0_u64, |value, &byte| value << 8 | u64::from(byte));
+        let chosen = draw % (last as u64 + 1);
+        numbers.swap(last, usize::try_from(chosen).unwrap_or(0));
+    }
+    numbers
+}
+
+fn mobile_security_object(request: &IssueRequest<'_>, digests: &[Digests<'_>]) -> Vec<u8> {
+    let count: usize = digests.iter().map(|space| space.by_number.len()).sum();
+    let mut mso = Encoder::with_capacity(count * 37 + 640);
+    mso.map(6 + usize::from(request.status.is_some()));
+    mso.text("version").text(VERSION);
+    mso.text("digestAlgorithm").text(HashAlgorithm::Sha256.mso_name());
+    mso.text("valueDigests").map(digests.len());
+    for space in digests {
+        mso.text(space.name_space).map(space.by_number.len());
+        for (number, digest) in space.by_number.iter().enumerate() {
+            mso.unsigned(number as u64).bytes(digest);
+        }
+    }
+    let authorized = request.authorized_name_spaces;
+    mso.text("deviceKeyInfo").map(1 + usize::from(!authorized.is_empty()));
+    mso.text("deviceKey");
+    cose::write_key(&mut mso, request.device_key);
+    if !authorized.is_empty() {
+        mso.text("keyAuthorizations").map(1).text("nameSpaces").array(authorized.len());
+        authorized.iter().for_each(|name| {
+            mso.text(name);
+        });
+    }
+    mso.text("docType").text(request.doc_type);
+    let Validity { signed, valid_from, valid_until, expected_update } = request.validity;
+    mso.text("validityInfo").map(3 + usize::from(expected_update.is_some()));
+    mso.text("signed").date_time(signed);
+    mso.text("validFrom").date_time(valid_from).text("validUntil").date_time(valid_until);
+    if let Some(expected_update) = expected_update {
+        mso.text("expectedUpdate").date_time(expected_update);
+    }
+    if let Some(StatusReference { uri, index }) = request.status {
+        mso.text("status").map(1).text("status_list").map(2);
+        mso.text("idx").unsigned(index).text("uri").text(uri);
+    }
+    mso.into_bytes()
+}

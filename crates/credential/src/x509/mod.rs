@@ -1,0 +1,24 @@
+//! X.509 certificates (RFC 5280) in the profile of ISO/IEC 18013-5:2021, Annex B.
+//!
+//! A certificate is read without copying, judged against trust anchors that the caller brings, and
+//! built as bytes that wait for a signature. There is no store of roots here, no network, no
+//! revocation list: status travels in status lists, and an anchor that is no longer trusted is
+//! taken out of the anchors.
+
+pub mod build;
+mod cache;
+mod certificate;
+pub mod der;
+mod key_id;
+pub mod oid;
+pub mod pem;
+mod trust;
+
+pub use cache::{SIGNER_CACHE_ENTRIES_MAX, SignerCache};
+pub use certificate::{
+    BasicConstraints, CERTIFICATE_BYTES_MAX, Certificate, CertificateError, EXTENSIONS_MAX,
+    ExtendedKeyUsage, KeyUsage, Name, SERIAL_BYTES_MAX,
+};
+pub use trust::{
+    ANCHORS_MAX, AnchorError, CHAIN_LENGTH_MAX, Judgement, Profile, TrustAnchors, TrustedSigner,
+};

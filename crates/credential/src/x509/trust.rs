@@ -1,0 +1,536 @@
+//! From a chain of certificates to a trust anchor, and what each certificate may do there.
+//!
+//! The order is: read, find the path, check signatures, then dates, then purposes; so that nothing
+//! is said about the contents of a certificate before its signature held. A path ends at an anchor:
+//! an authority's certificate, a signer's certificate pinned byte for byte, or a bare public key.
+//! A pinned signer is held to its dates and key, not to the profile. An anchor that is no authority
+//! never vouches for another certificate.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use vocabulary::time::Instant;
+
+use crate::crypto::{Crypto, PublicKey};
+use crate::rejection::{Culprit, Rejection};
+use crate::x509::pem::{self, PemError};
+use crate::x509::{Certificate, CertificateError, KeyUsage, SignerCache, oid};
+
+/// Anchors of one set.
+pub const ANCHORS_MAX: usize = 1024;
+/// Certificates of one chain, the leaf included and the anchor not necessarily.
+pub const CHAIN_LENGTH_MAX: usize = 3;
+
+/// What a leaf certificate is used for, and hence what it is held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Signs mobile security objects: ISO/IEC 18013-5, B.1.4, under an authority as in B.1.2.
+    DocumentSigner,
+    /// Authenticates a reader: ISO/IEC 18013-5, B.1.7.
+    Reader,
+    /// Signs something else of the city (status lists, bundles): digitalSignature and no authority.
+    Leaf,
+}
+
+impl Profile {
+    /// Who is to blame for a certificate that does not fit.
+    #[must_use]
+    pub const fn culprit(self) -> Culprit {
+        match self {
+            Self::DocumentSigner | Self::Leaf => Culprit::Issuer,
+            Self::Reader => Culprit::Reader,
+        }
+    }
+
+    fn check_leaf(self, leaf: &Certificate<'_>) -> Result<(), Rejection> {
+        let wrong = |what: &str| {
+            let message = alloc::format!("certificate of `{}` {what}", leaf.subject);
+            Rejection::new(self.culprit(), "certificate-profile", message)
+        };
+        if leaf.basic_constraints.is_some_and(|constraints| constraints.authority) {
+            return Err(wrong("is that of an authority, not of a signer"));
+        }
+        let usage = leaf.key_usage.ok_or_else(|| wrong("names no key usage"))?;
+        if !usage.allows(KeyUsage::DIGITAL_SIGNATURE) || usage.allows(KeyUsage::CERTIFICATE_SIGN) {
+            return Err(wrong("is not for digital signatures alone"));
+        }
+        let purpose = match self {
+            Self::DocumentSigner => oid::MDOC_DOCUMENT_SIGNER,
+            Self::Reader => oid::MDOC_READER,
+            Self::Leaf => return Ok(()),
+        };
+        if leaf.extended_key_usage.is_some_and(|usages| usages.contains(purpose)) {
+            return Ok(());
+        }
+        Err(wrong(match self {
+            Self::Reader => "is not for mdoc readers (extended key usage 1.0.18013.5.1.6)",
+            _ => "is not for mdoc document signers (extended key usage 1.0.18013.5.1.2)",
+        }))
+    }
+}
+
+/// Certificates and keys that are trusted without further proof.
+#[derive(Clone, Debug, Default)]
+pub struct TrustAnchors {
+    anchors: Vec<Anchor>,
+}
+
+#[derive(Clone, Debug)]
+enum Anchor {
+    Certificate(AnchorCertificate),
+    Key(PublicKey),
+}
+
+/// What a path needs to know of an anchor, read once.
+#[derive(Clone, Debug)]
+struct AnchorCertificate {
+    raw: Vec<u8>,
+    subject: Vec<u8>,
+    subject_text: String,
+    country: Option<String>,
+    key: PublicKey,
+    key_id: Option<Vec<u8>>,
+    not_before: Instant,
+    not_after: Instant,
+    authority: bool,
+    path_length: Option<u8>,
+}
+
+/// Why something is not usable as a trust anchor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnchorError {
+    /// The certificate cannot be read.
+    Certificate(CertificateError),
+    /// The text is not PEM.
+    Pem(PemError),
+    /// The text holds no certificate.
+    NoCertificate,
+    /// More than [`ANCHORS_MAX`] anchors.
+    TooMany,
+}
+
+impl fmt::Display for AnchorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificate(error) => write!(f, "trust anchor is unreadable: {error}"),
+            Self::Pem(error) => write!(f, "trust anchors are unreadable: {error}"),
+            Self::NoCertificate => f.write_str("no certificate among the trust anchors"),
+            Self::TooMany => write!(f, "more than {ANCHORS_MAX} trust anchors"),
+        }
+    }
+}
+
+impl core::error::Error for AnchorError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Certificate(source) => Some(source),
+            Self::Pem(source) => Some(source),
+            Self::NoCertificate | Self::TooMany => None,
+        }
+    }
+}
+
+impl TrustAnchors {
+    /// No anchor: nothing is trusted.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { anchors: Vec::new() }
+    }
+
+    /// One anchor for each DER certificate.
+    ///
+    /// # Errors
+    /// [`AnchorError`] for the first that cannot be read.
+    pub fn from_ders<'d>(ders: impl IntoIterator<Item = &'d [u8]>) -> Result<Self, AnchorError> {
+        let mut anchors = Self::new();
+        ders.into_iter().try_for_each(|der| anchors.add_certificate(der))?;
+        Ok(anchors)
+    }
+
+    /// One anchor for each certificate in PEM text; at least one.
+    ///
+    /// # Errors
+    /// [`AnchorError`] when there is none, or one cannot be read.
+    pub fn from_pem(text: &str) -> Result<Self, AnchorError> {
+        let ders = pem::decode(text, pem::CERTIFICATE).map_err(AnchorError::Pem)?;
+        if ders.is_empty() {
+            return Err(AnchorError::NoCertificate);
+        }
+        Self::from_ders(ders.iter().map(Vec::as_slice))
+    }
+
+    /// Adds a DER certificate.
+    ///
+    /// # Errors
+    /// [`AnchorError`] when it cannot be read or is one too many.
+    pub fn add_certificate(&mut self, der: &[u8]) -> Result<(), AnchorError> {
+        let certificate = Certificate::parse(der).map_err(AnchorError::Certificate)?;
+        self.add(Anchor::Certificate(AnchorCertificate {
+            raw: der.to_vec(),
+            subject: certificate.subject.as_der().to_vec(),
+            subject_text: alloc::format!("{}", certificate.subject),
+            country: certificate.subject.country().map(String::from),
+            key: certificate.public_key,
+            key_id: certificate.subject_key_id.map(Vec::from),
+            not_before: certificate.not_before,
+            not_after: certificate.not_after,
+            authority: certificate.is_authority(),
+            path_length: certificate.basic_constraints.and_then(|limits| limits.path_length),
+        }))
+    }
+
+    /// Adds a bare public key: it vouches for leaf certificates that carry it or are signed by it,
+    /// and for objects that are signed by it directly.
+    ///
+    /// # Errors
+    /// [`AnchorError::TooMany`].
+    pub fn add_key(&mut self, key: PublicKey) -> Result<(), AnchorError> {
+        self.add(Anchor::Key(key))
+    }
+
+    /// How many anchors there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.anchors.len()
+    }
+
+    /// Whether nothing is trusted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.anchors.is_empty()
+    }
+
+    /// The bare keys among the anchors.
+    pub fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.anchors.iter().filter_map(|anchor| match anchor {
+            Anchor::Key(key) => Some(key),
+            Anchor::Certificate(_) => None,
+        })
+    }
+
+    fn add(&mut self, anchor: Anchor) -> Result<(), AnchorError> {
+        if self.anchors.len() >= ANCHORS_MAX {
+            return Err(AnchorError::TooMany);
+        }
+        self.anchors.push(anchor);
+        Ok(())
+    }
+}
+
+/// A leaf certificate for which a path to an anchor was proven. Made by [`Judgement::signer`] only.
+#[derive(Clone, Debug)]
+pub struct TrustedSigner<'a> {
+    leaf: Certificate<'a>,
+}
+
+impl<'a> TrustedSigner<'a> {
+    /// The certificate of the signer.
+    #[must_use]
+    pub const fn certificate(&self) -> &Certificate<'a> {
+        &self.leaf
+    }
+
+    /// The certificate of the signer, without copying.
+    #[must_use]
+    pub fn into_certificate(self) -> Certificate<'a> {
+        self.leaf
+    }
+
+    /// Its key.
+    #[must_use]
+    pub const fn key(&self) -> &PublicKey {
+        &self.leaf.public_key
+    }
+}
+
+/// What a chain is judged by.
+pub struct Judgement<'j> {
+    /// Provider of the signature checks.
+    pub crypto: &'j dyn Crypto,
+    /// What is trusted.
+    pub anchors: &'j TrustAnchors,
+    /// The instant at which all certificates must be valid.
+    pub at: Instant,
+    /// What the leaf is for.
+    pub profile: Profile,
+}
+
+/// Where a path ended.
+enum End<'j> {
+    /// The leaf, or its key, is an anchor itself: pinned.
+    Pinned,
+    /// An authority's certificate signed the last certificate of the path.
+    Authority(&'j AnchorCertificate),
+    /// A bare key signed the last certificate of the path.
+    Key,
+}
+
+impl<'j> Judgement<'j> {
+    /// Follows `chain`, leaf first, to an anchor. Certificates after the anchor are passed over.
+    ///
+    /// # Errors
+    /// [`Rejection`]: unreadable certificates and wrong purposes blame the role of the leaf, dates
+    /// blame `time`, everything else blames `trust`.
+    pub fn signer<'a>(
+        &self,
+        chain: &[&'a [u8]],
+        mut cache: Option<&mut SignerCache>,
+    ) -> Result<TrustedSigner<'a>, Rejection> {
+        if chain.len() > CHAIN_LENGTH_MAX {
+            let message = alloc::format!("chain has more than {CHAIN_LENGTH_MAX} certificates");
+            return Err(Rejection::new(self.profile.culprit(), "chain-too-long", message));
+        }
+        let (&first, intermediates) = chain.split_first().ok_or_else(|| {
+            Rejection::new(self.profile.culprit(), "chain-missing", "no signer certificate given")
+        })?;
+        let leaf = self.read(first)?;
+        // Authorities below the anchor, from the leaf upwards.
+        let mut authorities: [Option<Certificate<'a>>; CHAIN_LENGTH_MAX] = Default::default();
+        let mut above = intermediates.iter();
+        let mut slots = authorities.iter_mut();
+        let mut current = leaf.clone();
+        let end = loop {
+            if let Some(end) = self.anchor_of(&current, first, cache.as_deref_mut())? {
+                break end;
+            }
+            let (Some(raw), Some(slot)) = (above.next(), slots.next()) else {
+                return Err(untrusted(&current));
+            };
+            let authority = self.read(raw)?;
+            self.check_signed_by_certificate(&current, &authority, cache.as_deref_mut())?;
+            current = authority.clone();
+            *slot = Some(authority);
+        };
+        self.check_dates(&leaf, &authorities, &end)?;
+        self.check_purposes(&leaf, &authorities, &end)?;
+        Ok(TrustedSigner { leaf })
+    }
+
+    fn read<'a>(&self, raw: &'a [u8]) -> Result<Certificate<'a>, Rejection> {
+        Certificate::parse(raw).map_err(|error| {
+            let message = match error {
+                CertificateError::Der(cause) => alloc::format!("{error}: {cause}"),
+                _ => alloc::format!("{error}"),
+            };
+            Rejection::new(self.profile.culprit(), "certificate", message)
+        })
+    }
+
+    /// The anchor at which the path ends with `current`, if there is one.
+    fn anchor_of(
+        &self,
+        current: &Certificate<'_>,
+        leaf: &[u8],
+        mut cache: Option<&mut SignerCache>,
+    ) -> Result<Option<End<'j>>, Rejection> {
+        let mut failed = None;
+        for anchor in &self.anchors.anchors {
+            match anchor {
+                Anchor::Certificate(anchor) if anchor.raw == current.raw => {
+                    let pinned = current.raw == leaf;
+                    return Ok(Some(if pinned { End::Pinned } else { End::Authority(anchor) }));
+                }
+                Anchor::Certificate(anchor) if anchor.may_have_signed(current) => {
+                    match self.check_signature(current, &anchor.key, cache.as_deref_mut()) {
+                        Ok(()) => return Ok(Some(End::Authority(anchor))),
+                        Err(rejection) => failed = Some(rejection),
+                    }
+                }
+                Anchor::Certificate(_) => {}
+                Anchor::Key(key) => {
+                    if current.raw == leaf && current.public_key == *key {
+                        return Ok(Some(End::Pinned));
+                    }
+                    if self.check_signature(current, key, cache.as_deref_mut()).is_ok() {
+                        return Ok(Some(End::Key));
+                    }
+                }
+            }
+        }
+        failed.map_or(Ok(None), Err)
+    }
+
+    fn check_signed_by_certificate(
+        &self,
+        subject: &Certificate<'_>,
+        authority: &Certificate<'_>,
+        cache: Option<&mut SignerCache>,
+    ) -> Result<(), Rejection> {
+        let named = subject.issuer == authority.subject;
+        if !named || !key_ids_agree(subject.authority_key_id, authority.subject_key_id) {
+            return Err(untrusted(subject));
+        }
+        self.check_signature(subject, &authority.public_key, cache)
+    }
+
+    fn check_signature(
+        &self,
+        certificate: &Certificate<'_>,
+        authority: &PublicKey,
+        cache: Option<&mut SignerCache>,
+    ) -> Result<(), Rejection> {
+        if cache.as_ref().is_some_and(|cache| cache.knows(certificate.raw, authority)) {
+            return Ok(());
+        }
+        let mut buffer = [0; 96];
+        let verified = certificate.algorithm == authority.algorithm()
+            && certificate.signature(&mut buffer).is_ok_and(|signature| {
+                self.crypto.verify(authority, certificate.tbs, signature).is_ok()
+            });
+        if !verified {
+            return Err(Rejection::trust(
+                "certificate-signature",
+                alloc::format!(
+                    "certificate of `{}` is not signed by `{}`",
+                    certificate.subject,
+                    certificate.issuer
+                ),
+            ));
+        }
+        if let Some(cache) = cache {
+            cache.remember(certificate.raw, *authority);
+        }
+        Ok(())
+    }
+
+    fn check_dates(
+        &self,
+        leaf: &Certificate<'_>,
+        authorities: &[Option<Certificate<'_>>],
+        end: &End<'_>,
+    ) -> Result<(), Rejection> {
+        for certificate in core::iter::once(leaf).chain(authorities.iter().flatten()) {
+            let span = (certificate.not_before, certificate.not_after);
+            check_span(self.at, span, &certificate.subject)?;
+        }
+        match end {
+            End::Authority(anchor) => {
+                check_span(self.at, (anchor.not_before, anchor.not_after), &anchor.subject_text)
+            }
+            End::Pinned | End::Key => Ok(()),
+        }
+    }
+
+    fn check_purposes(
+        &self,
+        leaf: &Certificate<'_>,
+        authorities: &[Option<Certificate<'_>>],
+        end: &End<'_>,
+    ) -> Result<(), Rejection> {
+        if matches!(end, End::Pinned) {
+            return Ok(());
+        }
+        self.profile.check_leaf(leaf)?;
+        // How many authorities stand between this one and the leaf.
+        let mut below = 0_u8;
+        for authority in authorities.iter().flatten() {
+            let limits = authority.basic_constraints.and_then(|limits| limits.path_length);
+            let country = authority.subject.country();
+            self.check_authority(authority.is_authority(), limits, below, &authority.subject)?;
+            self.check_country(below, leaf, country)?;
+            below += 1;
+        }
+        if let End::Authority(anchor) = end {
+            // An anchor that came along in the chain was counted above.
+            let counted = authorities.iter().flatten().any(|one| one.raw == anchor.raw);
+            if !counted {
+                let (authority, limits) = (anchor.authority, anchor.path_length);
+                self.check_authority(authority, limits, below, &anchor.subject_text)?;
+                self.check_country(below, leaf, anchor.country.as_deref())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_authority(
+        &self,
+        authority: bool,
+        path_length: Option<u8>,
+        below: u8,
+        subject: &dyn fmt::Display,
+    ) -> Result<(), Rejection> {
+        let wrong = |what: &str| {
+            Rejection::trust(
+                "authority-profile",
+                alloc::format!("certificate of `{subject}` {what}"),
+            )
+        };
+        if !authority {
+            return Err(wrong("is not that of an authority"));
+        }
+        if path_length.is_some_and(|limit| limit < below) {
+            return Err(wrong("allows no such long chain below it"));
+        }
+        // ISO/IEC 18013-5, table B.1: an IACA certificate has a path length of zero.
+        if self.profile == Profile::DocumentSigner && below == 0 && path_length != Some(0) {
+            return Err(wrong("signed a document signer without a path length of zero"));
+        }
+        Ok(())
+    }
+
+    /// ISO/IEC 18013-5, table B.3: a document signer is of the country of its authority.
+    fn check_country(
+        &self,
+        below: u8,
+        leaf: &Certificate<'_>,
+        authority: Option<&str>,
+    ) -> Result<(), Rejection> {
+        let (Some(own), Some(authority)) = (leaf.subject.country(), authority) else {
+            return Ok(());
+        };
+        if below > 0 || self.profile != Profile::DocumentSigner || own == authority {
+            return Ok(());
+        }
+        Err(Rejection::issuer(
+            "certificate-profile",
+            alloc::format!(
+                "certificate of `{}` names another country than its authority",
+                leaf.subject
+            ),
+        ))
+    }
+}
+
+impl AnchorCertificate {
+    fn may_have_signed(&self, certificate: &Certificate<'_>) -> bool {
+        self.subject == certificate.issuer.as_der()
+            && key_ids_agree(certificate.authority_key_id, self.key_id.as_deref())
+    }
+}
+
+/// Two key identifiers contradict each other only if both are there.
+fn key_ids_agree(named: Option<&[u8]>, own: Option<&[u8]>) -> bool {
+    named.is_none() || own.is_none() || named == own
+}
+
+fn untrusted(certificate: &Certificate<'_>) -> Rejection {
+    Rejection::trust(
+        "untrusted-signer",
+        alloc::format!(
+            "no trust anchor vouches for `{}`, signed by `{}`",
+            certificate.subject,
+            certificate.issuer
+        ),
+    )
+}
+
+fn check_span(
+    at: Instant,
+    (not_before, not_after): (Instant, Instant),
+    subject: &dyn fmt::Display,
+) -> Result<(), Rejection> {
+    if at < not_before {
+        return Err(Rejection::time(
+            "certificate-not-yet-valid",
+            alloc::format!("certificate of `{subject}` is valid from {not_before}, not at {at}"),
+        ));
+    }
+    if at.floor_to_second() > not_after {
+        return Err(Rejection::time(
+            "certificate-expired",
+            alloc::format!("certificate of `{subject}` was valid until {not_after}, not at {at}"),
+        ));
+    }
+    Ok(())
+}
