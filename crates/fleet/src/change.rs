@@ -1,5 +1,7 @@
 //! What a decide function of this crate wants written, as whole entities.
 
+use policy::place::{Grant, Place};
+
 use crate::enrolment::Enrolment;
 use crate::journal::Upload;
 use crate::reader::Reader;
@@ -11,6 +13,10 @@ use crate::reader::Reader;
 /// nothing is written, and the caller decides anew on what is stored then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
+    /// A new place; key: its code, in the whole city.
+    InsertPlace(Place),
+    /// A new grant; key: everything but its date. Giving it again changes nothing.
+    InsertGrant(Grant),
     /// A new enrolment; key: its id.
     InsertEnrolment(Enrolment),
     /// An enrolment that lost a try.

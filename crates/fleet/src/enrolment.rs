@@ -8,9 +8,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use credential::crypto::Crypto;
+use credential::unsigned::Unsigned;
+use credential::x509::build::SERIAL_ENTROPY_BYTES;
 use policy::action::Action;
-use policy::actor::Actor;
+use policy::actor::{Actor, Object};
 use policy::authorize::Permit;
+use policy::place::PlaceTree;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use vocabulary::code::{OperatorCode, PlaceCode};
@@ -18,9 +22,11 @@ use vocabulary::id::{EnrolmentId, ReaderId};
 use vocabulary::text::Line;
 use vocabulary::time::Instant;
 
+use crate::certificate::{Authority, Named, ProvenKey, certificate};
 use crate::change::Change;
-use crate::reader::{DOORS_MAX, LABEL_BYTES_MAX};
+use crate::reader::{DOORS_MAX, JournalHead, LABEL_BYTES_MAX, Reader, ReaderState};
 use crate::refusal::Refusal;
+use crate::secret::{ReaderSecret, SECRET_BYTES};
 
 /// Wrong codes after which an enrolment is dead.
 pub const TRIES_MAX: u8 = 5;
@@ -185,13 +191,14 @@ pub struct EnrolmentEntropy {
     pub secret: [u8; CODE_BYTES],
 }
 
-/// Makes an enrolment and its one-time code; the code goes to whoever mounts the reader. `waiting`
-/// is how many enrolments of the operator wait now.
+/// Makes an enrolment and its one-time code; the code goes to whoever mounts the reader. Its doors
+/// are places of the permit's operator in `tree`; `waiting` is how many enrolments wait there now.
 ///
 /// # Errors
-/// [`Refusal::Doors`], [`Refusal::EnrolmentsTooMany`], [`Refusal::Permit`].
+/// [`Refusal::Doors`], [`Refusal::NoPlace`], [`Refusal::EnrolmentsTooMany`], [`Refusal::Permit`].
 pub fn invite_reader(
     permit: &Permit,
+    tree: &PlaceTree,
     waiting: usize,
     request: Invitation,
     now: Instant,
@@ -203,6 +210,11 @@ pub fn invite_reader(
         doors.iter().enumerate().any(|(n, door)| doors.iter().take(n).any(|d| d == door));
     if doors.is_empty() || doors.len() > DOORS_MAX || is_repeated {
         return Err(Refusal::Doors);
+    }
+    let is_own =
+        |door: &PlaceCode| tree.get(door).is_some_and(|place| place.operator == *permit.operator());
+    if let Some(foreign) = doors.iter().find(|door| !is_own(door)) {
+        return Err(Refusal::NoPlace(foreign.clone()));
     }
     if waiting >= WAITING_MAX {
         return Err(Refusal::EnrolmentsTooMany);
@@ -250,4 +262,81 @@ pub fn present_code(stored: Option<&Enrolment>, code: &EnrolmentCode, now: Insta
         let enrolment = Enrolment { tries_left, ..enrolment.next() };
         Presented::Wrong(Box::new(Change::UpdateEnrolment(enrolment)))
     }
+}
+
+/// What a reader sends to be enrolled.
+#[derive(Clone, Debug)]
+pub struct EnrolRequest {
+    /// The one-time code that was typed in.
+    pub code: EnrolmentCode,
+    /// The key that the reader made, proven over [`EnrolmentCode::challenge`].
+    pub key: ProvenKey,
+}
+
+/// What the caller draws at random when a reader is enrolled.
+#[derive(Clone)]
+pub struct ReaderEntropy {
+    /// For the identifier.
+    pub id: [u8; 10],
+    /// For the serial number of the certificate.
+    pub serial: [u8; SERIAL_ENTROPY_BYTES],
+    /// The secret by which the reader will speak to the server.
+    pub secret: [u8; SECRET_BYTES],
+}
+
+/// A reader that comes to be as soon as its certificate is signed and the change is committed.
+#[derive(Debug)]
+pub struct Enrolled {
+    /// The change; the reader authority signs.
+    pub change: Unsigned<Change>,
+    /// The secret of the reader, shown this once.
+    pub secret: ReaderSecret,
+}
+
+/// Turns `enrolment` into a reader. The permit is that of the candidate whom [`present_code`] gave.
+///
+/// # Errors
+/// [`Refusal::Code`] when the code does not open this enrolment now, [`Refusal::Possession`],
+/// [`Refusal::Certificate`], [`Refusal::Permit`].
+pub fn enrol_reader(
+    permit: &Permit,
+    enrolment: &Enrolment,
+    request: &EnrolRequest,
+    authority: &Authority<'_>,
+    crypto: &dyn Crypto,
+    now: Instant,
+    entropy: &ReaderEntropy,
+) -> Result<Enrolled, Refusal> {
+    permit.covers(Action::ReaderEnrol, &enrolment.operator)?;
+    let is_right = matches!(present_code(Some(enrolment), &request.code, now), Presented::Right(_));
+    if permit.object() != Object::Enrolment(enrolment.id) || !is_right {
+        return Err(Refusal::Code);
+    }
+    let key = request.key.key;
+    request.key.check(crypto, &request.code.challenge(&key))?;
+    let named = Named { operator: &enrolment.operator, label: &enrolment.label, key };
+    let certificate = certificate(&named, authority, now, entropy.serial)?;
+    let id = ReaderId::new(now, entropy.id);
+    let secret = ReaderSecret::new(id, entropy.secret);
+    let hash = secret.hash();
+    let enrolment = Enrolment { used_by: Some(id), ..enrolment.next() };
+    let change = certificate.map(move |certificate| Change::EnrolReader {
+        reader: Reader {
+            id,
+            operator: enrolment.operator.clone(),
+            label: enrolment.label.clone(),
+            doors: enrolment.doors.clone(),
+            state: ReaderState::Enrolled,
+            key,
+            secret: hash,
+            certificate,
+            bundle_epoch: 0,
+            journal: JournalHead::start(id),
+            watermark: None,
+            enrolled_at: now,
+            version: 1,
+        },
+        enrolment,
+    });
+    Ok(Enrolled { change, secret })
 }

@@ -8,8 +8,11 @@
 //! does not continue what is known is never taken in quietly.
 #![forbid(unsafe_code)]
 
+pub mod certificate;
 pub mod change;
 pub mod enrolment;
 pub mod journal;
+pub mod place;
 pub mod reader;
 pub mod refusal;
+pub mod secret;

@@ -1,7 +1,9 @@
 //! The city's knowledge of one reader.
 
+use audit::journal::Head;
 use policy::action::Action;
-use policy::authorize::Permit;
+use policy::actor::Object;
+use policy::authorize::{Permit, WrongPermit};
 use vocabulary::code::{OperatorCode, PlaceCode};
 use vocabulary::id::ReaderId;
 use vocabulary::text::Line;
@@ -9,6 +11,7 @@ use vocabulary::time::Instant;
 
 use crate::change::Change;
 use crate::refusal::Refusal;
+use crate::secret::SecretHash;
 
 /// Bytes in the label of a reader.
 pub const LABEL_BYTES_MAX: usize = 64;
@@ -30,6 +33,8 @@ pub struct Reader {
     pub state: ReaderState,
     /// Its public key: an uncompressed point of P-256 (SEC 1, 2.3.3).
     pub key: [u8; 65],
+    /// Hash of the secret by which it speaks to the server.
+    pub secret: SecretHash,
     /// Its certificate.
     pub certificate: ReaderCertificate,
     /// The epoch of the newest bundle that was made for it; 0 before the first. It only grows.
@@ -72,7 +77,8 @@ pub struct ReaderCertificate {
 pub struct JournalHead {
     /// The number that the next record must have.
     pub next: u64,
-    /// The hash of the record before it; 32 zero bytes stand for no record.
+    /// The hash of the record before it, or of the journal's name if there is none
+    /// (`audit::journal::Head::start` with the bytes of the reader's identifier).
     pub hash: [u8; 32],
 }
 
@@ -85,6 +91,18 @@ pub struct Watermark {
     pub status_issued_at: Option<Instant>,
     /// When it wrote so, by its own clock.
     pub at: Instant,
+}
+
+impl JournalHead {
+    /// The head of the empty journal of `reader`.
+    #[must_use]
+    pub fn start(reader: ReaderId) -> Self {
+        Self::of(&Head::start(*reader.as_bytes()))
+    }
+
+    pub(crate) const fn of(head: &Head) -> Self {
+        Self { next: head.entries(), hash: *head.hash().as_bytes() }
+    }
 }
 
 impl Reader {
@@ -100,6 +118,15 @@ impl Reader {
         matches!(self.state, ReaderState::Enrolled)
     }
 
+    /// Passes when the permit was asked for this very reader, or for readers at large.
+    pub(crate) fn is_object_of(&self, permit: &Permit) -> Result<(), WrongPermit> {
+        match permit.object() {
+            Object::Any => Ok(()),
+            Object::Reader(id) if id == self.id => Ok(()),
+            _ => Err(WrongPermit { given: permit.action(), needed: permit.action() }),
+        }
+    }
+
     /// The next version of this entity.
     pub(crate) fn next(&self) -> Self {
         Self { version: self.version.saturating_add(1), ..self.clone() }
@@ -112,6 +139,7 @@ impl Reader {
 /// [`Refusal::Retired`] when it is so already, [`Refusal::Permit`] for a wrong permit.
 pub fn retire_reader(permit: &Permit, reader: &Reader, now: Instant) -> Result<Change, Refusal> {
     permit.covers(Action::ReaderRetire, &reader.operator)?;
+    reader.is_object_of(permit)?;
     if !reader.is_enrolled() {
         return Err(Refusal::Retired);
     }

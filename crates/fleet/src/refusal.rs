@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use audit::journal::JournalError;
+use credential::x509::build::BuildError;
 use policy::authorize::WrongPermit;
+use policy::place::PlaceError;
+use vocabulary::code::PlaceCode;
 
 /// A deed upon readers that the domain refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +23,29 @@ pub enum Refusal {
     Possession,
     /// The operator has [`crate::enrolment::WAITING_MAX`] enrolments waiting.
     EnrolmentsTooMany,
+    /// The place does not fit into the tree.
+    Place(PlaceError),
+    /// The operator has no such place.
+    NoPlace(PlaceCode),
+    /// The certificate cannot be made by this authority.
+    Certificate(BuildError),
+    /// A piece of journal has 1 to [`crate::journal::RECORDS_MAX`] records.
+    PieceSize,
+    /// A piece of journal is broken in itself, or its head is not signed by its reader.
+    Piece(JournalError),
+    /// A signed piece of journal begins too late: records are missing.
+    Gap {
+        /// The number that should come.
+        expected: u64,
+        /// The number that came.
+        found: u64,
+    },
+    /// A signed piece of journal tells another history than the known one: two keepers hold the
+    /// reader's key, or its memory was set back.
+    Fork {
+        /// The number of the record at which it shows.
+        sequence: u64,
+    },
 }
 
 impl Refusal {
@@ -32,7 +59,28 @@ impl Refusal {
             Self::Code => "enrolment-code",
             Self::Possession => "key-possession",
             Self::EnrolmentsTooMany => "enrolments-too-many",
+            Self::Place(PlaceError::Taken(_)) => "place-exists",
+            Self::Place(PlaceError::Foreign(_)) => "place-foreign",
+            Self::Place(PlaceError::TooMany) => "places-too-many",
+            Self::NoPlace(_) => "place-unknown",
+            Self::Certificate(_) => "reader-certificate",
+            Self::PieceSize => "journal-size",
+            Self::Piece(
+                JournalError::HeadForm
+                | JournalError::HeadSignature
+                | JournalError::HeadCount { .. }
+                | JournalError::HeadHash,
+            ) => "journal-head",
+            Self::Piece(_) => "journal-malformed",
+            Self::Gap { .. } => "journal-gap",
+            Self::Fork { .. } => "journal-fork",
         }
+    }
+
+    /// Whether somebody must look at it: records are missing, or a reader has told two histories.
+    #[must_use]
+    pub const fn is_alarm(&self) -> bool {
+        matches!(self, Self::Gap { .. } | Self::Fork { .. })
     }
 }
 
@@ -44,14 +92,26 @@ impl From<WrongPermit> for Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let text = match self {
+            Self::Place(_) => "the place does not fit into the tree of places",
+            Self::NoPlace(code) => return write!(f, "the operator has no place `{code}`"),
+            Self::PieceSize => "a piece of journal has 1 to 1,000 records",
+            Self::Piece(_) => "the piece is no run of records signed by its reader",
+            Self::Gap { expected, found } => {
+                return write!(f, "journal records `{expected}` to before `{found}` are missing");
+            }
+            Self::Fork { sequence } => {
+                return write!(f, "journal record `{sequence}` tells another history");
+            }
+            Self::Certificate(_) => "the reader authority cannot make this certificate",
             Self::Permit(_) => "the permit does not cover this deed",
             Self::Doors => "a reader serves 1 to 8 different doors",
             Self::Retired => "the reader is out of service",
             Self::Code => "the one-time code does not open an enrolment",
             Self::Possession => "the reader did not prove that it holds the private key",
             Self::EnrolmentsTooMany => "the operator has too many enrolments waiting",
-        })
+        };
+        f.write_str(text)
     }
 }
 
@@ -59,6 +119,9 @@ impl std::error::Error for Refusal {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Permit(wrong) => Some(wrong),
+            Self::Place(error) => Some(error),
+            Self::Certificate(error) => Some(error),
+            Self::Piece(error) => Some(error),
             _ => None,
         }
     }

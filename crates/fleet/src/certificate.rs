@@ -1,0 +1,140 @@
+//! Certificates of readers: proof of possession in, a certificate to be signed out.
+//!
+//! The profile is that of reader authentication (ISO/IEC 18013-5:2021, Annex B.1.7). Certificates
+//! are short-lived, so that a stolen reader ends by itself.
+
+use std::time::Duration;
+
+use credential::crypto::{Crypto, PublicKey, Signature};
+use credential::unsigned::Unsigned;
+use credential::x509::Certificate;
+use credential::x509::build::{self, Purpose, Request, SERIAL_ENTROPY_BYTES, Signer, Subject};
+use policy::action::Action;
+use policy::authorize::Permit;
+use sha2::{Digest, Sha256};
+use vocabulary::code::OperatorCode;
+use vocabulary::text::Line;
+use vocabulary::time::Instant;
+
+use crate::change::Change;
+use crate::reader::{LABEL_BYTES_MAX, Reader, ReaderCertificate};
+use crate::refusal::Refusal;
+
+/// How long a reader's certificate lives where the city does not say otherwise.
+pub const LIFE_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
+/// The longest life of a reader's certificate.
+pub const LIFE_MAX: Duration = Duration::from_secs(90 * 86_400);
+/// How far a certificate begins before it is made, for wallets whose clocks are late.
+pub const BACKDATE: Duration = Duration::from_secs(300);
+
+const RENEWAL_DOMAIN: &[u8] = b"limen reader renewal 1\0";
+
+/// The reader authority, and what it writes into certificates.
+#[derive(Clone, Copy, Debug)]
+pub struct Authority<'a> {
+    /// Its own certificate.
+    pub certificate: &'a Certificate<'a>,
+    /// Two capital letters (ISO 3166-1).
+    pub country: &'a str,
+    /// Where people find the authority.
+    pub issuer_uri: &'a str,
+    /// Where its revocation list is published.
+    pub crl_uri: &'a str,
+    /// How long a certificate lives, at most [`LIFE_MAX`]; more is cut.
+    pub life: Duration,
+}
+
+/// A public key and the proof that its private half is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvenKey {
+    /// An uncompressed point of P-256 (SEC 1, 2.3.3).
+    pub key: [u8; 65],
+    /// ES256 over the challenge.
+    pub proof: Signature,
+}
+
+impl ProvenKey {
+    pub(crate) fn check(&self, crypto: &dyn Crypto, challenge: &[u8]) -> Result<(), Refusal> {
+        crypto
+            .verify(&PublicKey::P256(self.key), challenge, self.proof.as_bytes())
+            .map_err(|_| Refusal::Possession)
+    }
+}
+
+/// The message that a reader signs with the key to be certified when it renews: good for this
+/// reader, this key and the certificate that it has now, hence once.
+#[must_use]
+pub fn renewal_challenge(reader: &Reader, key: &[u8; 65]) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update(reader.id.as_bytes());
+    hash.update(Sha256::digest(&reader.certificate.der));
+    hash.update(key);
+    [RENEWAL_DOMAIN, hash.finalize().as_slice()].concat()
+}
+
+/// Certifies `reader` again, with its key or with its next one.
+///
+/// # Errors
+/// [`Refusal::Retired`], [`Refusal::Possession`], [`Refusal::Certificate`], [`Refusal::Permit`].
+pub fn renew_reader(
+    permit: &Permit,
+    reader: &Reader,
+    request: &ProvenKey,
+    authority: &Authority<'_>,
+    crypto: &dyn Crypto,
+    now: Instant,
+    serial: [u8; SERIAL_ENTROPY_BYTES],
+) -> Result<Unsigned<Change>, Refusal> {
+    permit.covers(Action::ReaderRenew, &reader.operator)?;
+    reader.is_object_of(permit)?;
+    if !reader.is_enrolled() {
+        return Err(Refusal::Retired);
+    }
+    request.check(crypto, &renewal_challenge(reader, &request.key))?;
+    let named = Named { operator: &reader.operator, label: &reader.label, key: request.key };
+    let certificate = certificate(&named, authority, now, serial)?;
+    let mut next = Reader { key: request.key, ..reader.next() };
+    Ok(certificate.map(move |certificate| {
+        next.certificate = certificate;
+        Change::UpdateReader(next)
+    }))
+}
+
+/// Whom a certificate names.
+pub(crate) struct Named<'a> {
+    pub(crate) operator: &'a OperatorCode,
+    pub(crate) label: &'a Line<LABEL_BYTES_MAX>,
+    pub(crate) key: [u8; 65],
+}
+
+pub(crate) fn certificate(
+    named: &Named<'_>,
+    authority: &Authority<'_>,
+    now: Instant,
+    serial_entropy: [u8; SERIAL_ENTROPY_BYTES],
+) -> Result<Unsigned<ReaderCertificate>, Refusal> {
+    let own = authority.certificate;
+    let not_before = now.saturating_sub(BACKDATE).max(own.not_before).floor_to_second();
+    let life = authority.life.min(LIFE_MAX);
+    let not_after = now.saturating_add(life).min(own.not_after).floor_to_second();
+    let request = Request {
+        purpose: Purpose::Reader,
+        subject: Subject {
+            common_name: named.label.as_str(),
+            organization: Some(named.operator.as_str()),
+            country: authority.country,
+        },
+        key: &PublicKey::P256(named.key),
+        not_before,
+        not_after,
+        serial_entropy,
+        issuer_uri: authority.issuer_uri,
+        crl_uri: authority.crl_uri,
+    };
+    let unsigned = build::certificate(&request, Signer::Authority(own));
+    Ok(unsigned.map_err(Refusal::Certificate)?.map(move |der| ReaderCertificate {
+        der: der.into_bytes(),
+        not_before,
+        not_after,
+    }))
+}
