@@ -17,9 +17,12 @@ pub mod aws_lc;
 pub mod cbor;
 pub mod cose;
 pub mod crypto;
+pub mod jose;
 pub mod mdoc;
 pub mod rejection;
 #[cfg(feature = "rustcrypto")]
 pub mod rustcrypto;
+pub mod sd_jwt;
+pub mod status;
 pub mod unsigned;
 pub mod x509;

@@ -1,0 +1,609 @@
+//! What must be refused of an SD-JWT, each with the control that the same thing unforged passes.
+
+use std::sync::LazyLock;
+
+use credential::crypto::{Algorithm, HashAlgorithm, PublicKey};
+use credential::jose::{HeaderParts, base64url, jwk};
+use credential::rejection::Culprit;
+use credential::sd_jwt::{
+    Challenge, CredentialRequest, DISCLOSURES_MAX, Decoys, DiscloseError, Disclosure, Expectation,
+    IssueError, IssueRequest, KeyBindingRule, Presence, Profile, Salt, SdJwt, Window, issue,
+    verify,
+};
+use credential::status::StatusReference;
+use credential::x509::TrustAnchors;
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use crate::sd_jwt::salts;
+use crate::tokens::{PROVIDERS, Signatory, at, chain};
+
+const NOW: i64 = 1_700_000_000;
+const VCT: &str = "urn:limen:pass:1";
+
+type Verdict<'a> = Result<(), (Culprit, &'a str)>;
+
+fn issuer() -> Signatory {
+    Signatory::new(1)
+}
+
+fn holder() -> Signatory {
+    Signatory::new(2)
+}
+
+fn expectation<'a>(anchors: &'a TrustAnchors, profile: Profile<'a>) -> Expectation<'a> {
+    let key_binding = KeyBindingRule {
+        presence: Presence::Optional,
+        audience: None,
+        nonce: None,
+        window: Window::default(),
+    };
+    Expectation { anchors, at: at(NOW), profile, key_binding }
+}
+
+fn verdict(text: &str, expectation: &Expectation<'_>) -> Verdict<'static> {
+    let verdicts = PROVIDERS.map(|crypto| {
+        verify(crypto, text, expectation)
+            .map(drop)
+            .map_err(|rejection| (rejection.culprit, rejection.code))
+    });
+    assert_eq!(verdicts[0], verdicts[1], "the providers disagree about {text}");
+    verdicts[0]
+}
+
+#[track_caller]
+fn check(text: &str, expectation: &Expectation<'_>, expected: Verdict<'_>) {
+    assert_eq!(verdict(text, expectation), expected, "{text}");
+}
+
+fn disclosure(contents: &Value) -> String {
+    base64url::encode(contents.to_string().as_bytes())
+}
+
+fn digest(disclosure: &str) -> String {
+    base64url::encode(&PROVIDERS[0].sha256(disclosure.as_bytes()))
+}
+
+/// An SD-JWT of a payload and disclosures as they are, and its verdict.
+#[track_caller]
+fn check_parts(payload: &Value, disclosures: &[&str], expected: Verdict<'_>) {
+    let mut text = issuer().jws("example+sd-jwt", payload) + "~";
+    disclosures.iter().for_each(|disclosure| text += &format!("{disclosure}~"));
+    check(&text, &expectation(&issuer().pinned(), Profile::SdJwt), expected);
+}
+
+const RULE: Verdict<'static> = Err((Culprit::Issuer, "sd-jwt-rule"));
+
+#[test]
+fn disclosures_and_digests_that_do_not_match_are_refused() {
+    let (one, two) = (disclosure(&json!(["s", "a", 1])), disclosure(&json!(["t", "a", 1])));
+    let payload = json!({"_sd": [digest(&one)]});
+    check_parts(&payload, &[&one], Ok(()));
+    check_parts(&payload, &[], Ok(()));
+    check_parts(&payload, &[&two], Err((Culprit::Issuer, "disclosure-unreferenced")));
+    check_parts(&payload, &[&one, &two], Err((Culprit::Issuer, "disclosure-unreferenced")));
+    check_parts(&payload, &[&one, &one], Err((Culprit::Wire, "disclosure-repeated")));
+    check_parts(&payload, &[&one, ""], Err((Culprit::Wire, "disclosure")));
+    let repeated = Err((Culprit::Issuer, "digest-repeated"));
+    let twice = json!({"_sd": [digest(&one), digest(&one)]});
+    check_parts(&twice, &[&one], repeated);
+    check_parts(&twice, &[], repeated);
+    let nested = json!({"_sd": [digest(&one)], "b": {"_sd": [digest(&one)]}});
+    check_parts(&nested, &[], repeated);
+    let element = json!({"_sd": [digest(&one)], "b": [{"...": digest(&one)}]});
+    check_parts(&element, &[], repeated);
+    // A digest inside a disclosure counts as well.
+    let inner = disclosure(&json!(["u", "b", {"_sd": [digest(&one)]}]));
+    let recursive = json!({"_sd": [digest(&one), digest(&inner)]});
+    check_parts(&recursive, &[&one], Ok(()));
+    check_parts(&recursive, &[&inner], repeated);
+    // A disclosure that hangs on one that is not shown.
+    let outer = json!({"_sd": [digest(&inner)]});
+    check_parts(&outer, &[&inner, &one], Ok(()));
+    check_parts(&outer, &[&one], Err((Culprit::Issuer, "disclosure-unreferenced")));
+}
+
+#[test]
+fn disclosed_claims_must_fit_their_place() {
+    for name in ["_sd", "...", "_sd_alg"] {
+        let bad = disclosure(&json!(["s", name, ["a"]]));
+        check_parts(&json!({"_sd": [digest(&bad)]}), &[&bad], RULE);
+    }
+    let one = disclosure(&json!(["s", "a", 1]));
+    let same = disclosure(&json!(["t", "a", 2]));
+    check_parts(&json!({"_sd": [digest(&one)], "b": 1}), &[&one], Ok(()));
+    check_parts(&json!({"_sd": [digest(&one)], "a": 1}), &[&one], RULE);
+    check_parts(&json!({"_sd": [digest(&one), digest(&same)]}), &[&one, &same], RULE);
+    check_parts(&json!({"_sd": [digest(&one), digest(&same)]}), &[&same], Ok(()));
+    let element = disclosure(&json!(["s", 1]));
+    check_parts(&json!({"a": [{"...": digest(&element)}]}), &[&element], Ok(()));
+    check_parts(&json!({"_sd": [digest(&element)]}), &[&element], RULE);
+    check_parts(&json!({"a": [{"...": digest(&one)}]}), &[&one], RULE);
+}
+
+#[test]
+fn digests_must_stand_where_they_may() {
+    for payload in [
+        json!({"_sd": "x"}),
+        json!({"_sd": [1]}),
+        json!({"_sd": ["x", null]}),
+        json!({"_sd": {"a": "x"}}),
+        json!({"...": "x"}),
+        json!({"a": {"...": "x"}}),
+        json!({"a": [{"...": "x", "b": 1}]}),
+        json!({"a": [{"...": 1}]}),
+        json!({"a": [{"...": ["x"]}]}),
+        json!({"a": {"_sd_alg": "sha-256"}}),
+        json!({"a": [{"_sd_alg": "sha-256"}]}),
+    ] {
+        check_parts(&payload, &[], RULE);
+    }
+    for payload in [json!({"_sd": []}), json!({"a": [{"...": "x"}]}), json!({"a": {"_sd": ["x"]}})]
+    {
+        check_parts(&payload, &[], Ok(()));
+    }
+}
+
+#[test]
+fn hash_functions_are_those_of_the_list() {
+    for (name, expected) in [
+        (json!("sha-256"), Ok(())),
+        (json!("sha-384"), Ok(())),
+        (json!("sha-512"), Ok(())),
+        (json!("sha-1"), Err((Culprit::Issuer, "hash-algorithm"))),
+        (json!("md5"), Err((Culprit::Issuer, "hash-algorithm"))),
+        (json!("SHA-256"), Err((Culprit::Issuer, "hash-algorithm"))),
+        (json!(256), Err((Culprit::Issuer, "claim-type"))),
+    ] {
+        check_parts(&json!({"_sd_alg": name}), &[], expected);
+    }
+    // The digest must be by the function that is named.
+    let one = disclosure(&json!(["s", "a", 1]));
+    let other = json!({"_sd_alg": "sha-512", "_sd": [digest(&one)]});
+    check_parts(&other, &[&one], Err((Culprit::Issuer, "disclosure-unreferenced")));
+}
+
+#[test]
+fn malformed_disclosures_are_refused() {
+    let encode = |text: &str| base64url::encode(text.as_bytes());
+    for text in [
+        encode("7"),
+        encode("{}"),
+        encode("[]"),
+        encode(r#"["s"]"#),
+        encode(r#"["s","a",1,2]"#),
+        encode(r#"[1,"a",1]"#),
+        encode(r#"["s",1,1]"#),
+        encode(r#"[1,1]"#),
+        encode(r#"["s","a",{"b":1,"b":2}]"#),
+        encode(r#"["s","a",1] "x""#),
+        encode(r#"["s","a",1"#),
+        format!("{}=", encode(r#"["s","a",1]"#)),
+        base64url::encode(b"[\"s\",\"a\",\"\xff\"]"),
+        "!".into(),
+    ] {
+        let payload = json!({"_sd": [digest(&text)]});
+        check_parts(&payload, &[&text], Err((Culprit::Wire, "disclosure")));
+    }
+    // The control: unusual white space is no fault, since the text is hashed as it stands.
+    let spaced = encode("[ \"s\" ,\n\"a\", 1 ]");
+    check_parts(&json!({"_sd": [digest(&spaced)]}), &[&spaced], Ok(()));
+}
+
+#[test]
+fn nesting_and_numbers_are_limited() {
+    let chain_of = |length: usize| {
+        let mut chain: Vec<String> = Vec::new();
+        for _ in 0..length {
+            let inner = chain.last().map_or(json!(1), |text| json!({"_sd": [digest(text)]}));
+            chain.push(disclosure(&json!(["s", "a", inner])));
+        }
+        (json!({"_sd": [digest(chain.last().unwrap())]}), chain)
+    };
+    for (length, expected) in [(32, Ok(())), (33, Err((Culprit::Wire, "disclosure")))] {
+        let (payload, chain) = chain_of(length);
+        let disclosures: Vec<_> = chain.iter().map(String::as_str).collect();
+        check_parts(&payload, &disclosures, expected);
+    }
+    let many: Vec<String> =
+        (0..=DISCLOSURES_MAX).map(|n| disclosure(&json!(["s", n.to_string(), 1]))).collect();
+    let payload = json!({"_sd": many.iter().map(|text| digest(text)).collect::<Vec<_>>()});
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    check_parts(&payload, &many[1..], Ok(()));
+    check_parts(&payload, &many, Err((Culprit::Wire, "sd-jwt")));
+}
+
+/// A credential as the city issues it, and what may be changed in its making.
+fn credential<'a>(change: impl FnOnce(&mut CredentialRequest<'a>)) -> Result<String, IssueError> {
+    static HOLDER_KEY: LazyLock<PublicKey> = LazyLock::new(|| holder().key);
+    static SALTS: LazyLock<Vec<Salt>> = LazyLock::new(|| salts(3));
+    let mut request = CredentialRequest {
+        header: HeaderParts::new(Algorithm::Es256, ""),
+        vct: VCT,
+        issuer: Some("https://city.example"),
+        issued_at: at(NOW),
+        not_before: Some(at(NOW)),
+        expires_at: Some(at(NOW + 1000)),
+        holder_key: Some(&HOLDER_KEY),
+        status: Some(StatusReference { uri: "https://city.example/status/1", index: 7 }),
+        claims: json!({"operator": "tram", "zones": ["A", "B"]}).as_object().unwrap().clone(),
+        concealed: &["/operator", "/zones/1"],
+        decoys: &[Decoys { pointer: "", count: 1 }],
+        hash: HashAlgorithm::Sha256,
+        salts: &SALTS,
+    };
+    change(&mut request);
+    let unsigned = request.issue(PROVIDERS[0])?;
+    Ok(issuer().sign(unsigned).into_string())
+}
+
+const ANY_CREDENTIAL: Profile<'static> = Profile::Credential { vct: None };
+
+#[test]
+fn a_credential_verifies_with_all_that_it_says() {
+    let text = credential(|_| ()).unwrap();
+    let anchors = issuer().pinned();
+    let profile = Profile::Credential { vct: Some(VCT) };
+    let verified = verify(PROVIDERS[1], &text, &expectation(&anchors, profile)).unwrap();
+    assert_eq!(verified.vct(), Some(VCT));
+    assert_eq!(verified.issuer_key(), &issuer().key);
+    assert_eq!(verified.holder_key(), Some(&holder().key));
+    assert_eq!(verified.key_binding(), None);
+    let status = StatusReference { uri: "https://city.example/status/1", index: 7 };
+    assert_eq!(verified.status(), Some(status));
+    assert_eq!(verified.validity().not_before, Some(at(NOW)));
+    assert_eq!(verified.claims()["zones"], json!(["A", "B"]));
+    assert!(!verified.claims().contains_key("_sd"));
+    // Nothing of what is concealed stands in the part that the issuer signed in the open.
+    let payload = SdJwt::parse(&text).unwrap();
+    let payload = String::from_utf8(payload.jws.payload().to_vec()).unwrap();
+    assert!(!payload.contains("tram") && payload.contains("\"A\"") && !payload.contains("\"B\""));
+}
+
+#[test]
+fn credentials_are_held_to_their_dates_and_type() {
+    let text = credential(|_| ()).unwrap();
+    let anchors = issuer().pinned();
+    let at_second =
+        |seconds| Expectation { at: at(seconds), ..expectation(&anchors, ANY_CREDENTIAL) };
+    check(&text, &at_second(NOW - 1), Err((Culprit::Time, "not-yet-valid")));
+    check(&text, &at_second(NOW), Ok(()));
+    check(&text, &at_second(NOW + 999), Ok(()));
+    check(&text, &at_second(NOW + 1000), Err((Culprit::Time, "expired")));
+    let other = Profile::Credential { vct: Some("urn:limen:pass:2") };
+    check(&text, &expectation(&anchors, other), Err((Culprit::Issuer, "vct")));
+    check(&text, &expectation(&anchors, Profile::SdJwt), Ok(()));
+}
+
+#[test]
+fn what_is_no_credential_is_refused_as_one() {
+    let anchors = issuer().pinned();
+    let expectation = expectation(&anchors, ANY_CREDENTIAL);
+    let jws = |typ: &str, payload: Value| issuer().jws(typ, &payload) + "~";
+    let status = |status: Value| jws("dc+sd-jwt", json!({"vct": VCT, "status": status}));
+    let cnf = |cnf: Value| jws("dc+sd-jwt", json!({"vct": VCT, "cnf": cnf}));
+    let issuer_fault = |code| Err((Culprit::Issuer, code));
+    check(&jws("dc+sd-jwt", json!({"vct": VCT})), &expectation, Ok(()));
+    for (text, expected) in [
+        (jws("vc+sd-jwt", json!({"vct": VCT})), issuer_fault("typ")),
+        (jws("kb+jwt", json!({"vct": VCT})), issuer_fault("typ")),
+        (jws("dc+sd-jwt", json!({})), issuer_fault("claim-missing")),
+        (jws("dc+sd-jwt", json!({"vct": 1})), issuer_fault("claim-type")),
+        (jws("dc+sd-jwt", json!({"vct": VCT, "exp": "never"})), issuer_fault("claim-type")),
+        (status(json!({})), issuer_fault("status-reference")),
+        (status(json!({"status_list": {"idx": -1, "uri": "a"}})), issuer_fault("status-reference")),
+        (cnf(json!({"kid": "1"})), issuer_fault("holder-key")),
+        (cnf(json!({"jwk": {"kty": "oct"}})), issuer_fault("holder-key")),
+    ] {
+        check(&text, &expectation, expected);
+    }
+    for name in ["iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "status"] {
+        let hidden = disclosure(&json!(["s", name, 1]));
+        let payload = json!({"vct": VCT, "_sd": [digest(&hidden)]});
+        let mut payload = payload.as_object().unwrap().clone();
+        if name == "vct" {
+            payload.remove("vct");
+        }
+        let text = format!("{}{hidden}~", jws("dc+sd-jwt", Value::Object(payload)));
+        check(&text, &expectation, issuer_fault("claim-concealed"));
+    }
+    let inside = disclosure(&json!(["s", "jwk", jwk::write(&holder().key)]));
+    let text = cnf(json!({"_sd": [digest(&inside)]})) + &inside + "~";
+    check(&text, &expectation, issuer_fault("claim-concealed"));
+    let proof = jws("kb+jwt", json!({}));
+    let any = Expectation { profile: Profile::SdJwt, ..expectation };
+    check(&proof, &any, issuer_fault("typ"));
+}
+
+#[test]
+fn the_issuer_must_be_trusted() {
+    let (authority, stranger) = (Signatory::new(5), Signatory::new(6));
+    let [leaf, root] = chain(&authority, &issuer());
+    let x5c = [&leaf[..]];
+    let text = credential(|request| request.header.x5c = &x5c).unwrap();
+    let [stranger_leaf, stranger_root] = chain(&stranger, &issuer());
+    let trust = |der: &[u8]| TrustAnchors::from_ders([der]).unwrap();
+    for (anchors, expected) in [
+        (trust(&root), Ok(())),
+        (trust(&leaf), Ok(())),
+        (issuer().pinned(), Ok(())),
+        (authority.pinned(), Ok(())),
+        (stranger.pinned(), Err((Culprit::Trust, "untrusted-signer"))),
+        (TrustAnchors::new(), Err((Culprit::Trust, "untrusted-signer"))),
+    ] {
+        check(&text, &expectation(&anchors, ANY_CREDENTIAL), expected);
+    }
+    // The same name and key, but signed by another authority.
+    let anchors = trust(&stranger_root);
+    let outcome = verdict(&text, &expectation(&anchors, ANY_CREDENTIAL));
+    assert!(matches!(outcome, Err((Culprit::Trust, _))), "{outcome:?}");
+    let anchors = trust(&root);
+    let x5c = [&stranger_leaf[..], &stranger_root[..]];
+    let text = credential(|request| request.header.x5c = &x5c).unwrap();
+    let outcome = verdict(&text, &expectation(&anchors, ANY_CREDENTIAL));
+    assert!(matches!(outcome, Err((Culprit::Trust, _))), "{outcome:?}");
+    // A chain that is sound, but not of the key that signed.
+    let [other_leaf, _] = chain(&authority, &stranger);
+    let x5c = [&other_leaf[..]];
+    let text = credential(|request| request.header.x5c = &x5c).unwrap();
+    let outcome = verdict(&text, &expectation(&anchors, ANY_CREDENTIAL));
+    assert_eq!(outcome, Err((Culprit::Issuer, "signature")));
+    // Neither chain nor pinned key.
+    let text = credential(|_| ()).unwrap();
+    let outcome = verdict(&text, &expectation(&anchors, ANY_CREDENTIAL));
+    assert_eq!(outcome, Err((Culprit::Trust, "untrusted-signer")));
+}
+
+/// A presentation of everything, bound to a challenge.
+fn bound(challenge: &Challenge<'_>, signatory: &Signatory) -> String {
+    let text = credential(|_| ()).unwrap();
+    let chosen = SdJwt::parse(&text).unwrap().disclose(PROVIDERS[0], &[""]).unwrap();
+    signatory.sign(chosen.bind(PROVIDERS[0], Algorithm::Es256, challenge)).into_string()
+}
+
+const CHALLENGE: Challenge<'static> = Challenge {
+    audience: "gate",
+    nonce: "n-1",
+    at: vocabulary::time::Instant::from_unix_seconds(NOW),
+};
+
+fn demanding(anchors: &TrustAnchors) -> Expectation<'_> {
+    let mut expectation = expectation(anchors, ANY_CREDENTIAL);
+    expectation.key_binding.presence = Presence::Required;
+    expectation.key_binding.audience = Some("gate");
+    expectation.key_binding.nonce = Some("n-1");
+    expectation
+}
+
+#[test]
+fn proofs_of_possession_must_answer_the_challenge() {
+    let anchors = issuer().pinned();
+    let demanding = demanding(&anchors);
+    let lenient = expectation(&anchors, ANY_CREDENTIAL);
+    let sound = bound(&CHALLENGE, &holder());
+    check(&sound, &demanding, Ok(()));
+    for (challenge, code) in [
+        (Challenge { audience: "other", ..CHALLENGE }, "audience"),
+        (Challenge { nonce: "n-2", ..CHALLENGE }, "nonce"),
+    ] {
+        let text = bound(&challenge, &holder());
+        check(&text, &demanding, Err((Culprit::Holder, code)));
+        check(&text, &lenient, Ok(()));
+    }
+    let thief = bound(&CHALLENGE, &Signatory::new(3));
+    check(&thief, &demanding, Err((Culprit::Holder, "signature")));
+    check(&thief, &lenient, Err((Culprit::Holder, "signature")));
+    let (unbound, _) = sound.rsplit_once('~').unwrap();
+    let unbound = format!("{unbound}~");
+    check(&unbound, &demanding, Err((Culprit::Holder, "key-binding-missing")));
+    check(&unbound, &lenient, Ok(()));
+    // Another selection under the same proof.
+    let parts: Vec<&str> = sound.split('~').collect();
+    let fewer = format!("{}~{}~{}", parts[0], parts[1], parts[3]);
+    check(&fewer, &demanding, Err((Culprit::Holder, "sd-hash")));
+    let swapped = format!("{}~{}~{}~{}", parts[0], parts[2], parts[1], parts[3]);
+    check(&swapped, &demanding, Err((Culprit::Holder, "sd-hash")));
+}
+
+#[test]
+fn proofs_of_possession_hold_within_the_window() {
+    let anchors = issuer().pinned();
+    for (offset, expected) in [
+        (-301, Err((Culprit::Time, "key-binding-expired"))),
+        (-300, Ok(())),
+        (60, Ok(())),
+        (61, Err((Culprit::Time, "key-binding-not-yet-valid"))),
+    ] {
+        let challenge = Challenge { at: at(NOW + offset), ..CHALLENGE };
+        check(&bound(&challenge, &holder()), &demanding(&anchors), expected);
+    }
+}
+
+#[test]
+fn proofs_of_possession_must_be_whole() {
+    let anchors = issuer().pinned();
+    let demanding = demanding(&anchors);
+    let text = credential(|_| ()).unwrap();
+    let sound = json!({"aud": "gate", "nonce": "n-1", "iat": NOW, "sd_hash": digest(&text)});
+    let with = |name: &str, value: Value| {
+        let mut claims = sound.clone();
+        claims[name] = value;
+        claims
+    };
+    let bind = |typ: &str, claims: &Value| format!("{text}{}", holder().jws(typ, claims));
+    let holder_fault = |code| Err((Culprit::Holder, code));
+    check(&bind("kb+jwt", &sound), &demanding, Ok(()));
+    check(&bind("JWT", &sound), &demanding, holder_fault("typ"));
+    check(&bind("dc+sd-jwt", &sound), &demanding, holder_fault("typ"));
+    for name in ["aud", "nonce", "iat", "sd_hash"] {
+        let mut claims = sound.clone();
+        claims.as_object_mut().unwrap().remove(name);
+        check(&bind("kb+jwt", &claims), &demanding, holder_fault("claim-missing"));
+        check(&bind("kb+jwt", &with(name, json!([]))), &demanding, holder_fault("claim-type"));
+    }
+    check(&bind("kb+jwt", &with("sd_hash", json!(""))), &demanding, holder_fault("sd-hash"));
+    let expired = with("exp", json!(NOW));
+    check(&bind("kb+jwt", &expired), &demanding, Err((Culprit::Time, "expired")));
+    let none = format!(
+        "{text}{}",
+        holder().raw_jws(r#"{"alg":"none","typ":"kb+jwt"}"#, &sound.to_string())
+    );
+    check(&none, &demanding, holder_fault("algorithm"));
+    // A credential that is bound to nobody cannot be proven.
+    let anyone = credential(|request| request.holder_key = None).unwrap();
+    let claims = with("sd_hash", json!(digest(&anyone)));
+    let text = format!("{anyone}{}", holder().jws("kb+jwt", &claims));
+    check(&text, &demanding, holder_fault("holder-key-missing"));
+}
+
+#[test]
+fn requests_that_make_no_sound_credential_are_refused() {
+    let refused = |change: fn(&mut CredentialRequest<'_>)| credential(change).unwrap_err();
+    let pointer = |text: &str| IssueError::Pointer(text.into());
+    assert_eq!(refused(|r| r.concealed = &["/operator", "/zone"]), pointer("/zone"));
+    assert_eq!(refused(|r| r.concealed = &["/operator", "/operator"]), pointer("/operator"));
+    assert_eq!(refused(|r| r.concealed = &["/zones/1", "/zones/1"]), pointer("/zones/1"));
+    assert_eq!(refused(|r| r.concealed = &["/operator", "/_sd"]), pointer("/_sd"));
+    assert_eq!(refused(|r| r.concealed = &["", "/operator"]), pointer(""));
+    assert_eq!(refused(|r| r.concealed = &["/operator", "/zones/2"]), pointer("/zones/2"));
+    let decoys = &[Decoys { pointer: "/operator", count: 1 }];
+    let outcome = credential(|r| (r.decoys, r.concealed) = (decoys, &["/zones/0", "/zones/1"]));
+    assert_eq!(outcome, Err(pointer("/operator")));
+    let hidden = IssueError::NeverConcealed("exp".into());
+    assert_eq!(refused(|r| r.concealed = &["/exp", "/operator"]), hidden);
+    let hidden = IssueError::NeverConcealed("cnf".into());
+    assert_eq!(refused(|r| r.concealed = &["/cnf/jwk", "/operator"]), hidden);
+    for name in ["_sd", "...", "_sd_alg", "vct", "exp", "status"] {
+        let reserved = IssueError::ReservedName(name.into());
+        let claims = Map::from_iter([(name.to_owned(), json!([]))]);
+        assert_eq!(credential(|r| r.claims = claims), Err(reserved));
+    }
+    let few = IssueError::Salts { needed: 3, given: 2 };
+    assert_eq!(refused(|r| r.salts = &[[1; 16], [2; 16]]), few);
+    let same = [[1; 16], [2; 16], [1; 16]];
+    assert_eq!(credential(|r| r.salts = &same), Err(IssueError::SaltRepeated));
+}
+
+#[test]
+fn disclosures_of_one_request_are_limited() {
+    let salts = salts(DISCLOSURES_MAX + 1);
+    for (count, expected) in
+        [(DISCLOSURES_MAX, None), (DISCLOSURES_MAX + 1, Some(IssueError::Disclosures))]
+    {
+        let outcome = issue(
+            PROVIDERS[0],
+            IssueRequest {
+                header: HeaderParts::new(Algorithm::Es256, "example+sd-jwt"),
+                claims: Map::new(),
+                concealed: &[],
+                decoys: &[Decoys { pointer: "", count }],
+                hash: HashAlgorithm::Sha256,
+                salts: &salts[..count],
+            },
+        );
+        assert_eq!(outcome.err(), expected);
+    }
+}
+
+#[test]
+fn a_holder_discloses_only_what_is_there_and_sound() {
+    let text = credential(|_| ()).unwrap();
+    let sd_jwt = SdJwt::parse(&text).unwrap();
+    let names = |pointers: &[&str]| -> Vec<String> {
+        let chosen = sd_jwt.disclose(PROVIDERS[0], pointers).unwrap();
+        let parsed = SdJwt::parse(chosen.as_str()).unwrap();
+        parsed.disclosures.into_iter().map(|d| d.name.unwrap_or_default()).collect()
+    };
+    assert_eq!(names(&[]), [""; 0]);
+    assert_eq!(names(&["/operator"]), ["operator"]);
+    assert_eq!(names(&["/zones"]), [""]);
+    assert_eq!(names(&["/vct"]), [""; 0]);
+    assert_eq!(names(&[""]).len(), 2);
+    let absent = sd_jwt.disclose(PROVIDERS[0], &["/operato"]).unwrap_err();
+    assert_eq!(absent, DiscloseError::Pointer("/operato".into()));
+    let doubled = format!("{text}{}~", text.split('~').nth(1).unwrap());
+    let outcome = SdJwt::parse(&doubled).unwrap().disclose(PROVIDERS[0], &[]);
+    assert!(matches!(outcome, Err(DiscloseError::Rejected(_))));
+}
+
+#[test]
+fn every_changed_character_is_noticed() {
+    let anchors = issuer().pinned();
+    let demanding = demanding(&anchors);
+    let sound = bound(&CHALLENGE, &holder());
+    check(&sound, &demanding, Ok(()));
+    for position in 0..sound.len() {
+        for replacement in ["A", "~", "."] {
+            let mut text = sound.clone();
+            text.replace_range(position..=position, replacement);
+            let refused = verify(PROVIDERS[1], &text, &demanding).is_err();
+            assert_eq!(refused, text != sound, "{position} to {replacement}");
+        }
+        let cut = &sound[..position];
+        assert!(verify(PROVIDERS[1], cut, &demanding).is_err(), "cut at {position}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_text_never_panics(text: String, parts in "[A-Za-z0-9_.~-]{0,64}") {
+        let anchors = issuer().pinned();
+        let expectation = expectation(&anchors, Profile::SdJwt);
+        prop_assert!(verify(PROVIDERS[0], &text, &expectation).is_err());
+        prop_assert!(verify(PROVIDERS[0], &parts, &expectation).is_err());
+        let _ = Disclosure::parse(&parts);
+    }
+
+    #[test]
+    fn arbitrary_signed_payloads_and_disclosures_never_panic(
+        payload: String,
+        contents in proptest::collection::vec(any::<String>(), 0..4),
+    ) {
+        let anchors = issuer().pinned();
+        let mut text = issuer().raw_jws(r#"{"alg":"ES256"}"#, &payload) + "~";
+        for contents in contents {
+            text += &format!("{}~", base64url::encode(contents.as_bytes()));
+        }
+        let _ = verify(PROVIDERS[1], &text, &expectation(&anchors, Profile::SdJwt));
+    }
+
+    #[test]
+    fn what_is_chosen_is_disclosed_and_nothing_else(
+        concealed in proptest::collection::vec(any::<bool>(), 6),
+        chosen in proptest::collection::vec(any::<bool>(), 6),
+    ) {
+        const POINTERS: [&str; 6] = ["/a", "/b", "/b/c", "/d/0", "/d/1", "/e~1f"];
+        let claims = json!({"a": 1, "b": {"c": 2}, "d": [3, 4], "e/f": 5, "open": 6});
+        let pick = |picks: &[bool]| -> Vec<&str> {
+            POINTERS.iter().zip(picks).filter(|(_, pick)| **pick).map(|(p, _)| *p).collect()
+        };
+        let (concealed, chosen) = (pick(&concealed), pick(&chosen));
+        let request = IssueRequest {
+            header: HeaderParts::new(Algorithm::Es256, "example+sd-jwt"),
+            claims: claims.as_object().unwrap().clone(),
+            concealed: &concealed,
+            decoys: &[],
+            hash: HashAlgorithm::Sha256,
+            salts: &salts(concealed.len()),
+        };
+        let text = issuer().sign(issue(PROVIDERS[0], request).unwrap()).into_string();
+        let anchors = issuer().pinned();
+        let chosen_text = SdJwt::parse(&text).unwrap().disclose(PROVIDERS[0], &chosen).unwrap();
+        let expectation = expectation(&anchors, Profile::SdJwt);
+        let verified = verify(PROVIDERS[0], chosen_text.as_str(), &expectation).unwrap();
+        let shown = Value::Object(verified.claims().clone());
+        let selected = |pointer: &&&str| {
+            chosen.iter().any(|c| c.starts_with(**pointer) || pointer.starts_with(c))
+        };
+        for pointer in concealed.iter().filter(|p| !p.starts_with("/d")) {
+            let wanted = selected(&pointer);
+            prop_assert_eq!(shown.pointer(pointer).is_some(), wanted, "{}", pointer);
+        }
+        let elements = shown["d"].as_array().unwrap();
+        for (value, pointer) in [(3, "/d/0"), (4, "/d/1")] {
+            let hidden = concealed.contains(&pointer) && !chosen.contains(&pointer);
+            prop_assert_eq!(elements.contains(&json!(value)), !hidden, "{}", pointer);
+        }
+        prop_assert_eq!(shown.get("open"), Some(&json!(6)));
+    }
+}
