@@ -142,7 +142,7 @@ pub fn key_bytes(key: &[u8; 65]) -> Vec<u8> {
 pub(crate) fn parse_key(cose_key: &[u8]) -> Option<[u8; 65]> {
     let mut decoder = Decoder::new(cose_key).ok()?;
     match cose::parse_key(&mut decoder).ok()? {
-        PublicKey::P256(point) => decoder.finish().is_ok().then_some(point),
+        PublicKey::P256(point) => Some(point),
         _ => None,
     }
 }

@@ -345,7 +345,7 @@ impl Holder {
         if is_next && command.expected_bytes > 0 {
             self.hand_out(queue, command.expected_bytes, then);
         } else {
-            self.refuse(StatusWord::CONDITIONS, then.err().unwrap_or(HolderError::Unexpected));
+            self.refuse(StatusWord::CONDITIONS, HolderError::Unexpected);
         }
     }
 
@@ -394,7 +394,6 @@ impl Holder {
     fn link_lost(&mut self) {
         let ending = match &self.stage {
             Stage::Finishing(_) => Ok(Ending::Presented),
-            Stage::Answering { then: Err(error), .. } => Err(*error),
             _ => Err(HolderError::LinkLost),
         };
         self.close(ending);

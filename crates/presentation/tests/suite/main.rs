@@ -11,6 +11,7 @@
 
 mod annex_d;
 mod channel;
+mod edges;
 mod faults;
 mod pair;
 mod replay;

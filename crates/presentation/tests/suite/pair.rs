@@ -14,8 +14,6 @@ use vocabulary::time::Instant;
 
 pub(crate) const REQUEST: &[u8] = b"a signed request";
 pub(crate) const RESPONSE: &[u8] = b"a document of some length, with a signature";
-/// What one APDU takes on the link.
-const HOP: Duration = Duration::from_millis(5);
 
 /// Which way an APDU goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +38,10 @@ pub(crate) struct Pair {
     pub holder: Holder,
     pub verifier: Verifier,
     pub consent: Consent,
+    pub request: Vec<u8>,
     pub response: Vec<u8>,
+    /// What one APDU takes on the link.
+    pub hop: Duration,
     /// Every APDU that was sent, before the link disturbed it.
     pub sent: Vec<(Way, Vec<u8>)>,
     /// Requests that reached the holder's caller, with the transcript.
@@ -64,7 +65,9 @@ impl Pair {
             holder: Holder::new(&RustCrypto, now, secret(1), holder).unwrap(),
             verifier: Verifier::new(&AwsLc, now, secret(2), verifier).unwrap(),
             consent: Consent::Respond,
+            request: REQUEST.to_vec(),
             response: RESPONSE.to_vec(),
+            hop: Duration::from_millis(5),
             sent: Vec::new(),
             requests: Vec::new(),
             responses: Vec::new(),
@@ -84,7 +87,7 @@ impl Pair {
         for _ in 0..20_000 {
             self.drain(disturb);
             if let Some((way, bytes)) = self.wire.pop_front() {
-                self.now = self.now.saturating_add(HOP);
+                self.now = self.now.saturating_add(self.hop);
                 match way {
                     Way::ToHolder => self.feed_holder(holder::Input::Command(&bytes)),
                     Way::ToVerifier => self.feed_verifier(verifier::Input::Response(&bytes)),
@@ -139,7 +142,8 @@ impl Pair {
             verifier::Output::Command(bytes) => self.send(Way::ToHolder, bytes, disturb),
             verifier::Output::NeedRequest { session_transcript } => {
                 self.transcripts.push(session_transcript);
-                self.feed_verifier(verifier::Input::Request(REQUEST));
+                let request = self.request.clone();
+                self.feed_verifier(verifier::Input::Request(&request));
             }
             verifier::Output::Response { device_response, session_transcript, .. } => {
                 self.responses.push((device_response, session_transcript));

@@ -5,8 +5,8 @@ use credential::rustcrypto::RustCrypto;
 use presentation::apdu::chain::RESPONSE_MESSAGE_BYTES_MAX;
 use presentation::apdu::{Command, LinkLimits, Response, StatusWord};
 use presentation::holder::{
-    self, CONSENT_TIMEOUT, ENGAGEMENT_TIMEOUT, ENGAGING_COMMANDS_MAX, Ending, Holder, HolderError,
-    MDOC_APPLICATION,
+    self, COMMAND_TIMEOUT, CONSENT_TIMEOUT, ENGAGEMENT_TIMEOUT, ENGAGING_COMMANDS_MAX, Ending,
+    Holder, HolderError, MDOC_APPLICATION,
 };
 use presentation::ndef::tag;
 use presentation::session::message::SessionStatus;
@@ -26,6 +26,16 @@ fn check(holder: LinkLimits, verifier: LinkLimits, response_bytes: usize) {
     assert_eq!(pair.responses, [(pair.response.clone(), transcript.clone())]);
     assert_eq!(pair.holder_closed, Some(Ok(Ending::Presented)));
     assert_eq!(pair.verifier_closed, Some(Ok(())));
+    let both = holder.both(verifier);
+    for (way, bytes) in &pair.sent {
+        if *way == Way::ToHolder {
+            let command = Command::parse(bytes).unwrap();
+            assert!(command.data.len() <= usize::from(both.command_data_bytes()));
+            assert!(command.expected_bytes <= both.response_data_bytes());
+        } else {
+            assert!(bytes.len() - 2 <= both.response_data_bytes() as usize);
+        }
+    }
 }
 
 #[test]
@@ -144,12 +154,11 @@ fn an_engagement_ends_at_its_time_and_not_before() {
 #[test]
 fn a_clock_that_steps_back_extends_nothing() {
     let mut pair = Pair::short(1);
-    let before = pair.holder.poll_timeout().unwrap();
+    let began = pair.now;
     pair.now = Instant::UNIX_EPOCH;
     let select = tag::select_application(&tag::APPLICATION).encode().unwrap();
     pair.feed_holder(holder::Input::Command(&select));
-    assert!(pair.holder.poll_timeout().unwrap() < before);
-    assert!(pair.holder.poll_timeout().unwrap() > Instant::UNIX_EPOCH);
+    assert_eq!(pair.holder.poll_timeout(), Some(began.saturating_add(COMMAND_TIMEOUT)));
 }
 
 #[test]
@@ -219,4 +228,20 @@ fn the_first_command_selects_the_tag_and_the_mdoc_application_follows_it() {
     assert_eq!(pair.sent[0].1, [&[0, 0xA4, 4, 0, 7][..], &tag::APPLICATION, &[0]].concat());
     let select = [&[0, 0xA4, 4, 0, 7][..], &MDOC_APPLICATION, &[0]].concat();
     assert!(pair.sent.iter().any(|(_, bytes)| *bytes == select));
+}
+
+#[test]
+fn a_session_ends_at_its_time_however_busy_it_is() {
+    let mut pair = Pair::short(1);
+    pair.response = vec![0; 70_000];
+    pair.hop = Duration::from_millis(1_000);
+    let began = pair.now;
+    pair.run_whole();
+    assert_eq!(pair.responses, []);
+    assert_eq!(pair.verifier_closed, Some(Err(VerifierError::TimedOut)));
+    assert_eq!(pair.holder_closed, Some(Err(HolderError::TimedOut)));
+    let lasted = pair.now.duration_since(began);
+    assert!(lasted >= verifier::SESSION_TIMEOUT.max(holder::SESSION_TIMEOUT));
+    // The holder's time begins with the selection of the mdoc application, fourteen hops later.
+    assert!(lasted < holder::SESSION_TIMEOUT + Duration::from_secs(18), "{lasted:?}");
 }
