@@ -1,5 +1,6 @@
 //! Credential formats against published vectors, forgeries and arbitrary bytes.
 #![allow(
+    clippy::cast_possible_truncation,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -15,6 +16,7 @@ mod mdoc_roundtrip;
 mod jose;
 mod sd_jwt;
 mod sd_jwt_forgeries;
+mod sd_jwt_holder;
 mod status;
 mod tokens;
 mod vectors;
