@@ -1,9 +1,9 @@
 // npm @sd-jwt/sd-jwt-vc as issuer, holder and verifier of SD-JWT VCs, and
 // @sd-jwt/jwt-status-list as reader of status lists.
-import { getListFromStatusListJWT } from "@sd-jwt/jwt-status-list";
+import { createHeaderAndPayload, getListFromStatusListJWT, StatusList } from "@sd-jwt/jwt-status-list";
 import { SDJwtVcInstance } from "@sd-jwt/sd-jwt-vc";
 import { serve, verdict } from "./lines.mjs";
-import { hash, random, signer, verifier } from "./jose.mjs";
+import { compact, hash, random, signer, verifier } from "./jose.mjs";
 
 const seconds = (at) => Math.floor(new Date(at).getTime() / 1000);
 
@@ -39,6 +39,13 @@ await serve({
     const { payload, kb } = await instance(request).verify(request.document, options);
     return { claims: payload, audience: kb?.payload.aud };
   }),
+
+  // {statuses: [n], bits, claims, signer: private jwk}
+  async issue_status({ statuses, bits, claims, signer: signerJwk }) {
+    const list = new StatusList(statuses, bits);
+    const { header, payload } = createHeaderAndPayload(list, claims, { alg: "ES256", typ: "statuslist+jwt" });
+    return { token: compact(header, payload, signerJwk) };
+  },
 
   // {token, indices: [n]}; this reads, and checks no signature.
   async read_status({ token, indices }) {

@@ -1,0 +1,16 @@
+//! Limen against foreign peers, in both directions.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests may panic"
+)]
+
+mod city;
+mod mdoc;
+mod mdoc_session;
+mod peers;
+mod sd_jwt;
+mod status;
