@@ -20,6 +20,7 @@ pub mod crypto;
 pub mod jose;
 pub mod mdoc;
 pub mod rejection;
+pub mod rights;
 #[cfg(feature = "rustcrypto")]
 pub mod rustcrypto;
 pub mod sd_jwt;

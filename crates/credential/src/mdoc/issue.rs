@@ -9,11 +9,12 @@ use vocabulary::time::Instant;
 use crate::cbor::{Decoder, Encoder};
 use crate::cose::{self, Sign1Parts};
 use crate::crypto::{Crypto, HashAlgorithm, PublicKey};
+use crate::status::StatusReference;
 use crate::unsigned::Unsigned;
 use crate::x509::Certificate;
 
 use super::issuer_signed::ELEMENTS_MAX;
-use super::mso::{StatusReference, VERSION};
+use super::mso::VERSION;
 
 /// Bytes of the salt of each element.
 pub const SALT_BYTES: usize = 16;
@@ -259,9 +260,9 @@ fn mobile_security_object(request: &IssueRequest<'_>, digests: &[Digests<'_>]) -
     if let Some(expected_update) = expected_update {
         mso.text("expectedUpdate").date_time(expected_update);
     }
-    if let Some(StatusReference { uri, index }) = request.status {
-        mso.text("status").map(1).text("status_list").map(2);
-        mso.text("idx").unsigned(index).text("uri").text(uri);
+    if let Some(status) = request.status {
+        mso.text("status");
+        status.encode(&mut mso);
     }
     mso.into_bytes()
 }

@@ -15,6 +15,7 @@ mod issuer_signed;
 mod mso;
 mod verify;
 
+pub use crate::status::StatusReference;
 pub use authentication::{Session, e_mac_key, transcript_bytes};
 pub use device_request::{
     DOC_REQUESTS_MAX, DeviceRequest, DocRequest, DocRequestBytes, ItemsRequest, ReaderJudgement,
@@ -32,7 +33,8 @@ pub use issue::{
     Validity, issue,
 };
 pub use issuer_signed::{ELEMENTS_MAX, IssuerSigned, Item, SALT_BYTES_MIN};
-pub use mso::{KeyAuthorizations, MobileSecurityObject, StatusReference};
+pub use mso::{KeyAuthorizations, MobileSecurityObject};
 pub use verify::{
-    Expectation, Holder, VerifiedDocument, VerifiedResponse, verify_issuer_signed, verify_response,
+    DeviceItem, Expectation, Holder, VerifiedDocument, VerifiedResponse, verify_issuer_signed,
+    verify_response,
 };

@@ -10,6 +10,7 @@ use crate::cbor::{CborError, Decoder, TAG_DATE_TIME};
 use crate::cose;
 use crate::crypto::{HashAlgorithm, PublicKey};
 use crate::rejection::{Culprit, Rejection};
+use crate::status::StatusReference;
 
 use super::issuer_signed::ELEMENTS_MAX;
 
@@ -47,15 +48,6 @@ pub struct MobileSecurityObject<'a> {
 pub struct KeyAuthorizations<'a> {
     name_spaces: Option<&'a [u8]>,
     data_elements: Option<&'a [u8]>,
-}
-
-/// Where the status of a document is found (Token Status List, `status_list`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StatusReference<'a> {
-    /// The address of the status list.
-    pub uri: &'a str,
-    /// The position in it.
-    pub index: u64,
 }
 
 /// The digests of one name space: a range of the list of all digests, sorted by number.
@@ -182,7 +174,9 @@ impl<'a> Draft<'a> {
                 "valueDigests" => self.read_digests(decoder)?,
                 "deviceKeyInfo" => self.read_device_key(decoder)?,
                 "validityInfo" => self.read_validity(decoder)?,
-                "status" => self.status = Some(read_status(decoder)?),
+                // A status by other means alone cannot be checked and is refused, because a
+                // document that was revoked by it would pass.
+                "status" => self.status = Some(StatusReference::decode(decoder)?),
                 _ => decoder.skip().map_err(by_issuer)?,
             }
         }
@@ -295,31 +289,6 @@ impl<'a> Draft<'a> {
             name_spaces: self.name_spaces,
             digests: self.digests,
         })
-    }
-}
-
-/// `status` with a `status_list`. A status by other means alone cannot be checked and is refused,
-/// because a document that was revoked by it would pass.
-fn read_status<'a>(decoder: &mut Decoder<'a>) -> Result<StatusReference<'a>, Rejection> {
-    let (mut uri, mut index) = (None, None);
-    let mut entries = decoder.map().map_err(by_issuer)?;
-    while decoder.more(&mut entries).map_err(by_issuer)? {
-        if decoder.text().map_err(by_issuer)? != "status_list" {
-            decoder.skip().map_err(by_issuer)?;
-            continue;
-        }
-        let mut fields = decoder.map().map_err(by_issuer)?;
-        while decoder.more(&mut fields).map_err(by_issuer)? {
-            match decoder.text().map_err(by_issuer)? {
-                "uri" => uri = Some(decoder.text().map_err(by_issuer)?),
-                "idx" => index = Some(decoder.unsigned().map_err(by_issuer)?),
-                _ => decoder.skip().map_err(by_issuer)?,
-            }
-        }
-    }
-    match (uri, index) {
-        (Some(uri), Some(index)) => Ok(StatusReference { uri, index }),
-        _ => Err(Rejection::issuer("status-reference", "status names no list and position")),
     }
 }
 

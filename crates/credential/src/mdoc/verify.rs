@@ -12,6 +12,7 @@ use crate::cbor::{Decoder, Lengths};
 use crate::cose::{Mac0, Sign1};
 use crate::crypto::{Crypto, PublicKey};
 use crate::rejection::{Culprit, Rejection};
+use crate::status::StatusReference;
 use crate::x509::{Certificate, Judgement, Profile, SignerCache, TrustAnchors};
 
 use super::authentication::{Session, bare_transcript, device_authentication, e_mac_key};
@@ -19,7 +20,7 @@ use super::device_response::{
     DeviceAuth, DeviceResponse, DeviceSigned, Document, DocumentError, ElementError,
 };
 use super::issuer_signed::{ELEMENTS_MAX, IssuerSigned, Item, SALT_BYTES_MIN};
-use super::mso::{DigestLookup, MobileSecurityObject, StatusReference};
+use super::mso::{DigestLookup, MobileSecurityObject};
 
 /// By what a document is judged.
 #[derive(Clone, Copy)]
@@ -49,10 +50,21 @@ pub struct VerifiedResponse<'a> {
 pub struct VerifiedDocument<'a> {
     mso: MobileSecurityObject<'a>,
     items: Vec<Item<'a>>,
-    device_items: Vec<(&'a str, &'a str, &'a [u8])>,
+    device_items: Vec<DeviceItem<'a>>,
     errors: Vec<ElementError<'a>>,
     signer: Certificate<'a>,
     holder: Holder,
+}
+
+/// An element that the device itself signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceItem<'a> {
+    /// Its name space.
+    pub name_space: &'a str,
+    /// Its name.
+    pub element: &'a str,
+    /// Its value, as CBOR.
+    pub value: &'a [u8],
 }
 
 /// How the holder proved to be the one to whom the document was issued.
@@ -119,10 +131,10 @@ impl<'a> VerifiedDocument<'a> {
         found.map(|item| item.value)
     }
 
-    /// What the device itself says, as the issuer allowed it: name space, element, CBOR value.
+    /// What the device itself says, as the issuer allowed it.
     /// Empty while the holder is unchecked.
     #[must_use]
-    pub fn device_elements(&self) -> &[(&'a str, &'a str, &'a [u8])] {
+    pub fn device_elements(&self) -> &[DeviceItem<'a>] {
         &self.device_items
     }
 
@@ -422,7 +434,7 @@ fn verify_device(
 fn device_items<'a>(
     device_signed: &DeviceSigned<'a>,
     mso: &MobileSecurityObject<'_>,
-) -> Result<Vec<(&'a str, &'a str, &'a [u8])>, Rejection> {
+) -> Result<Vec<DeviceItem<'a>>, Rejection> {
     let mut items = Vec::new();
     let mut decoder =
         Decoder::with_lengths(device_signed.name_spaces.inner, Lengths::OpenContainers)?;
@@ -442,7 +454,7 @@ fn device_items<'a>(
                     alloc::format!("device must not sign element `{}`", element.escape_debug()),
                 ));
             }
-            items.push((name_space, element, value));
+            items.push(DeviceItem { name_space, element, value });
         }
     }
     decoder.finish()?;

@@ -449,7 +449,8 @@ mod tests {
         fn what_is_written_is_read(value: Vec<u8>, tag in 0_u8..0x1F) {
             let mut writer = Writer::new();
             writer.primitive(tag, &value);
-            prop_assert_eq!(Reader::new(&writer.into_bytes()).expect(tag), Ok(&value[..]));
+            let der = writer.into_bytes();
+            prop_assert_eq!(Reader::new(&der).expect(tag), Ok(&value[..]));
         }
 
         #[test]

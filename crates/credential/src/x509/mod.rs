@@ -5,6 +5,7 @@
 //! revocation list: status travels in status lists, and an anchor that is no longer trusted is
 //! taken out of the anchors.
 
+mod anchors;
 pub mod build;
 mod cache;
 mod certificate;
@@ -12,13 +13,14 @@ pub mod der;
 mod key_id;
 pub mod oid;
 pub mod pem;
+mod profile;
 mod trust;
 
+pub use anchors::{ANCHORS_MAX, AnchorError, TrustAnchors};
 pub use cache::{SIGNER_CACHE_ENTRIES_MAX, SignerCache};
 pub use certificate::{
     BasicConstraints, CERTIFICATE_BYTES_MAX, Certificate, CertificateError, EXTENSIONS_MAX,
     ExtendedKeyUsage, KeyUsage, Name, SERIAL_BYTES_MAX,
 };
-pub use trust::{
-    ANCHORS_MAX, AnchorError, CHAIN_LENGTH_MAX, Judgement, Profile, TrustAnchors, TrustedSigner,
-};
+pub use profile::Profile;
+pub use trust::{CHAIN_LENGTH_MAX, Judgement, TrustedSigner};

@@ -6,217 +6,17 @@
 //! A pinned signer is held to its dates and key, not to the profile. An anchor that is no authority
 //! never vouches for another certificate.
 
-use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 
 use vocabulary::time::Instant;
 
 use crate::crypto::{Crypto, PublicKey};
-use crate::rejection::{Culprit, Rejection};
-use crate::x509::pem::{self, PemError};
-use crate::x509::{Certificate, CertificateError, KeyUsage, SignerCache, oid};
+use crate::rejection::Rejection;
+use crate::x509::anchors::{Anchor, AnchorCertificate, key_ids_agree};
+use crate::x509::{Certificate, CertificateError, Profile, SignerCache, TrustAnchors};
 
-/// Anchors of one set.
-pub const ANCHORS_MAX: usize = 1024;
 /// Certificates of one chain, the leaf included and the anchor not necessarily.
 pub const CHAIN_LENGTH_MAX: usize = 3;
-
-/// What a leaf certificate is used for, and hence what it is held to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    /// Signs mobile security objects: ISO/IEC 18013-5, B.1.4, under an authority as in B.1.2.
-    DocumentSigner,
-    /// Authenticates a reader: ISO/IEC 18013-5, B.1.7.
-    Reader,
-    /// Signs something else of the city (status lists, bundles): digitalSignature and no authority.
-    Leaf,
-}
-
-impl Profile {
-    /// Who is to blame for a certificate that does not fit.
-    #[must_use]
-    pub const fn culprit(self) -> Culprit {
-        match self {
-            Self::DocumentSigner | Self::Leaf => Culprit::Issuer,
-            Self::Reader => Culprit::Reader,
-        }
-    }
-
-    fn check_leaf(self, leaf: &Certificate<'_>) -> Result<(), Rejection> {
-        let wrong = |what: &str| {
-            let message = alloc::format!("certificate of `{}` {what}", leaf.subject);
-            Rejection::new(self.culprit(), "certificate-profile", message)
-        };
-        if leaf.basic_constraints.is_some_and(|constraints| constraints.authority) {
-            return Err(wrong("is that of an authority, not of a signer"));
-        }
-        let usage = leaf.key_usage.ok_or_else(|| wrong("names no key usage"))?;
-        if !usage.allows(KeyUsage::DIGITAL_SIGNATURE) || usage.allows(KeyUsage::CERTIFICATE_SIGN) {
-            return Err(wrong("is not for digital signatures alone"));
-        }
-        let purpose = match self {
-            Self::DocumentSigner => oid::MDOC_DOCUMENT_SIGNER,
-            Self::Reader => oid::MDOC_READER,
-            Self::Leaf => return Ok(()),
-        };
-        if leaf.extended_key_usage.is_some_and(|usages| usages.contains(purpose)) {
-            return Ok(());
-        }
-        Err(wrong(match self {
-            Self::Reader => "is not for mdoc readers (extended key usage 1.0.18013.5.1.6)",
-            _ => "is not for mdoc document signers (extended key usage 1.0.18013.5.1.2)",
-        }))
-    }
-}
-
-/// Certificates and keys that are trusted without further proof.
-#[derive(Clone, Debug, Default)]
-pub struct TrustAnchors {
-    anchors: Vec<Anchor>,
-}
-
-#[derive(Clone, Debug)]
-enum Anchor {
-    Certificate(AnchorCertificate),
-    Key(PublicKey),
-}
-
-/// What a path needs to know of an anchor, read once.
-#[derive(Clone, Debug)]
-struct AnchorCertificate {
-    raw: Vec<u8>,
-    subject: Vec<u8>,
-    subject_text: String,
-    country: Option<String>,
-    key: PublicKey,
-    key_id: Option<Vec<u8>>,
-    not_before: Instant,
-    not_after: Instant,
-    authority: bool,
-    path_length: Option<u8>,
-}
-
-/// Why something is not usable as a trust anchor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AnchorError {
-    /// The certificate cannot be read.
-    Certificate(CertificateError),
-    /// The text is not PEM.
-    Pem(PemError),
-    /// The text holds no certificate.
-    NoCertificate,
-    /// More than [`ANCHORS_MAX`] anchors.
-    TooMany,
-}
-
-impl fmt::Display for AnchorError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Certificate(error) => write!(f, "trust anchor is unreadable: {error}"),
-            Self::Pem(error) => write!(f, "trust anchors are unreadable: {error}"),
-            Self::NoCertificate => f.write_str("no certificate among the trust anchors"),
-            Self::TooMany => write!(f, "more than {ANCHORS_MAX} trust anchors"),
-        }
-    }
-}
-
-impl core::error::Error for AnchorError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Certificate(source) => Some(source),
-            Self::Pem(source) => Some(source),
-            Self::NoCertificate | Self::TooMany => None,
-        }
-    }
-}
-
-impl TrustAnchors {
-    /// No anchor: nothing is trusted.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { anchors: Vec::new() }
-    }
-
-    /// One anchor for each DER certificate.
-    ///
-    /// # Errors
-    /// [`AnchorError`] for the first that cannot be read.
-    pub fn from_ders<'d>(ders: impl IntoIterator<Item = &'d [u8]>) -> Result<Self, AnchorError> {
-        let mut anchors = Self::new();
-        ders.into_iter().try_for_each(|der| anchors.add_certificate(der))?;
-        Ok(anchors)
-    }
-
-    /// One anchor for each certificate in PEM text; at least one.
-    ///
-    /// # Errors
-    /// [`AnchorError`] when there is none, or one cannot be read.
-    pub fn from_pem(text: &str) -> Result<Self, AnchorError> {
-        let ders = pem::decode(text, pem::CERTIFICATE).map_err(AnchorError::Pem)?;
-        if ders.is_empty() {
-            return Err(AnchorError::NoCertificate);
-        }
-        Self::from_ders(ders.iter().map(Vec::as_slice))
-    }
-
-    /// Adds a DER certificate.
-    ///
-    /// # Errors
-    /// [`AnchorError`] when it cannot be read or is one too many.
-    pub fn add_certificate(&mut self, der: &[u8]) -> Result<(), AnchorError> {
-        let certificate = Certificate::parse(der).map_err(AnchorError::Certificate)?;
-        self.add(Anchor::Certificate(AnchorCertificate {
-            raw: der.to_vec(),
-            subject: certificate.subject.as_der().to_vec(),
-            subject_text: alloc::format!("{}", certificate.subject),
-            country: certificate.subject.country().map(String::from),
-            key: certificate.public_key,
-            key_id: certificate.subject_key_id.map(Vec::from),
-            not_before: certificate.not_before,
-            not_after: certificate.not_after,
-            authority: certificate.is_authority(),
-            path_length: certificate.basic_constraints.and_then(|limits| limits.path_length),
-        }))
-    }
-
-    /// Adds a bare public key: it vouches for leaf certificates that carry it or are signed by it,
-    /// and for objects that are signed by it directly.
-    ///
-    /// # Errors
-    /// [`AnchorError::TooMany`].
-    pub fn add_key(&mut self, key: PublicKey) -> Result<(), AnchorError> {
-        self.add(Anchor::Key(key))
-    }
-
-    /// How many anchors there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.anchors.len()
-    }
-
-    /// Whether nothing is trusted.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.anchors.is_empty()
-    }
-
-    /// The bare keys among the anchors.
-    pub fn keys(&self) -> impl Iterator<Item = &PublicKey> {
-        self.anchors.iter().filter_map(|anchor| match anchor {
-            Anchor::Key(key) => Some(key),
-            Anchor::Certificate(_) => None,
-        })
-    }
-
-    fn add(&mut self, anchor: Anchor) -> Result<(), AnchorError> {
-        if self.anchors.len() >= ANCHORS_MAX {
-            return Err(AnchorError::TooMany);
-        }
-        self.anchors.push(anchor);
-        Ok(())
-    }
-}
 
 /// A leaf certificate for which a path to an anchor was proven. Made by [`Judgement::signer`] only.
 #[derive(Clone, Debug)]
@@ -490,18 +290,6 @@ impl<'j> Judgement<'j> {
             ),
         ))
     }
-}
-
-impl AnchorCertificate {
-    fn may_have_signed(&self, certificate: &Certificate<'_>) -> bool {
-        self.subject == certificate.issuer.as_der()
-            && key_ids_agree(certificate.authority_key_id, self.key_id.as_deref())
-    }
-}
-
-/// Two key identifiers contradict each other only if both are there.
-fn key_ids_agree(named: Option<&[u8]>, own: Option<&[u8]>) -> bool {
-    named.is_none() || own.is_none() || named == own
 }
 
 fn untrusted(certificate: &Certificate<'_>) -> Rejection {

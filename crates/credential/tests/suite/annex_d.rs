@@ -151,7 +151,7 @@ fn certificates_of_annex_d_return_from_pem() {
     for name in ["document_signer", "reader"] {
         let text = example.certificates[format!("{name}_pem")].as_str().unwrap();
         let der = hex(example.certificates[format!("{name}_der_hex")].as_str().unwrap());
-        assert_eq!(pem::decode(text, pem::CERTIFICATE).unwrap(), [der.clone()]);
         assert_eq!(pem::encode(pem::CERTIFICATE, &der), text);
+        assert_eq!(pem::decode(text, pem::CERTIFICATE).unwrap(), [der]);
     }
 }

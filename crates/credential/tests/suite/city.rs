@@ -4,9 +4,10 @@ use credential::cbor::Encoder;
 use credential::crypto::{Crypto, P256Secret, PublicKey, Signature};
 use credential::mdoc::{
     self, ENTROPY_BYTES_PER_ELEMENT, Expectation, IssueRequest, ItemsRequest, NameSpace,
-    RequestedNameSpace, Session, StatusReference, Validity,
+    RequestedNameSpace, Session, Validity,
 };
 use credential::rustcrypto::RustCrypto;
+use credential::status::StatusReference;
 use credential::unsigned::Unsigned;
 use credential::x509::build::{self, Purpose, Request, Signer, Subject};
 use credential::x509::{Certificate, TrustAnchors};
