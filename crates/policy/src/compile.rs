@@ -1,36 +1,31 @@
 //! From places, products and grants to the access table of one reader.
 //!
 //! A door opens to a pass in one of three ways, and no other:
-//! 1. the pass is of a product of the door's own operator that covers the door's zone, and the
-//!    pass itself names that zone;
-//! 2. the pass is of a product of the door's own operator that covers the door's place, and the
-//!    pass itself names that place or one around it;
-//! 3. the operator of the door has granted its product the door, or a place around it.
+//! 1. the pass is of a product of the door's own operator and names the door's zone;
+//! 2. the pass is of a product of the door's own operator and names the door's place, or one
+//!    around it;
+//! 3. the operator of the door has granted the pass's product the door, or a place around it, and
+//!    the pass has the class of the grant, if that names one.
 //!
-//! In each the pass must have the class of the product, or of the grant, if one is named there.
-//! The table holds what concerns the reader's own doors and nothing else, so that a stolen reader
-//! tells nothing of the rest of the city.
+//! Which zones and places a pass names was decided when it was issued, from its product as it was
+//! then. The table does not ask the product again: a change of a product never reaches passes that
+//! exist. The table holds what concerns the reader's own doors and nothing else, so that a stolen
+//! reader tells nothing of the rest of the city.
 
 use std::fmt;
 
 use reader::table::{AccessTable, Door, Need, Rule, TableError};
-use vocabulary::code::{ClassCode, OperatorCode, PlaceCode, ProductCode, ZoneCode};
+use vocabulary::code::{OperatorCode, PlaceCode, ProductCode, ZoneCode};
 
 use crate::place::{Grant, Place, PlaceTree};
 
-/// What a product covers at most: no pass of it opens more, whatever the pass names.
+/// A product, as far as doors ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
     /// The operator that issues it.
     pub operator: OperatorCode,
     /// Its code.
     pub code: ProductCode,
-    /// The class that its passes must have, if any.
-    pub class: Option<ClassCode>,
-    /// The zones that it covers.
-    pub zones: Vec<ZoneCode>,
-    /// The places that it covers, with all that lies inside.
-    pub places: Vec<PlaceCode>,
 }
 
 /// Why no table comes of it.
@@ -99,13 +94,10 @@ fn rules(
 ) -> Vec<Rule> {
     let own = products.iter().filter(|product| product.operator == place.operator);
     let by_product = own.flat_map(|product| {
-        let is_zone_covered = zone.is_some_and(|zone| product.zones.contains(zone));
-        let is_place_covered = product.places.iter().any(|around| around.contains(&place.code));
-        let needs = [(is_zone_covered, Need::Zone), (is_place_covered, Need::Place)];
-        needs.into_iter().filter(|(is_covered, _)| *is_covered).map(|(_, need)| Rule {
+        [zone.map(|_| Need::Zone), Some(Need::Place)].into_iter().flatten().map(|need| Rule {
             operator: product.operator.clone(),
             product: product.code.clone(),
-            class: product.class.clone(),
+            class: None,
             need,
         })
     });
