@@ -8,11 +8,12 @@
 use crate::house::House;
 use crate::process::{self, Failure};
 
-const MANIFEST: &str = "xtask/probe/Cargo.toml";
+/// The probe stands outside the workspace.
+pub(crate) const MANIFEST: &str = "xtask/probe/Cargo.toml";
 
 /// Builds the probe, then its control, which must fail for the right reason.
 pub(crate) fn run(house: &House) -> Result<(), Failure> {
-    // The probe stands outside the workspace, but is built from the same versions.
+    // Outside the workspace, but built from the same versions.
     std::fs::copy(house.path("Cargo.lock"), house.path("xtask/probe/Cargo.lock"))?;
     process::show(build(house, &[]))?;
     match process::read(build(house, &["--features", "control"])) {

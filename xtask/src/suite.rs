@@ -61,7 +61,8 @@ fn seconds(time: Duration) -> String {
 }
 
 fn format(house: &House) -> Result<(), Failure> {
-    process::show(process::cargo(house, &["fmt", "--all", "--check"]))
+    process::show(process::cargo(house, &["fmt", "--all", "--check"]))?;
+    process::show(process::cargo(house, &["fmt", "--check", "--manifest-path", probe::MANIFEST]))
 }
 
 fn lints(house: &House) -> Result<(), Failure> {
