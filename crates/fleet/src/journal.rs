@@ -4,10 +4,11 @@
 //! crate, module `journal`). It may begin with records that are known already: uploading again
 //! changes nothing. What does not continue the known history is refused by name: a gap, or a fork,
 //! which only the holder of the reader's key can have made. Records are stored as they were
-//! written; whether they tell of a good or a bad deed is nothing to this module.
+//! written, also those whose payload this version cannot read.
 
 use std::fmt;
 
+use ::reader::journal::Event;
 use audit::journal::{Head, JournalError, split_record, verify_run};
 use credential::crypto::{Crypto, PublicKey};
 use policy::action::Action;
@@ -83,14 +84,30 @@ impl Piece<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intake {
     /// It holds new records.
-    New(Box<Change>),
+    New {
+        /// To be committed, in one transaction with an audit entry for each of the events.
+        change: Box<Change>,
+        /// What the new records tell, in order: one for each.
+        events: Vec<Told>,
+    },
     /// All of it was known.
     Known,
 }
 
+/// What one record tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The number of the record.
+    pub sequence: u64,
+    /// When it was written, by the reader's clock.
+    pub at: Instant,
+    /// What happened; nothing if the payload is of a form that this version does not know. The
+    /// record is evidence all the same, and is kept.
+    pub event: Option<Event>,
+}
+
 /// Takes in a piece of the journal of `reader`. `stored` is the stored record of the number that
-/// [`Piece::last_sequence`] gives, if there is one; `knowledge` reads what the reader knew out of
-/// the payload of a record.
+/// [`Piece::last_sequence`] gives, if there is one.
 ///
 /// # Errors
 /// [`Refusal::PieceSize`], [`Refusal::Permit`]; [`Refusal::Piece`] when the records do not follow one
@@ -100,13 +117,12 @@ pub fn take_journal(
     reader: &Reader,
     stored: Option<&StoredRecord>,
     piece: &Piece<'_>,
-    knowledge: impl Fn(&[u8]) -> Option<Watermark>,
     crypto: &dyn Crypto,
     now: Instant,
 ) -> Result<Intake, Refusal> {
     permit.covers(Action::JournalUpload, &reader.operator)?;
     reader.is_object_of(permit)?;
-    let run = read_run(reader, piece, knowledge)?;
+    let run = read_run(reader, piece)?;
     // The signature first: what is not signed by the reader accuses nobody.
     let key = PublicKey::P256(reader.key);
     run.end
@@ -121,19 +137,29 @@ pub fn take_journal(
     if records.is_empty() {
         return Ok(Intake::Known);
     }
+    let watermark = run.events.iter().rev().find_map(Told::watermark);
     let upload = Upload {
         reader: reader.id,
         operator: reader.operator.clone(),
         records,
-        watermark: run.watermark,
+        watermark,
         received_at: now,
     };
     let reader = Reader {
         journal: JournalHead::of(&run.end),
-        watermark: run.watermark.or(reader.watermark),
+        watermark: watermark.or(reader.watermark),
         ..reader.next()
     };
-    Ok(Intake::New(Box::new(Change::AppendJournal { reader, upload })))
+    let change = Box::new(Change::AppendJournal { reader, upload });
+    Ok(Intake::New { change, events: run.events })
+}
+
+impl Told {
+    fn watermark(&self) -> Option<Watermark> {
+        let known = self.event.as_ref()?.watermark;
+        let (bundle_epoch, status_issued_at) = (known.bundle_epoch, known.status_issued_at);
+        Some(Watermark { bundle_epoch, status_issued_at, at: self.at })
+    }
 }
 
 /// Records that follow one another, wherever they begin.
@@ -141,15 +167,11 @@ struct Run {
     start: Head,
     records: Vec<StoredRecord>,
     end: Head,
-    /// The newest knowledge that a new record tells.
-    watermark: Option<Watermark>,
+    /// What the new records tell.
+    events: Vec<Told>,
 }
 
-fn read_run(
-    reader: &Reader,
-    piece: &Piece<'_>,
-    knowledge: impl Fn(&[u8]) -> Option<Watermark>,
-) -> Result<Run, Refusal> {
+fn read_run(reader: &Reader, piece: &Piece<'_>) -> Result<Run, Refusal> {
     let first = piece.records.first().ok_or(Refusal::PieceSize)?;
     if piece.records.len() > RECORDS_MAX {
         return Err(Refusal::PieceSize);
@@ -157,7 +179,7 @@ fn read_run(
     let (first, _) = split_record(first, reader.journal.next).map_err(Refusal::Piece)?;
     let start = Head::stored(*reader.id.as_bytes(), first.sequence, first.previous);
     let records = Vec::with_capacity(piece.records.len());
-    let mut run = Run { start, records, end: start, watermark: None };
+    let mut run = Run { start, records, end: start, events: Vec::new() };
     for bytes in piece.records {
         let sequence = run.end.entries();
         let (record, rest) = split_record(bytes, sequence).map_err(Refusal::Piece)?;
@@ -166,7 +188,8 @@ fn read_run(
         }
         run.end = verify_run(&run.end, bytes, |_| ()).map_err(Refusal::Piece)?;
         if sequence >= reader.journal.next {
-            run.watermark = knowledge(record.payload).or(run.watermark);
+            let event = Event::decode(record.payload).ok();
+            run.events.push(Told { sequence, at: record.at, event });
         }
         run.records.push(StoredRecord {
             sequence,

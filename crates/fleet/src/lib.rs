@@ -8,6 +8,7 @@
 //! does not continue what is known is never taken in quietly.
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod certificate;
 pub mod change;
 pub mod enrolment;

@@ -1,9 +1,9 @@
 //! Places and grants: added by who runs the readers there.
 
+use ::reader::table::ZoneClass;
 use policy::action::Action;
 use policy::authorize::Permit;
 use policy::place::{Grant, NAME_BYTES_MAX, Place, PlaceTree};
-use reader::table::ZoneClass;
 use vocabulary::code::{ClassCode, OperatorCode, PlaceCode, ProductCode, ZoneCode};
 use vocabulary::text::Line;
 use vocabulary::time::Instant;

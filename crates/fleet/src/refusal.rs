@@ -5,6 +5,7 @@ use std::fmt;
 use audit::journal::JournalError;
 use credential::x509::build::BuildError;
 use policy::authorize::WrongPermit;
+use policy::compile::CompileError;
 use policy::place::PlaceError;
 use vocabulary::code::PlaceCode;
 
@@ -29,6 +30,10 @@ pub enum Refusal {
     NoPlace(PlaceCode),
     /// The certificate cannot be made by this authority.
     Certificate(BuildError),
+    /// The rules of the reader's doors do not compile.
+    Table(CompileError),
+    /// The city passes a limit of trust bundles.
+    Bundle,
     /// A piece of journal has 1 to [`crate::journal::RECORDS_MAX`] records.
     PieceSize,
     /// A piece of journal is broken in itself, or its head is not signed by its reader.
@@ -64,6 +69,8 @@ impl Refusal {
             Self::Place(PlaceError::TooMany) => "places-too-many",
             Self::NoPlace(_) => "place-unknown",
             Self::Certificate(_) => "reader-certificate",
+            Self::Table(_) => "bundle-table",
+            Self::Bundle => "bundle-limit",
             Self::PieceSize => "journal-size",
             Self::Piece(
                 JournalError::HeadForm
@@ -95,6 +102,8 @@ impl fmt::Display for Refusal {
         let text = match self {
             Self::Place(_) => "the place does not fit into the tree of places",
             Self::NoPlace(code) => return write!(f, "the operator has no place `{code}`"),
+            Self::Table(_) => "the rules of the doors do not compile",
+            Self::Bundle => "the city passes a limit of trust bundles",
             Self::PieceSize => "a piece of journal has 1 to 1,000 records",
             Self::Piece(_) => "the piece is no run of records signed by its reader",
             Self::Gap { expected, found } => {
@@ -122,6 +131,7 @@ impl std::error::Error for Refusal {
             Self::Place(error) => Some(error),
             Self::Certificate(error) => Some(error),
             Self::Piece(error) => Some(error),
+            Self::Table(error) => Some(error),
             _ => None,
         }
     }

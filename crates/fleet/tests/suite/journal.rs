@@ -10,9 +10,19 @@ use fleet::reader::{Reader, Watermark};
 use fleet::refusal::Refusal;
 use policy::action::Action;
 use proptest::prelude::*;
-use vocabulary::time::Instant;
+use reader::journal::{Event, Outcome};
 
 use crate::city::{Key, NOW, enrolled, own_permit, permit};
+
+fn grant(door: &str, bundle_epoch: u64) -> Event {
+    Event {
+        door: door.parse().unwrap(),
+        outcome: Outcome::Granted { rule: 0 },
+        pass: None,
+        watermark: reader::journal::Watermark { bundle_epoch, status_issued_at: Some(NOW) },
+        missed: 0,
+    }
+}
 
 /// A journal as a reader keeps it.
 #[derive(Clone)]
@@ -28,16 +38,20 @@ impl Journal {
         Self { key: key.clone(), heads, records: Vec::new() }
     }
 
-    /// Writes records whose payload is their number and `flavour`.
-    fn write(&mut self, count: usize, flavour: &str) {
+    /// Writes grants at `door`, of epochs that are the records' numbers.
+    fn write(&mut self, count: usize, door: &str) {
         for _ in 0..count {
             let number = self.records.len();
-            let at = NOW.saturating_add(Duration::from_secs(number as u64));
-            let payload = format!("{number} {flavour}");
-            let (record, head) = self.heads[number].append(at, payload.as_bytes()).unwrap();
-            self.records.push(record);
-            self.heads.push(head);
+            self.write_payload(&grant(door, number as u64).encode());
         }
+    }
+
+    fn write_payload(&mut self, payload: &[u8]) {
+        let number = self.records.len();
+        let at = NOW.saturating_add(Duration::from_secs(number as u64));
+        let (record, head) = self.heads[number].append(at, payload).unwrap();
+        self.records.push(record);
+        self.heads.push(head);
     }
 
     fn signed_head(&self, entries: usize, key: &Key) -> Vec<u8> {
@@ -69,19 +83,12 @@ fn take(
     let permit = own_permit(Action::JournalUpload, reader);
     let last = piece.last_sequence().ok();
     let stored = stored.iter().find(|record| Some(record.sequence) == last);
-    take_journal(&permit, reader, stored, &piece, knowledge, &RustCrypto, NOW)
-}
-
-/// Test payloads tell their number as the epoch that the reader knows.
-fn knowledge(payload: &[u8]) -> Option<Watermark> {
-    let text = std::str::from_utf8(payload).ok()?;
-    let bundle_epoch = text.split_once(' ')?.0.parse().ok()?;
-    Some(Watermark { bundle_epoch, status_issued_at: None, at: Instant::UNIX_EPOCH })
+    take_journal(&permit, reader, stored, &piece, &RustCrypto, NOW)
 }
 
 fn appended(intake: Result<Intake, Refusal>) -> (Reader, Upload) {
     match intake.unwrap() {
-        Intake::New(change) => match *change {
+        Intake::New { change, .. } => match *change {
             Change::AppendJournal { reader, upload } => (reader, upload),
             other => panic!("{other:?}"),
         },
@@ -107,6 +114,21 @@ fn piece_is_taken_in_order() {
     let (reader, upload) = appended(journal.hand_in(&reader, 4, 6, &[]));
     assert_eq!((reader.journal.next, upload.records[0].sequence), (6, 4));
     assert_eq!(upload.watermark.unwrap().bundle_epoch, 5);
+}
+
+#[test]
+fn events_and_watermark_are_what_the_reader_wrote() {
+    let (mut journal, reader) = start(2);
+    journal.write_payload(b"of a later version");
+    let Ok(Intake::New { change, events }) = journal.hand_in(&reader, 0, 3, &[]) else { panic!() };
+    let told: Vec<_> = events.into_iter().map(|told| (told.sequence, told.event)).collect();
+    assert_eq!(told, [(0, Some(grant("tap", 0))), (1, Some(grant("tap", 1))), (2, None)]);
+    let Change::AppendJournal { reader, upload } = *change else { panic!() };
+    let at = NOW.saturating_add(Duration::from_secs(1));
+    let expected = Watermark { bundle_epoch: 1, status_issued_at: Some(NOW), at };
+    assert_eq!((reader.watermark, upload.watermark), (Some(expected), Some(expected)));
+    // What cannot be read is evidence all the same.
+    assert_eq!(upload.records[2].bytes, journal.records[2]);
 }
 
 #[test]
@@ -233,7 +255,7 @@ fn staff_may_carry_a_journal_of_its_own_operator() {
     let piece = Piece { records: &records, signed_head: &signed_head };
     let carry = |of| {
         let permit = permit(Action::JournalUpload, of);
-        take_journal(&permit, &reader, None, &piece, knowledge, &RustCrypto, NOW)
+        take_journal(&permit, &reader, None, &piece, &RustCrypto, NOW)
     };
     assert!(carry("harbour").is_ok());
     assert_eq!(carry("airport").unwrap_err().code(), "wrong-permit");
@@ -251,7 +273,7 @@ proptest! {
         for (from, length) in cuts.into_iter().chain([(0, 20)]) {
             let to = (from + length).min(20);
             match journal.hand_in(&reader, from, to, &stored) {
-                Ok(Intake::New(change)) => {
+                Ok(Intake::New { change, .. }) => {
                     let Change::AppendJournal { reader: next, upload } = *change else { panic!() };
                     reader = next;
                     stored.extend(upload.records);

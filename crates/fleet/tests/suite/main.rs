@@ -8,6 +8,7 @@
     reason = "tests may panic"
 )]
 
+mod bundle;
 mod city;
 mod enrolment;
 mod journal;

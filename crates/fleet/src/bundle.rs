@@ -1,0 +1,117 @@
+//! Trust bundles: what one reader is told, put together and numbered.
+//!
+//! A bundle holds the slice of the city that concerns the reader's own doors: their rules, and the
+//! issuing authorities of the operators that these rules name. It never holds a name of a person.
+
+use std::time::Duration;
+
+use ::reader::bundle::{
+    Bundle, CITY_BYTES_MAX, Freshness, ISSUERS_MAX, Issuer, STATUS_SIGNERS_MAX, UNLOCK_MS_MAX,
+};
+use ::reader::table::AccessTable;
+use credential::unsigned::Unsigned;
+use policy::action::Action;
+use policy::authorize::Permit;
+use policy::compile::{Product, compile};
+use policy::place::{Grant, PlaceTree};
+use vocabulary::text::Line;
+use vocabulary::time::Instant;
+
+use crate::change::Change;
+use crate::reader::Reader;
+use crate::refusal::Refusal;
+
+/// How long a bundle counts where the city does not say otherwise: what a reader does without a
+/// network for so long, it does at full function.
+pub const LIFE_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
+/// The longest time for which a bundle counts.
+pub const LIFE_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// What the city knows and wants, from which every reader gets its slice.
+#[derive(Clone, Copy, Debug)]
+pub struct City<'a> {
+    /// Its name.
+    pub name: &'a Line<CITY_BYTES_MAX>,
+    /// All places.
+    pub tree: &'a PlaceTree,
+    /// All products.
+    pub products: &'a [Product],
+    /// All grants.
+    pub grants: &'a [Grant],
+    /// The issuing authorities of all operators.
+    pub issuers: &'a [Issuer],
+    /// DER certificates that lead to the signers of status lists.
+    pub status_signers: &'a [Vec<u8>],
+    /// How fresh the knowledge of a status must be.
+    pub freshness: Freshness,
+    /// For how long a grant unlocks a door, at most [`UNLOCK_MS_MAX`].
+    pub unlock_ms: u32,
+    /// How long a bundle counts, at most [`LIFE_MAX`]; more is cut.
+    pub life: Duration,
+    /// The DER certificate of the bundle signer.
+    pub signer: &'a [u8],
+}
+
+/// A bundle that waits for the bundle signer, and the change that counts its epoch.
+#[derive(Debug)]
+pub struct Numbered {
+    /// To be committed before the bundle is handed out, so that no epoch is given twice.
+    pub change: Change,
+    /// To be signed.
+    pub bundle: Unsigned<Vec<u8>>,
+}
+
+/// Puts together the next bundle of `reader`.
+///
+/// # Errors
+/// [`Refusal::Retired`], [`Refusal::Table`] when its doors' rules do not compile,
+/// [`Refusal::Bundle`] when the city passes a limit of the bundle, [`Refusal::Permit`].
+pub fn make_bundle(
+    permit: &Permit,
+    reader: &Reader,
+    city: &City<'_>,
+    now: Instant,
+) -> Result<Numbered, Refusal> {
+    permit.covers(Action::BundleFetch, &reader.operator)?;
+    reader.is_object_of(permit)?;
+    if !reader.is_enrolled() {
+        return Err(Refusal::Retired);
+    }
+    let table = compile(city.tree, city.products, city.grants, &reader.doors);
+    let table = table.map_err(Refusal::Table)?;
+    let issuers = issuers_of(&table, reader, city.issuers);
+    let is_within = issuers.len() <= ISSUERS_MAX
+        && city.status_signers.len() <= STATUS_SIGNERS_MAX
+        && city.unlock_ms <= UNLOCK_MS_MAX;
+    if !is_within {
+        return Err(Refusal::Bundle);
+    }
+    let epoch = reader.bundle_epoch.checked_add(1).ok_or(Refusal::Bundle)?;
+    let issued_at = now.floor_to_second();
+    let bundle = Bundle {
+        city: city.name.clone(),
+        reader: reader.id,
+        epoch,
+        issued_at,
+        expires_at: issued_at.saturating_add(city.life.min(LIFE_MAX)).floor_to_second(),
+        issuers,
+        status_signers: city.status_signers.to_vec(),
+        freshness: city.freshness,
+        unlock_ms: city.unlock_ms,
+        table,
+    };
+    let change = Change::UpdateReader(Reader { bundle_epoch: epoch, ..reader.next() });
+    Ok(Numbered { change, bundle: bundle.unsigned(city.signer) })
+}
+
+/// The authorities that the reader needs: those of its own operator, and of every operator whose
+/// products its doors accept.
+fn issuers_of(table: &AccessTable, reader: &Reader, issuers: &[Issuer]) -> Vec<Issuer> {
+    let is_named = |issuer: &Issuer| {
+        let mut rules = table.doors().iter().flat_map(|door| door.rules());
+        rules.any(|rule| rule.operator == issuer.operator)
+    };
+    let needed = issuers.iter();
+    let needed = needed.filter(|issuer| issuer.operator == reader.operator || is_named(issuer));
+    needed.cloned().collect()
+}
