@@ -23,7 +23,7 @@ pub struct Document {
     pub pass: PassId,
     /// mdoc or SD-JWT VC.
     pub format: Format,
-    /// The RFC 7638 thumbprint of the device key, which no other document of this operator has.
+    /// The RFC 7638 thumbprint of the device key to which it is bound.
     pub key_thumbprint: Digest,
     /// Number of the status list of this operator.
     pub status_list: u32,

@@ -11,13 +11,24 @@
 //! private key, and never keep a code, a nonce or a token as anything but its digest.
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod attestation;
 pub mod change;
+pub mod collect;
 pub mod document;
+pub mod dpop;
+mod entropy;
+pub mod issuer;
 mod names;
+pub mod nonce;
+pub mod notification;
 pub mod offer;
 pub mod once;
+pub mod paper;
 pub mod pass;
 pub mod product;
+pub mod proof;
 pub mod secret;
 pub mod status_list;
 pub mod token;
+pub mod wire;

@@ -7,6 +7,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use credential::rights::{PLACES_MAX, Recurrence, ZONES_MAX};
 use policy::action::Action;
 use policy::authorize::{Permit, WrongPermit};
 use vocabulary::code::{ClassCode, OperatorCode, PlaceCode, ProductCode, ZoneCode};
@@ -25,23 +26,12 @@ pub const DESCRIPTION_BYTES_MAX: usize = 300;
 pub const LANGUAGE_BYTES_MAX: usize = 35;
 /// Bytes in a document type or an SD-JWT VC type.
 pub const TYPE_BYTES_MAX: usize = 128;
-/// Zones in the rights of a product.
-pub const ZONES_MAX: usize = 32;
-/// Places in the rights of a product.
-pub const PLACES_MAX: usize = 32;
-/// Bytes in a recurrence rule.
-pub const RECURRENCE_BYTES_MAX: usize = 256;
 /// Documents of one format that one offer yields, each for a device key of its own.
 pub const BATCH_MAX: u16 = 32;
 /// The longest period of a pass: ten years of 366 days.
 pub const PASS_PERIOD_MAX: Duration = Duration::from_secs(10 * 366 * 86_400);
 /// The shortest life of a document.
 pub const DOCUMENT_LIFE_MIN: Duration = Duration::from_secs(60);
-
-/// The document type of the city pass.
-pub const CITY_PASS_DOC_TYPE: &str = "city.limen.pass.1";
-/// The SD-JWT VC type of the city pass.
-pub const CITY_PASS_VCT: &str = "urn:limen:pass:1";
 
 /// A product of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,8 +154,8 @@ pub struct RightsTemplate {
     pub zones: Vec<ZoneCode>,
     /// Places that they open.
     pub places: Vec<PlaceCode>,
-    /// When they hold, as an RFC 5545 recurrence rule; always when absent.
-    pub recurrence: Option<String>,
+    /// On which days and hours they hold; always when absent.
+    pub recurrence: Option<Recurrence>,
     /// How many times they may be used; without limit when absent.
     pub uses_max: Option<u32>,
     /// Whether they may ever be lent.
@@ -244,8 +234,6 @@ pub enum Term {
     Formats,
     /// Too many zones or places, or one twice.
     Rights,
-    /// The recurrence rule is not of the subset that a reader understands.
-    Recurrence,
     /// Zero uses.
     Uses,
     /// A period of zero or longer than [`PASS_PERIOD_MAX`].
@@ -261,7 +249,6 @@ names!(Term {
     Type = "type",
     Formats = "formats",
     Rights = "rights",
-    Recurrence = "recurrence",
     Uses = "uses-max",
     PassPeriod = "pass-period-max",
     DocumentLife = "document-life",
@@ -302,7 +289,6 @@ fn check(terms: &Terms) -> Result<(), ProductRefusal> {
         (Term::Type, [&terms.doc_type, &terms.vct].into_iter().all(|name| is_type(name))),
         (Term::Formats, !terms.formats.is_empty() && all_differ(&terms.formats)),
         (Term::Rights, rights_are_sound(&terms.rights)),
-        (Term::Recurrence, recurrence_is_sound(terms.rights.recurrence.as_deref())),
         (Term::Uses, terms.rights.uses_max != Some(0)),
         (
             Term::PassPeriod,
@@ -339,10 +325,6 @@ fn rights_are_sound(rights: &RightsTemplate) -> bool {
         && rights.places.len() <= PLACES_MAX
         && all_differ(&rights.zones)
         && all_differ(&rights.places)
-}
-
-fn recurrence_is_sound(rule: Option<&str>) -> bool {
-    rule.is_none_or(|rule| !rule.is_empty() && is_text(rule, RECURRENCE_BYTES_MAX))
 }
 
 fn is_language(tag: &str) -> bool {

@@ -3,7 +3,7 @@
 //! The text is 32 bytes of entropy in base64url without padding, 43 characters. What is stored is
 //! SHA-256 over a label of its use and the text, so a copied database opens nothing.
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use credential::jose::base64url;
 use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 digest.
@@ -30,7 +30,7 @@ impl Secret {
     /// A secret made of `entropy`.
     #[must_use]
     pub fn new(entropy: [u8; 32]) -> Self {
-        Self(Base64UrlUnpadded::encode_string(&entropy))
+        Self(base64url::encode(&entropy))
     }
 
     /// The text to hand out.

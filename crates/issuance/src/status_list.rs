@@ -1,9 +1,31 @@
-//! The status lists of an operator: which there are, and which index a new document gets.
+//! The status lists of an operator: which there are, which index a new document gets, and what is
+//! signed about them.
 //!
 //! IETF Token Status List with two bits per index: valid, invalid, suspended. Indexes are drawn at
-//! random among those that are free, so that neither order nor neighbourhood says anything.
+//! random among those that are free, so that neither order nor neighbourhood says anything. A list
+//! is given no new documents once it is half full, so that a few draws always find a free index.
 
+use core::fmt;
+use core::time::Duration;
+
+use credential::status::{Bits, Status, StatusListClaims};
+use policy::action::Action;
+use policy::authorize::{Permit, WrongPermit};
 use vocabulary::code::OperatorCode;
+use vocabulary::time::Instant;
+
+use crate::document::{Document, Standing};
+use crate::entropy::Entropy;
+use crate::issuer::Issuer;
+
+/// Indexes of a list. A power of two, so that random bits draw without favour.
+pub const STATUS_CAPACITY: u32 = 1 << 17;
+/// Documents after which a list is given no new ones.
+pub const STATUS_DOCUMENTS_MAX: u32 = STATUS_CAPACITY / 2;
+/// How long a copy of a list may be used before a fresh one is fetched.
+pub const STATUS_TTL: Duration = Duration::from_secs(300);
+/// How long a signed list may be believed at all.
+pub const STATUS_LIFETIME: Duration = Duration::from_secs(7 * 86_400);
 
 /// One status list of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +36,170 @@ pub struct StatusList {
     pub number: u32,
     /// How many indexes it has.
     pub capacity: u32,
+    /// When it was opened.
+    pub opened_at: Instant,
     /// 1 when opened, one more with every change.
     pub version: u32,
+}
+
+/// The list to be opened before the next document of `operator`, if one is needed: `last` is its
+/// newest list and `documents` how many documents have an index in it.
+#[must_use]
+pub fn next_status_list(
+    operator: &OperatorCode,
+    last: Option<&StatusList>,
+    documents: u32,
+    now: Instant,
+) -> Option<StatusList> {
+    let number = match last {
+        None => 0,
+        Some(last) if documents >= STATUS_DOCUMENTS_MAX => last.number.checked_add(1)?,
+        Some(_) => return None,
+    };
+    let operator = operator.clone();
+    Some(StatusList { operator, number, capacity: STATUS_CAPACITY, opened_at: now, version: 1 })
+}
+
+/// Indexes drawn at random, all different, among which `wanted` free ones are found for certain
+/// enough: when not, draw again with other entropy. The caller asks the store which are free.
+#[must_use]
+pub fn draw_indexes(list: &StatusList, wanted: usize, entropy: [u8; 32]) -> Vec<u32> {
+    // Half of the draws are free at worst; of 4 w + 32 draws, fewer than w are free once in 10^9.
+    let draws = wanted.saturating_mul(4).saturating_add(32);
+    let mut entropy = Entropy::new(entropy);
+    let mut drawn: Vec<u32> = Vec::with_capacity(draws);
+    for _ in 0..draws {
+        let index = u32::from_be_bytes(entropy.bytes()) % list.capacity.max(1);
+        if !drawn.contains(&index) {
+            drawn.push(index);
+        }
+    }
+    drawn
+}
+
+/// What is to be signed about a list, as JWT or CWT by `StatusListClaims::jwt` and `cwt`.
+/// `documents` are all those of the list that are not valid; others may be among them.
+///
+/// # Errors
+/// [`StatusListRefusal`]
+pub fn publish_status_list<'a>(
+    permit: &Permit,
+    issuer: &Issuer,
+    list: &StatusList,
+    documents: impl IntoIterator<Item = &'a Document>,
+    now: Instant,
+) -> Result<StatusListClaims, StatusListRefusal> {
+    permit.covers(Action::StatusPublish, &list.operator).map_err(StatusListRefusal::Permit)?;
+    if *issuer.operator() != list.operator {
+        return Err(StatusListRefusal::Issuer);
+    }
+    let capacity = usize::try_from(list.capacity).map_err(|_| StatusListRefusal::Capacity)?;
+    let mut packed = credential::status::StatusList::new(Bits::Two, capacity)
+        .map_err(|_| StatusListRefusal::Capacity)?;
+    for document in documents {
+        if document.operator != list.operator || document.status_list != list.number {
+            continue;
+        }
+        packed
+            .set(document.status_index.into(), status(document.standing))
+            .map_err(|_| StatusListRefusal::Index)?;
+    }
+    Ok(StatusListClaims {
+        uri: issuer.status_uri(list.number),
+        issued_at: now.floor_to_second(),
+        expires_at: Some(now.floor_to_second().saturating_add(STATUS_LIFETIME)),
+        ttl: Some(STATUS_TTL),
+        list: packed,
+    })
+}
+
+const fn status(standing: Standing) -> Status {
+    match standing {
+        Standing::Valid => Status::Valid,
+        Standing::Invalid => Status::Invalid,
+        Standing::Suspended => Status::Suspended,
+    }
+}
+
+/// Why a list is not published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusListRefusal {
+    /// The permit is for another deed or operator.
+    Permit(WrongPermit),
+    /// The list is not of this issuer.
+    Issuer,
+    /// The capacity is not one that a list can have.
+    Capacity,
+    /// A document has an index outside the list.
+    Index,
+}
+
+impl StatusListRefusal {
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Permit(_) => "wrong-permit",
+            Self::Issuer => "status-list-issuer",
+            Self::Capacity => "status-list-capacity",
+            Self::Index => "status-list-index",
+        }
+    }
+}
+
+impl fmt::Display for StatusListRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Permit(wrong) => return write!(f, "{wrong}"),
+            Self::Issuer => "the status list is of another issuer",
+            Self::Capacity => "the capacity of the status list is out of its limits",
+            Self::Index => "a document has an index outside its status list",
+        })
+    }
+}
+
+impl core::error::Error for StatusListRefusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(number: u32) -> StatusList {
+        let operator = "harbour".parse().unwrap();
+        let opened_at = Instant::UNIX_EPOCH;
+        StatusList { operator, number, capacity: STATUS_CAPACITY, opened_at, version: 1 }
+    }
+
+    #[test]
+    fn next_list_is_opened_when_the_last_is_half_full() {
+        let operator = "harbour".parse().unwrap();
+        let next = |last: Option<&StatusList>, documents| {
+            next_status_list(&operator, last, documents, Instant::UNIX_EPOCH)
+                .map(|list| list.number)
+        };
+        assert_eq!(next(None, 0), Some(0));
+        assert_eq!(next(Some(&list(0)), STATUS_DOCUMENTS_MAX - 1), None);
+        assert_eq!(next(Some(&list(0)), STATUS_DOCUMENTS_MAX), Some(1));
+    }
+
+    #[test]
+    fn draws_differ_lie_in_the_list_and_depend_on_entropy() {
+        let drawn = draw_indexes(&list(0), 32, [1; 32]);
+        assert!(drawn.len() > 100 && drawn.iter().all(|&index| index < STATUS_CAPACITY));
+        let mut sorted = drawn.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(sorted.len(), drawn.len());
+        assert_ne!(sorted, drawn, "indexes come in no order");
+        assert_ne!(draw_indexes(&list(0), 32, [2; 32]), drawn);
+    }
+
+    #[test]
+    fn half_full_list_has_a_free_index_for_a_whole_batch() {
+        for seed in 0..=255 {
+            // Every other index is taken: the worst that a list gets.
+            let drawn = draw_indexes(&list(0), 32, [seed; 32]);
+            assert!(drawn.iter().filter(|&index| index % 2 == 0).count() >= 32, "{seed}");
+        }
+    }
 }
