@@ -1,4 +1,5 @@
-//! The gate's judgement, made without any network.
+//! The gate's judgement, made without any network: trust bundle, access table, status snapshot,
+//! decision, journal, and the engine that takes a phone through one tap (ISO/IEC 18013-5).
 //!
 //! This crate must never read a clock or a generator, never do input or output, never await, and
 //! never keep a person inside.
@@ -7,4 +8,9 @@
 
 extern crate alloc;
 
+pub mod bundle;
+pub mod decision;
+pub mod engine;
+pub mod journal;
+pub mod snapshot;
 pub mod table;

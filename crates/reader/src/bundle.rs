@@ -1,0 +1,384 @@
+//! The trust bundle: what one reader is to know and to do, signed by the city.
+//!
+//! A CBOR map under COSE_Sign1 (RFC 9052) with `typ` [`BUNDLE_TYP`] and the signer's certificate as
+//! `x5chain` (RFC 9360), which must lead to the pinned root of the city; layout in
+//! `specs/trust-bundle.md`. A bundle is for one reader and carries an epoch that only grows: one
+//! below the greatest seen is refused, so that nobody can bring back yesterday's rules. It holds
+//! public keys and rules, never a name of a person and never a secret.
+
+use alloc::format;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use credential::cbor::{Decoder, Encoder};
+use credential::cose::{Sign1, Sign1Parts, sign1};
+use credential::crypto::{Algorithm, Crypto};
+use credential::rejection::{Culprit, Rejection};
+use credential::unsigned::Unsigned;
+use credential::x509::{Judgement, Profile, TrustAnchors};
+use vocabulary::code::OperatorCode;
+use vocabulary::id::ReaderId;
+use vocabulary::text::Line;
+use vocabulary::time::Instant;
+
+use crate::snapshot::{ClassPolicy, Stale};
+use crate::table::{AccessTable, ZoneClass};
+
+/// `typ` of a trust bundle (RFC 9596).
+pub const BUNDLE_TYP: &str = "application/limen-bundle+cose";
+/// Bytes in a signed bundle.
+pub const BUNDLE_BYTES_MAX: usize = 256 * 1024;
+/// Issuing authorities in a bundle.
+pub const ISSUERS_MAX: usize = 64;
+/// Signers of status lists in a bundle.
+pub const STATUS_SIGNERS_MAX: usize = 8;
+/// Bytes in the name of a city.
+pub const CITY_BYTES_MAX: usize = 64;
+/// The longest time for which one grant unlocks a door.
+pub const UNLOCK_MS_MAX: u32 = 60_000;
+
+const VERSION: u64 = 1;
+
+/// What a bundle says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// The name of the city.
+    pub city: Line<CITY_BYTES_MAX>,
+    /// The reader for which it is made.
+    pub reader: ReaderId,
+    /// Grows with every bundle of this reader; the first is 1.
+    pub epoch: u64,
+    /// When it was made, in whole seconds.
+    pub issued_at: Instant,
+    /// First instant at which it no longer counts, in whole seconds.
+    pub expires_at: Instant,
+    /// Whose passes are believed, and by which authority: at most [`ISSUERS_MAX`].
+    pub issuers: Vec<Issuer>,
+    /// DER certificates that lead to the signers of status lists: at most [`STATUS_SIGNERS_MAX`].
+    pub status_signers: Vec<Vec<u8>>,
+    /// How fresh the knowledge of a status must be, by class of door.
+    pub freshness: Freshness,
+    /// For how long a grant unlocks a door, in milliseconds, at most [`UNLOCK_MS_MAX`].
+    pub unlock_ms: u32,
+    /// Which products open which doors.
+    pub table: AccessTable,
+}
+
+/// An issuing authority and the one operator for which it vouches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issuer {
+    /// The operator.
+    pub operator: OperatorCode,
+    /// The authority's certificate (IACA), DER.
+    pub certificate: Vec<u8>,
+}
+
+/// A policy for each class of door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// For [`ZoneClass::Low`].
+    pub low: ClassPolicy,
+    /// For [`ZoneClass::Normal`].
+    pub normal: ClassPolicy,
+    /// For [`ZoneClass::High`], where [`Stale::Accept`] has no effect.
+    pub high: ClassPolicy,
+}
+
+impl Freshness {
+    /// The policy of a class.
+    #[must_use]
+    pub const fn of(&self, class: ZoneClass) -> ClassPolicy {
+        match class {
+            ZoneClass::Low => self.low,
+            ZoneClass::Normal => self.normal,
+            ZoneClass::High => self.high,
+        }
+    }
+}
+
+impl Bundle {
+    /// The bundle, waiting for the signature (ES256) of the holder of `signer`, a DER certificate
+    /// that the city's root has signed.
+    #[must_use]
+    pub fn unsigned(&self, signer: &[u8]) -> Unsigned<Vec<u8>> {
+        let mut payload = Encoder::with_capacity(4096);
+        self.write(&mut payload);
+        let parts = Sign1Parts {
+            payload: payload.as_bytes(),
+            x5chain: &[signer],
+            typ: Some(BUNDLE_TYP),
+            tagged: true,
+            ..Default::default()
+        };
+        sign1(Algorithm::Es256, &parts)
+    }
+
+    fn write(&self, encoder: &mut Encoder) {
+        encoder.map(11).text("version").unsigned(VERSION);
+        encoder.text("city").text(self.city.as_str());
+        encoder.text("reader").bytes(self.reader.as_bytes());
+        encoder.text("epoch").unsigned(self.epoch);
+        encoder.text("issued_at").integer(self.issued_at.unix_seconds());
+        encoder.text("expires_at").integer(self.expires_at.unix_seconds());
+        encoder.text("issuers").array(self.issuers.len());
+        for issuer in &self.issuers {
+            encoder.array(2).text(issuer.operator.as_str()).bytes(&issuer.certificate);
+        }
+        encoder.text("status_signers").array(self.status_signers.len());
+        for signer in &self.status_signers {
+            encoder.bytes(signer);
+        }
+        encoder.text("freshness").array(ZoneClass::ALL.len());
+        for class in ZoneClass::ALL {
+            let ClassPolicy { status_age_max, stale } = self.freshness.of(class);
+            encoder.array(2).unsigned(status_age_max.as_secs()).bool(stale == Stale::Accept);
+        }
+        encoder.text("unlock_ms").unsigned(self.unlock_ms.into());
+        encoder.text("table");
+        self.table.write(encoder);
+    }
+
+    /// Reads a payload: exactly the fields of this version, in any order.
+    fn read(payload: &[u8]) -> Result<Self, Rejection> {
+        let mut decoder = Decoder::new(payload)?;
+        let mut fields = Fields::default();
+        let mut entries = decoder.map()?;
+        while decoder.more(&mut entries)? {
+            match decoder.text()? {
+                "version" => fields.version = Some(decoder.unsigned()?),
+                "city" => fields.city = decoder.text()?.parse().ok(),
+                "reader" => fields.reader = Some(ReaderId::from_bytes(decoder.byte_array()?)),
+                "epoch" => fields.epoch = Some(decoder.unsigned()?),
+                "issued_at" => fields.issued_at = Some(seconds(&mut decoder)?),
+                "expires_at" => fields.expires_at = Some(seconds(&mut decoder)?),
+                "issuers" => fields.issuers = Some(read_issuers(&mut decoder)?),
+                "status_signers" => fields.status_signers = Some(read_signers(&mut decoder)?),
+                "freshness" => fields.freshness = Some(read_freshness(&mut decoder)?),
+                "unlock_ms" => fields.unlock_ms = Some(read_unlock(&mut decoder)?),
+                "table" => fields.table = Some(read_table(&mut decoder)?),
+                field => return Err(form(&format!("has an unknown `{}`", field.escape_debug()))),
+            }
+        }
+        decoder.finish()?;
+        fields.whole().ok_or_else(|| form("lacks a field, or has one out of its range"))
+    }
+}
+
+/// A bundle that holds for one reader. Made by [`VerifiedBundle::verify`] only.
+#[derive(Debug)]
+pub struct VerifiedBundle {
+    bundle: Bundle,
+    bytes: Vec<u8>,
+    issuers: TrustAnchors,
+    by_operator: Vec<(OperatorCode, TrustAnchors)>,
+    status_signers: TrustAnchors,
+}
+
+/// By what a bundle is judged.
+#[derive(Clone, Copy)]
+pub struct Pin<'p> {
+    /// The root of the city, given to the reader when it was enrolled.
+    pub root: &'p TrustAnchors,
+    /// The reader itself.
+    pub reader: ReaderId,
+    /// The greatest epoch that the reader has seen.
+    pub epoch: u64,
+    /// The instant of judgement.
+    pub at: Instant,
+}
+
+impl VerifiedBundle {
+    /// Verifies a signed bundle: signature, way to the root, `typ`, reader, epoch, dates, content.
+    ///
+    /// The certificate of its signer is judged at the instant at which the bundle was made, or
+    /// later: a bundle of the future moves the reader's time, it is not refused for it.
+    ///
+    /// # Errors
+    /// [`Rejection`] for the first rule that does not hold.
+    pub fn verify(crypto: &dyn Crypto, bytes: &[u8], pin: &Pin<'_>) -> Result<Self, Rejection> {
+        if bytes.len() > BUNDLE_BYTES_MAX {
+            return Err(form(&format!("is longer than {BUNDLE_BYTES_MAX} bytes")));
+        }
+        let message = Sign1::parse(bytes)?;
+        let payload = message.payload.ok_or_else(|| form("has no payload"))?;
+        // Only the date is used before the signature holds, and only to find whether it holds.
+        let claimed = Bundle::read(payload)?;
+        let at = pin.at.max(claimed.issued_at);
+        let judgement = Judgement { crypto, anchors: pin.root, at, profile: Profile::Leaf };
+        let chain = message.unprotected.x5chain;
+        let signer = judgement.signer(chain.certificates(), None)?;
+        message.verify(crypto, signer.key(), None, &[], Culprit::Issuer)?;
+        if message.protected.typ != Some(BUNDLE_TYP) {
+            return Err(Rejection::issuer("typ", format!("bundle is not of type `{BUNDLE_TYP}`")));
+        }
+        claimed.check(pin, at)?;
+        let issuers = claimed.issuers.iter().map(|issuer| issuer.certificate.as_slice());
+        let signers = claimed.status_signers.iter().map(Vec::as_slice);
+        Ok(Self {
+            issuers: anchors(issuers)?,
+            by_operator: by_operator(&claimed.issuers)?,
+            status_signers: anchors(signers)?,
+            bundle: claimed,
+            bytes: bytes.to_vec(),
+        })
+    }
+
+    /// What it says.
+    #[must_use]
+    pub const fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// The signed bytes, for storing them.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The authorities of all operators.
+    #[must_use]
+    pub const fn issuers(&self) -> &TrustAnchors {
+        &self.issuers
+    }
+
+    /// The authorities of one operator: nobody else vouches for its passes.
+    #[must_use]
+    pub fn issuers_of(&self, operator: &OperatorCode) -> Option<&TrustAnchors> {
+        self.by_operator.iter().find(|(code, _)| code == operator).map(|(_, anchors)| anchors)
+    }
+
+    /// Whom the reader believes about the status of passes.
+    #[must_use]
+    pub const fn status_signers(&self) -> &TrustAnchors {
+        &self.status_signers
+    }
+}
+
+impl Bundle {
+    fn check(&self, pin: &Pin<'_>, at: Instant) -> Result<(), Rejection> {
+        if self.reader != pin.reader {
+            let message = format!("bundle is for `{}`, not for this reader", self.reader);
+            return Err(Rejection::wire("bundle-reader", message));
+        }
+        if self.epoch < pin.epoch || self.epoch == 0 {
+            let message =
+                format!("bundle is of epoch {}, the reader has seen {}", self.epoch, pin.epoch);
+            return Err(Rejection::time("bundle-epoch", message));
+        }
+        if self.expires_at <= at {
+            let message = format!("bundle expired at {}", self.expires_at);
+            return Err(Rejection::time("bundle-expired", message));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    version: Option<u64>,
+    city: Option<Line<CITY_BYTES_MAX>>,
+    reader: Option<ReaderId>,
+    epoch: Option<u64>,
+    issued_at: Option<Instant>,
+    expires_at: Option<Instant>,
+    issuers: Option<Vec<Issuer>>,
+    status_signers: Option<Vec<Vec<u8>>>,
+    freshness: Option<Freshness>,
+    unlock_ms: Option<u32>,
+    table: Option<AccessTable>,
+}
+
+impl Fields {
+    fn whole(self) -> Option<Bundle> {
+        self.version.filter(|version| *version == VERSION)?;
+        Some(Bundle {
+            city: self.city?,
+            reader: self.reader?,
+            epoch: self.epoch?,
+            issued_at: self.issued_at?,
+            expires_at: self.expires_at?,
+            issuers: self.issuers?,
+            status_signers: self.status_signers?,
+            freshness: self.freshness?,
+            unlock_ms: self.unlock_ms?,
+            table: self.table?,
+        })
+    }
+}
+
+fn read_issuers(decoder: &mut Decoder<'_>) -> Result<Vec<Issuer>, Rejection> {
+    let mut issuers = Vec::new();
+    let mut entries = decoder.array()?;
+    while decoder.more(&mut entries)? {
+        if issuers.len() == ISSUERS_MAX {
+            return Err(form(&format!("names more than {ISSUERS_MAX} issuers")));
+        }
+        decoder.array_of(2)?;
+        let operator = decoder.text()?.parse();
+        let operator = operator.map_err(|_| form("names an issuer that is no operator"))?;
+        issuers.push(Issuer { operator, certificate: decoder.bytes()?.to_vec() });
+    }
+    Ok(issuers)
+}
+
+fn read_signers(decoder: &mut Decoder<'_>) -> Result<Vec<Vec<u8>>, Rejection> {
+    let mut signers = Vec::new();
+    let mut entries = decoder.array()?;
+    while decoder.more(&mut entries)? {
+        if signers.len() == STATUS_SIGNERS_MAX {
+            return Err(form(&format!("names more than {STATUS_SIGNERS_MAX} status signers")));
+        }
+        signers.push(decoder.bytes()?.to_vec());
+    }
+    Ok(signers)
+}
+
+fn read_freshness(decoder: &mut Decoder<'_>) -> Result<Freshness, Rejection> {
+    decoder.array_of(ZoneClass::ALL.len() as u64)?;
+    let (low, normal, high) = (policy(decoder)?, policy(decoder)?, policy(decoder)?);
+    Ok(Freshness { low, normal, high })
+}
+
+fn policy(decoder: &mut Decoder<'_>) -> Result<ClassPolicy, Rejection> {
+    decoder.array_of(2)?;
+    let status_age_max = Duration::from_secs(decoder.unsigned()?);
+    let stale = if decoder.bool()? { Stale::Accept } else { Stale::Refuse };
+    Ok(ClassPolicy { status_age_max, stale })
+}
+
+fn read_unlock(decoder: &mut Decoder<'_>) -> Result<u32, Rejection> {
+    let unlock_ms = u32::try_from(decoder.unsigned()?).unwrap_or(u32::MAX);
+    if unlock_ms > UNLOCK_MS_MAX {
+        return Err(form(&format!("unlocks a door for more than {UNLOCK_MS_MAX} ms")));
+    }
+    Ok(unlock_ms)
+}
+
+fn read_table(decoder: &mut Decoder<'_>) -> Result<AccessTable, Rejection> {
+    AccessTable::read(decoder).map_err(|error| form(&format!("has no sound table: {error}")))
+}
+
+fn seconds(decoder: &mut Decoder<'_>) -> Result<Instant, Rejection> {
+    Ok(Instant::from_unix_seconds(decoder.integer()?))
+}
+
+fn by_operator(issuers: &[Issuer]) -> Result<Vec<(OperatorCode, TrustAnchors)>, Rejection> {
+    let mut found: Vec<(OperatorCode, TrustAnchors)> = Vec::new();
+    for Issuer { operator, .. } in issuers {
+        if !found.iter().any(|(code, _)| code == operator) {
+            let own = issuers.iter().filter(|issuer| issuer.operator == *operator);
+            let own = anchors(own.map(|issuer| issuer.certificate.as_slice()))?;
+            found.push((operator.clone(), own));
+        }
+    }
+    Ok(found)
+}
+
+fn anchors<'d>(ders: impl Iterator<Item = &'d [u8]>) -> Result<TrustAnchors, Rejection> {
+    TrustAnchors::from_ders(ders)
+        .map_err(|error| form(&format!("holds an unusable certificate: {error}")))
+}
+
+fn form(what: &str) -> Rejection {
+    Rejection::wire("bundle-form", format!("trust bundle {what}"))
+}
