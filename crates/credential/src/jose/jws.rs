@@ -177,13 +177,15 @@ pub struct HeaderParts<'a> {
     pub x5c: &'a [&'a [u8]],
     /// `jwk`: the key by which the signature is to be verified.
     pub jwk: Option<&'a PublicKey>,
+    /// `key_attestation`: what is vouched for about the signer's key (OpenID4VCI 1.0, F.1).
+    pub key_attestation: Option<&'a str>,
 }
 
 impl<'a> HeaderParts<'a> {
     /// A header with `alg` and `typ` only.
     #[must_use]
     pub const fn new(algorithm: Algorithm, typ: &'a str) -> Self {
-        Self { algorithm, typ, kid: None, x5c: &[], jwk: None }
+        Self { algorithm, typ, kid: None, x5c: &[], jwk: None, key_attestation: None }
     }
 
     fn to_json(self) -> Value {
@@ -201,6 +203,9 @@ impl<'a> HeaderParts<'a> {
         }
         if let Some(key) = self.jwk {
             put("jwk", jwk::write(key));
+        }
+        if let Some(attestation) = self.key_attestation {
+            put("key_attestation", attestation.into());
         }
         header
     }

@@ -1,0 +1,109 @@
+//! Passes in the wallet: documents of one right, each bound to a device key of its own.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use credential::crypto::Crypto;
+use credential::mdoc::{self, Expectation};
+use credential::rejection::Rejection;
+use credential::sd_jwt::{self, KeyBindingRule, Presence, Profile, Window};
+use credential::x509::TrustAnchors;
+use vocabulary::time::Instant;
+
+use crate::secure_element::DeviceKey;
+
+/// Passes in one wallet.
+pub const PASSES_MAX: usize = 256;
+/// Documents of one pass.
+pub const DOCUMENTS_MAX: usize = 64;
+
+/// One right of the owner, as the wallet keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// What the owner sees.
+    pub name: String,
+    /// The issuer's identifier (OpenID4VCI).
+    pub issuer: String,
+    /// The issuer's name for this kind of pass.
+    pub configuration: String,
+    /// The documents, oldest first.
+    pub documents: Vec<Document>,
+}
+
+/// One document of a pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Its bytes: IssuerSigned, or the text of an SD-JWT.
+    pub content: Content,
+    /// The key to which it is bound.
+    pub key: DeviceKey,
+    /// Its document type (mdoc) or `vct`.
+    pub kind: String,
+    /// First instant of validity.
+    pub valid_from: Instant,
+    /// Last instant of validity.
+    pub valid_until: Instant,
+    /// How many times it was shown; fresh ones are preferred, so that shows cannot be linked.
+    pub shown: u32,
+}
+
+/// The bytes of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// IssuerSigned (ISO/IEC 18013-5).
+    Mdoc(Vec<u8>),
+    /// A compact SD-JWT VC.
+    SdJwt(String),
+}
+
+impl Document {
+    /// Takes in what an issuer sent for `key`, after verifying it as a stranger would.
+    ///
+    /// # Errors
+    /// [`Rejection`]: the wallet keeps nothing that it could not show. Culprit `holder` if the
+    /// document is bound to another key.
+    pub fn accept(
+        crypto: &dyn Crypto,
+        content: Content,
+        key: (DeviceKey, &credential::crypto::PublicKey),
+        anchors: &TrustAnchors,
+        now: Instant,
+    ) -> Result<Self, Rejection> {
+        let (kind, valid_from, valid_until, bound_to) = match &content {
+            Content::Mdoc(bytes) => {
+                let expectation =
+                    Expectation { crypto, anchors, at: now, doc_type: None, session: None };
+                let document = mdoc::verify_issuer_signed(bytes, &expectation, None)?;
+                let mso = document.mobile_security_object();
+                (String::from(mso.doc_type), mso.valid_from, mso.valid_until, Some(mso.device_key))
+            }
+            Content::SdJwt(text) => {
+                let key_binding = KeyBindingRule {
+                    presence: Presence::Optional,
+                    audience: None,
+                    nonce: None,
+                    window: Window::default(),
+                };
+                let profile = Profile::Credential { vct: None };
+                let expectation = sd_jwt::Expectation { anchors, at: now, profile, key_binding };
+                let verified = sd_jwt::verify(crypto, text, &expectation)?;
+                let validity = verified.validity();
+                let from = validity.not_before.or(validity.issued_at).unwrap_or(now);
+                let until = validity.expires_at.unwrap_or(Instant::from_unix_micros(i64::MAX));
+                let kind = String::from(verified.vct().unwrap_or_default());
+                (kind, from, until, verified.holder_key().copied())
+            }
+        };
+        if bound_to.as_ref() != Some(key.1) {
+            let message = "issuer bound the document to another key than the one that was shown";
+            return Err(Rejection::holder("holder-key", message));
+        }
+        Ok(Self { content, key: key.0, kind, valid_from, valid_until, shown: 0 })
+    }
+
+    /// Whether a reader would take it at `at`, as far as dates go.
+    #[must_use]
+    pub fn is_current(&self, at: Instant) -> bool {
+        self.valid_from <= at && at <= self.valid_until
+    }
+}

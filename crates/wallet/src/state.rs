@@ -1,0 +1,311 @@
+//! Everything that a wallet remembers, as one sealed file: passes, trust, log.
+//!
+//! Layout (CBOR, version 1): `[1, [anchor..] issuers, [anchor..] readers, [pass..], [entry..]]`.
+//! Sealed by AES-256-GCM under a key of the host, nonce first.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use credential::cbor::{CborError, Decoder, Encoder};
+use credential::crypto::{BadCiphertext, Crypto};
+use credential::x509::{AnchorError, TrustAnchors};
+use vocabulary::time::Instant;
+
+use crate::log::Entry;
+use crate::pass::{Content, Document, Pass};
+use crate::secure_element::DeviceKey;
+
+/// Certificates that a wallet trusts, of each kind.
+pub const ANCHORS_MAX: usize = 64;
+
+const VERSION: u64 = 1;
+const SEAL_LABEL: &[u8] = b"limen/wallet-state/1";
+
+/// Everything that a wallet remembers, device keys excepted.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Whom the wallet trusts.
+    pub trust: Trust,
+    /// The passes, in the order in which they came.
+    pub passes: Vec<Pass>,
+    /// The owner's log, oldest first.
+    pub log: Vec<Entry>,
+}
+
+/// Whom a wallet trusts: issuing authorities for passes, reader authorities for readers.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    issuers: Vec<Vec<u8>>,
+    readers: Vec<Vec<u8>>,
+    issuer_anchors: TrustAnchors,
+    reader_anchors: TrustAnchors,
+}
+
+/// Why a state does not open.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The key of the host is another, or the bytes were changed.
+    Seal(BadCiphertext),
+    /// What was sealed is not what this version understands.
+    Content(CborError),
+    /// It was written by another version.
+    Version {
+        /// The version found.
+        found: u64,
+    },
+    /// A certificate in it cannot be used.
+    Anchor(AnchorError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seal(_) => f.write_str("wallet does not open under this key"),
+            Self::Content(_) => f.write_str("wallet file is damaged"),
+            Self::Version { found } => write!(f, "wallet file is of version {found}"),
+            Self::Anchor(_) => f.write_str("wallet file holds a certificate that cannot be used"),
+        }
+    }
+}
+
+impl core::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Seal(source) => Some(source),
+            Self::Content(source) => Some(source),
+            Self::Anchor(source) => Some(source),
+            Self::Version { .. } => None,
+        }
+    }
+}
+
+impl From<CborError> for OpenError {
+    fn from(error: CborError) -> Self {
+        Self::Content(error)
+    }
+}
+
+impl From<AnchorError> for OpenError {
+    fn from(error: AnchorError) -> Self {
+        Self::Anchor(error)
+    }
+}
+
+impl Trust {
+    /// Trust in these authorities (DER), at most [`ANCHORS_MAX`] of each kind.
+    ///
+    /// # Errors
+    /// [`AnchorError`] for the first certificate that cannot be used, or one too many.
+    pub fn new(issuers: Vec<Vec<u8>>, readers: Vec<Vec<u8>>) -> Result<Self, AnchorError> {
+        let issuer_anchors = anchors(&issuers)?;
+        let reader_anchors = anchors(&readers)?;
+        Ok(Self { issuers, readers, issuer_anchors, reader_anchors })
+    }
+
+    /// The issuing authorities.
+    #[must_use]
+    pub const fn issuer_anchors(&self) -> &TrustAnchors {
+        &self.issuer_anchors
+    }
+
+    /// The reader authorities.
+    #[must_use]
+    pub const fn reader_anchors(&self) -> &TrustAnchors {
+        &self.reader_anchors
+    }
+}
+
+fn anchors(ders: &[Vec<u8>]) -> Result<TrustAnchors, AnchorError> {
+    TrustAnchors::from_ders(ders.iter().take(ANCHORS_MAX).map(Vec::as_slice))
+}
+
+impl State {
+    /// The state, sealed under `host_key`. `nonce` must be fresh every time.
+    #[must_use]
+    pub fn seal(&self, crypto: &dyn Crypto, host_key: &[u8; 32], nonce: [u8; 12]) -> Vec<u8> {
+        let mut content = self.encode();
+        crypto.seal_aes256_gcm(host_key, &nonce, SEAL_LABEL, &mut content);
+        [&nonce[..], &content].concat()
+    }
+
+    /// What [`State::seal`] sealed.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(
+        crypto: &dyn Crypto,
+        host_key: &[u8; 32],
+        sealed: &[u8],
+    ) -> Result<Self, OpenError> {
+        let (nonce, content) =
+            sealed.split_first_chunk::<12>().ok_or(OpenError::Seal(BadCiphertext))?;
+        let mut content = content.to_vec();
+        crypto
+            .open_aes256_gcm(host_key, nonce, SEAL_LABEL, &mut content)
+            .map_err(OpenError::Seal)?;
+        Self::decode(&content)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut encoder = Encoder::new();
+        encoder.array(5).unsigned(VERSION);
+        for list in [&self.trust.issuers, &self.trust.readers] {
+            encoder.array(list.len());
+            list.iter().for_each(|der| {
+                encoder.bytes(der);
+            });
+        }
+        encoder.array(self.passes.len());
+        self.passes.iter().for_each(|pass| encode_pass(&mut encoder, pass));
+        encoder.array(self.log.len());
+        self.log.iter().for_each(|entry| encode_entry(&mut encoder, entry));
+        encoder.into_bytes()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, OpenError> {
+        let mut decoder = Decoder::new(bytes)?;
+        decoder.array_of(5)?;
+        let found = decoder.unsigned()?;
+        if found != VERSION {
+            return Err(OpenError::Version { found });
+        }
+        let issuers = list(&mut decoder, |decoder| Ok(decoder.bytes()?.to_vec()))?;
+        let readers = list(&mut decoder, |decoder| Ok(decoder.bytes()?.to_vec()))?;
+        let passes = list(&mut decoder, decode_pass)?;
+        let log = list(&mut decoder, decode_entry)?;
+        decoder.finish()?;
+        Ok(Self { trust: Trust::new(issuers, readers)?, passes, log })
+    }
+}
+
+fn encode_pass(encoder: &mut Encoder, pass: &Pass) {
+    encoder.array(4).text(&pass.name).text(&pass.issuer).text(&pass.configuration);
+    encoder.array(pass.documents.len());
+    for document in &pass.documents {
+        encoder.array(6);
+        match &document.content {
+            Content::Mdoc(bytes) => encoder.bytes(bytes),
+            Content::SdJwt(text) => encoder.text(text),
+        };
+        encoder.unsigned(u64::from(document.key.0)).text(&document.kind);
+        encoder.integer(document.valid_from.unix_micros());
+        encoder.integer(document.valid_until.unix_micros());
+        encoder.unsigned(u64::from(document.shown));
+    }
+}
+
+fn decode_pass(decoder: &mut Decoder<'_>) -> Result<Pass, CborError> {
+    decoder.array_of(4)?;
+    Ok(Pass {
+        name: decoder.text()?.into(),
+        issuer: decoder.text()?.into(),
+        configuration: decoder.text()?.into(),
+        documents: list(decoder, decode_document)?,
+    })
+}
+
+fn decode_document(decoder: &mut Decoder<'_>) -> Result<Document, CborError> {
+    decoder.array_of(6)?;
+    let content = match decoder.kind() {
+        credential::cbor::Kind::Text => Content::SdJwt(decoder.text()?.into()),
+        _ => Content::Mdoc(decoder.bytes()?.to_vec()),
+    };
+    let number = |decoder: &mut Decoder<'_>| {
+        decoder.unsigned().map(|value| u32::try_from(value).unwrap_or(u32::MAX))
+    };
+    Ok(Document {
+        content,
+        key: DeviceKey(number(decoder)?),
+        kind: decoder.text()?.into(),
+        valid_from: Instant::from_unix_micros(decoder.integer()?),
+        valid_until: Instant::from_unix_micros(decoder.integer()?),
+        shown: number(decoder)?,
+    })
+}
+
+fn encode_entry(encoder: &mut Encoder, entry: &Entry) {
+    encoder.array(5).integer(entry.at.unix_micros()).text(&entry.with).text(&entry.pass);
+    encoder.array(entry.disclosed.len());
+    entry.disclosed.iter().for_each(|element| {
+        encoder.text(element);
+    });
+    encoder.text(&entry.outcome);
+}
+
+fn decode_entry(decoder: &mut Decoder<'_>) -> Result<Entry, CborError> {
+    decoder.array_of(5)?;
+    Ok(Entry {
+        at: Instant::from_unix_micros(decoder.integer()?),
+        with: decoder.text()?.into(),
+        pass: decoder.text()?.into(),
+        disclosed: list(decoder, |decoder| Ok(String::from(decoder.text()?)))?,
+        outcome: decoder.text()?.into(),
+    })
+}
+
+fn list<T>(
+    decoder: &mut Decoder<'_>,
+    mut read: impl FnMut(&mut Decoder<'_>) -> Result<T, CborError>,
+) -> Result<Vec<T>, CborError> {
+    let mut entries = decoder.array()?;
+    let mut items = Vec::new();
+    while decoder.more(&mut entries)? {
+        items.push(read(decoder)?);
+    }
+    Ok(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use credential::rustcrypto::RustCrypto;
+
+    fn state() -> State {
+        let document = Document {
+            content: Content::SdJwt("a.b.c~".into()),
+            key: DeviceKey(7),
+            kind: "urn:limen:pass:1".into(),
+            valid_from: Instant::from_unix_micros(-5),
+            valid_until: Instant::from_unix_seconds(9),
+            shown: 2,
+        };
+        let mdoc = Document { content: Content::Mdoc(vec![1, 2]), ..document.clone() };
+        let pass = Pass {
+            name: "Staff badge".into(),
+            issuer: "https://city.example/vci/hall".into(),
+            configuration: "badge.mso_mdoc".into(),
+            documents: vec![document, mdoc],
+        };
+        let entry = Entry {
+            at: Instant::from_unix_seconds(3),
+            with: "CN=Gate 3".into(),
+            pass: "Staff badge".into(),
+            disclosed: vec!["zones".into()],
+            outcome: "shown".into(),
+        };
+        State { trust: Trust::default(), passes: vec![pass], log: vec![entry] }
+    }
+
+    #[test]
+    fn state_comes_back_from_its_seal() {
+        let state = state();
+        let sealed = state.seal(&RustCrypto, &[1; 32], [2; 12]);
+        let opened = State::open(&RustCrypto, &[1; 32], &sealed).unwrap();
+        assert_eq!((opened.passes, opened.log), (state.passes, state.log));
+        assert!(!sealed.windows(11).any(|window| window == b"Staff badge"));
+    }
+
+    #[test]
+    fn a_changed_or_cut_file_does_not_open() {
+        let sealed = state().seal(&RustCrypto, &[1; 32], [2; 12]);
+        for position in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[position] ^= 1;
+            assert!(State::open(&RustCrypto, &[1; 32], &changed).is_err());
+            assert!(State::open(&RustCrypto, &[1; 32], &sealed[..position]).is_err());
+        }
+        assert!(State::open(&RustCrypto, &[3; 32], &sealed).is_err());
+    }
+}

@@ -1,0 +1,343 @@
+//! Answering a tap: the session with a reader, from the first APDU to the log entry.
+//!
+//! The order is fixed: the reader proves who it is, then a pass is chosen, then the owner consents,
+//! then exactly that is disclosed. A reader without proof is declined and learns nothing, not even
+//! whether there is a pass.
+
+use alloc::collections::VecDeque;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use credential::crypto::{BadKey, Crypto, P256Secret};
+use credential::mdoc::{self, DeviceRequest, DocumentBytes, ReaderJudgement};
+use credential::rejection::Rejection;
+use presentation::apdu::LinkLimits;
+use presentation::holder::{self, Holder, HolderError};
+use presentation::session::message::SessionStatus;
+use vocabulary::time::Instant;
+
+use crate::choose::{self, Candidate, Proposal};
+use crate::log::{self, Entry};
+use crate::pass::Content;
+use crate::secure_element::{Presence, SecureElement, SecureElementError};
+use crate::state::State;
+
+/// What may happen during a tap.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// A command APDU arrived.
+    Command(&'a [u8]),
+    /// The owner has decided about the proposal.
+    Consent(Consent),
+    /// The instant of [`Tap::poll_timeout`] has come.
+    Timeout,
+    /// The reader has gone.
+    LinkLost,
+}
+
+/// The owner's decision about a proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// Show this candidate; how the owner confirmed.
+    Show {
+        /// Its position in the proposal.
+        candidate: usize,
+        /// What the owner has just done.
+        presence: Presence,
+    },
+    /// Show nothing.
+    Decline,
+}
+
+/// What a tap wants done.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send this response APDU.
+    Response(Vec<u8>),
+    /// Ask the owner, or a rule of the owner; then hand in [`Input::Consent`].
+    Ask(Proposal),
+    /// The tap is over; said once. The state has a new log entry and must be kept.
+    Finished(Result<Shown, TapError>),
+}
+
+/// What was shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// To whom.
+    pub reader: String,
+    /// Which pass.
+    pub pass: String,
+    /// The elements that left the wallet.
+    pub elements: Vec<String>,
+}
+
+/// Why nothing was shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TapError {
+    /// The reader did not prove who it is.
+    Reader(Rejection),
+    /// The request is not what the standard demands.
+    Request(Rejection),
+    /// No pass fits what was asked for.
+    NoPass {
+        /// What was asked for.
+        doc_type: String,
+    },
+    /// The owner declined.
+    Declined,
+    /// The secure element did not sign.
+    Element(SecureElementError),
+    /// A stored document cannot be shown.
+    Document(mdoc::DiscloseError),
+    /// The session broke.
+    Session(HolderError),
+    /// The session ended before the reader had its answer.
+    Unfinished,
+}
+
+impl fmt::Display for TapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reader(rejection) => write!(f, "the reader is not trusted: {rejection}"),
+            Self::Request(rejection) => write!(f, "the request is malformed: {rejection}"),
+            Self::NoPass { doc_type } => write!(f, "no pass of the type `{doc_type}`"),
+            Self::Declined => f.write_str("the owner declined"),
+            Self::Element(_) => f.write_str("the secure element did not sign"),
+            Self::Document(_) => f.write_str("the stored document cannot be shown"),
+            Self::Session(_) => f.write_str("the session broke"),
+            Self::Unfinished => f.write_str("the reader left before it had its answer"),
+        }
+    }
+}
+
+impl core::error::Error for TapError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Reader(source) | Self::Request(source) => Some(source),
+            Self::Element(source) => Some(source),
+            Self::Document(source) => Some(source),
+            Self::Session(source) => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// What a tap works with, handed in with every input.
+pub struct Hands<'h> {
+    /// Provider of cryptography.
+    pub crypto: &'h dyn Crypto,
+    /// The passes, the trust and the log.
+    pub state: &'h mut State,
+    /// The device keys.
+    pub element: &'h dyn SecureElement,
+}
+
+/// One tap. Make a new one for the next.
+#[derive(Debug)]
+pub struct Tap {
+    holder: Holder,
+    outputs: VecDeque<Output>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// No request has come yet.
+    Waiting,
+    /// The owner is asked.
+    Asking { proposal: Proposal, transcript: Vec<u8> },
+    /// The answer is on its way.
+    Answering(Result<Shown, TapError>),
+    /// Over.
+    Finished,
+}
+
+impl Tap {
+    /// A phone that is ready to be read. `secret` must be fresh for every tap.
+    ///
+    /// # Errors
+    /// [`BadKey`] when the secret is not a scalar; draw another.
+    pub fn new(
+        crypto: &dyn Crypto,
+        now: Instant,
+        secret: P256Secret,
+        limits: LinkLimits,
+    ) -> Result<Self, BadKey> {
+        let holder = Holder::new(crypto, now, secret, limits)?;
+        Ok(Self { holder, outputs: VecDeque::new(), stage: Stage::Waiting })
+    }
+
+    /// Takes one input. Drain [`Tap::poll_output`] and look at [`Tap::poll_timeout`] after every call.
+    pub fn handle(&mut self, hands: &mut Hands<'_>, now: Instant, input: Input<'_>) {
+        match input {
+            Input::Command(apdu) => {
+                self.holder.handle(hands.crypto, now, holder::Input::Command(apdu));
+            }
+            Input::Timeout => self.holder.handle(hands.crypto, now, holder::Input::Timeout),
+            Input::LinkLost => self.holder.handle(hands.crypto, now, holder::Input::LinkLost),
+            Input::Consent(consent) => self.decide(hands, now, consent),
+        }
+        self.drain(hands, now);
+    }
+
+    /// The next thing to do; call again until it gives nothing, after every [`Tap::handle`].
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to hand in [`Input::Timeout`]; ask again after every [`Tap::handle`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.holder.poll_timeout()
+    }
+
+    fn drain(&mut self, hands: &mut Hands<'_>, now: Instant) {
+        while let Some(output) = self.holder.poll_output() {
+            match output {
+                holder::Output::Response(apdu) => self.outputs.push_back(Output::Response(apdu)),
+                holder::Output::Request { device_request, session_transcript, .. } => {
+                    self.consider(hands, now, &device_request, session_transcript);
+                }
+                holder::Output::Closed(ending) => self.close(hands, now, ending),
+            }
+        }
+    }
+
+    /// Judges the reader first, and only then looks for a pass.
+    fn consider(
+        &mut self,
+        hands: &mut Hands<'_>,
+        now: Instant,
+        request: &[u8],
+        transcript: Vec<u8>,
+    ) {
+        match propose(hands, now, request, &transcript) {
+            Ok(proposal) => {
+                self.outputs.push_back(Output::Ask(proposal.clone()));
+                self.stage = Stage::Asking { proposal, transcript };
+            }
+            Err(error) => self.decline(hands, now, error),
+        }
+    }
+
+    fn decide(&mut self, hands: &mut Hands<'_>, now: Instant, consent: Consent) {
+        let stage = core::mem::replace(&mut self.stage, Stage::Finished);
+        let Stage::Asking { proposal, transcript } = stage else {
+            self.stage = stage;
+            return;
+        };
+        let Consent::Show { candidate, presence } = consent else {
+            return self.decline(hands, now, TapError::Declined);
+        };
+        let Some(chosen) = proposal.candidates.get(candidate) else {
+            return self.decline(hands, now, TapError::Declined);
+        };
+        match answer(hands, chosen, &transcript, presence) {
+            Ok(response) => {
+                let elements = chosen.elements.iter().map(|element| element.name.clone()).collect();
+                let shown =
+                    Shown { reader: proposal.reader.clone(), pass: chosen.name.clone(), elements };
+                self.stage = Stage::Answering(Ok(shown));
+                self.holder.handle(hands.crypto, now, holder::Input::Respond(&response));
+            }
+            Err(error) => self.decline(hands, now, error),
+        }
+    }
+
+    fn decline(&mut self, hands: &mut Hands<'_>, now: Instant, error: TapError) {
+        self.stage = Stage::Answering(Err(error));
+        let status = SessionStatus::Termination;
+        self.holder.handle(hands.crypto, now, holder::Input::Decline(status));
+    }
+
+    fn close(
+        &mut self,
+        hands: &mut Hands<'_>,
+        now: Instant,
+        ending: Result<holder::Ending, HolderError>,
+    ) {
+        let stage = core::mem::replace(&mut self.stage, Stage::Finished);
+        let result = match (stage, ending) {
+            (Stage::Finished, _) => return,
+            (Stage::Answering(Err(error)), _) => Err(error),
+            (_, Err(error)) => Err(TapError::Session(error)),
+            (Stage::Answering(Ok(shown)), Ok(holder::Ending::Presented)) => Ok(shown),
+            _ => Err(TapError::Unfinished),
+        };
+        log::append(&mut hands.state.log, entry(now, &result));
+        self.outputs.push_back(Output::Finished(result));
+    }
+}
+
+fn entry(at: Instant, result: &Result<Shown, TapError>) -> Entry {
+    match result {
+        Ok(shown) => Entry {
+            at,
+            with: shown.reader.clone(),
+            pass: shown.pass.clone(),
+            disclosed: shown.elements.clone(),
+            outcome: String::from("shown"),
+        },
+        Err(error) => Entry {
+            at,
+            with: String::new(),
+            pass: String::new(),
+            disclosed: Vec::new(),
+            outcome: error.to_string(),
+        },
+    }
+}
+
+/// The reader's proof, then the passes that fit. Several documents in one request are answered by
+/// the first only: a gate asks for one.
+fn propose(
+    hands: &Hands<'_>,
+    now: Instant,
+    request: &[u8],
+    transcript: &[u8],
+) -> Result<Proposal, TapError> {
+    let request = DeviceRequest::parse(request).map_err(TapError::Request)?;
+    let anchors = hands.state.trust.reader_anchors();
+    let judgement = ReaderJudgement { crypto: hands.crypto, anchors, at: now, transcript };
+    let mut reader = String::new();
+    for doc_request in &request.doc_requests {
+        let verified = doc_request.verify_reader(&judgement, None).map_err(TapError::Reader)?;
+        reader = verified.signer().certificate().subject.to_string();
+    }
+    // INVARIANT: a request that was parsed has at least one document.
+    let doc_request = request.doc_requests.first().ok_or(TapError::Unfinished)?;
+    let candidates = choose::candidates(&hands.state.passes, doc_request, now);
+    let doc_type = String::from(doc_request.doc_type);
+    if candidates.is_empty() {
+        return Err(TapError::NoPass { doc_type });
+    }
+    Ok(Proposal { reader, doc_type, candidates })
+}
+
+/// The DeviceResponse that shows `chosen` and nothing else.
+fn answer(
+    hands: &mut Hands<'_>,
+    chosen: &Candidate,
+    transcript: &[u8],
+    presence: Presence,
+) -> Result<Vec<u8>, TapError> {
+    let no_pass = || TapError::NoPass { doc_type: chosen.name.clone() };
+    let pass = hands.state.passes.get_mut(chosen.pass).ok_or_else(no_pass)?;
+    let document = pass.documents.get_mut(chosen.document).ok_or_else(no_pass)?;
+    let Content::Mdoc(bytes) = &document.content else { return Err(no_pass()) };
+    let elements: Vec<(&str, &str)> = chosen
+        .elements
+        .iter()
+        .map(|element| (element.name_space.as_str(), element.name.as_str()))
+        .collect();
+    let disclosure = mdoc::disclose(bytes, &elements).map_err(TapError::Document)?;
+    let unsigned = disclosure.sign(transcript).map_err(TapError::Document)?;
+    let signature = hands
+        .element
+        .sign(hands.crypto, document.key, unsigned.to_be_signed(), presence)
+        .map_err(TapError::Element)?;
+    let shown: DocumentBytes = unsigned.complete(&signature);
+    document.shown = document.shown.saturating_add(1);
+    Ok(mdoc::device_response(&[shown], &[]))
+}
