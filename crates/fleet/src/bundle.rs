@@ -3,7 +3,7 @@
 //! A bundle holds the slice of the city that concerns the reader's own doors: their rules, and the
 //! issuing authorities of the operators that these rules name. It never holds a name of a person.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use ::reader::bundle::{
     Bundle, CITY_BYTES_MAX, Freshness, ISSUERS_MAX, Issuer, STATUS_SIGNERS_MAX, UNLOCK_MS_MAX,

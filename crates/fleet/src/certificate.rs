@@ -3,7 +3,7 @@
 //! The profile is that of reader authentication (ISO/IEC 18013-5:2021, Annex B.1.7). Certificates
 //! are short-lived, so that a stolen reader ends by itself.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use credential::crypto::{Crypto, PublicKey, Signature};
 use credential::unsigned::Unsigned;

@@ -5,8 +5,8 @@
 //! code is 80 bits of entropy, stored as a SHA-256 hash, good for [`TRIES_MAX`] tries within
 //! [`LIFE_MAX`], and never for two readers.
 
+use core::time::Duration;
 use std::fmt;
-use std::time::Duration;
 
 use credential::crypto::Crypto;
 use credential::unsigned::Unsigned;

@@ -5,8 +5,8 @@
 //! identifier and secret; a plain hash suffices because the secret is 256 bits of entropy and not
 //! a word that somebody chose. Comparing takes the same time whatever is presented.
 
+use core::time::Duration;
 use std::fmt;
-use std::time::Duration;
 
 use policy::action::Action;
 use policy::actor::{Actor, Object};

@@ -10,6 +10,7 @@ use vocabulary::code::OperatorCode;
 
 use crate::action::Action;
 use crate::actor::{Actor, CITY, Object, Resource, Subject};
+use crate::deeds::deeds;
 use crate::role::{Role, Roles};
 
 /// The proof that `authorize` said yes to one deed. Only [`authorize`] makes one.
@@ -130,7 +131,7 @@ fn refusal(actor: &Actor, action: Action, resource: &Resource) -> Option<DeniedR
     if !acts_for_itself(actor.subject(), resource.object) {
         return Some(DeniedReason::NotItself);
     }
-    if !actor.roles().iter().any(|role| carries(role, action)) {
+    if !actor.roles().iter().any(|role| deeds(role).contains(&action)) {
         return Some(DeniedReason::Role);
     }
     if is_of_the_city(action) && resource.operator.as_str() != CITY {
@@ -169,95 +170,4 @@ fn may_grant(held: Roles, resource: &Resource) -> bool {
         })
         // An owner grants what lies below it; a registrar's token comes from the host alone.
         && (held.contains(Role::Host) || !asked.contains(Role::Registrar))
-}
-
-const fn carries(role: Role, action: Action) -> bool {
-    use Action as A;
-    match role {
-        Role::Owner => !matches!(
-            action,
-            A::OperatorRegister
-                | A::OperatorList
-                | A::CredentialCollect
-                | A::CredentialNotify
-                | A::ReaderEnrol
-                | A::ReaderRenew
-                | A::BundleFetch
-                | A::JournalUpload
-                | A::StatusPublish
-                | A::LogCheckpoint
-        ),
-        Role::IssuerClerk => matches!(
-            action,
-            A::OperatorShow
-                | A::ProductShow
-                | A::ProductList
-                | A::PersonRegister
-                | A::PersonShow
-                | A::PersonList
-                | A::PassIssue
-                | A::PassOffer
-                | A::PassShow
-                | A::PassList
-                | A::PassSuspend
-                | A::PassResume
-                | A::PassRevoke
-        ),
-        Role::HelpDesk => matches!(
-            action,
-            A::OperatorShow
-                | A::ProductShow
-                | A::ProductList
-                | A::PersonShow
-                | A::PersonList
-                | A::PassOffer
-                | A::PassShow
-                | A::PassList
-                | A::PassSuspend
-                | A::PassResume
-        ),
-        Role::FleetManager => matches!(
-            action,
-            A::OperatorShow
-                | A::ProductShow
-                | A::ProductList
-                | A::PlaceAdd
-                | A::PlaceList
-                | A::ReaderInvite
-                | A::ReaderShow
-                | A::ReaderList
-                | A::ReaderRetire
-                | A::BundleFetch
-                | A::JournalUpload
-        ),
-        Role::Auditor => matches!(
-            action,
-            A::OperatorShow
-                | A::ProductShow
-                | A::ProductList
-                | A::PassShow
-                | A::PassList
-                | A::PlaceList
-                | A::ReaderShow
-                | A::ReaderList
-                | A::LogRead
-                | A::TokenList
-        ),
-        Role::Registrar => {
-            matches!(action, A::OperatorRegister | A::OperatorShow | A::OperatorList)
-        }
-        Role::Reader => matches!(action, A::ReaderRenew | A::BundleFetch | A::JournalUpload),
-        Role::Candidate => matches!(action, A::ReaderEnrol),
-        Role::Wallet => matches!(action, A::CredentialCollect | A::CredentialNotify),
-        Role::Worker => matches!(action, A::StatusPublish | A::LogCheckpoint),
-        Role::Host => matches!(
-            action,
-            A::OperatorRegister
-                | A::OperatorShow
-                | A::OperatorList
-                | A::TokenCreate
-                | A::TokenList
-                | A::TokenRevoke
-        ),
-    }
 }

@@ -13,5 +13,6 @@ pub mod action;
 pub mod actor;
 pub mod authorize;
 pub mod compile;
+mod deeds;
 pub mod place;
 pub mod role;
