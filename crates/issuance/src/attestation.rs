@@ -17,8 +17,8 @@ use crate::product::{AttestationLevel, BATCH_MAX};
 
 /// Keys in one attestation.
 pub const ATTESTED_KEYS_MAX: usize = BATCH_MAX as usize;
-/// Attesters that a city lists.
-pub const ATTESTERS_MAX: usize = 64;
+/// Names in `key_storage`.
+pub const KEY_STORAGE_MAX: usize = 16;
 
 /// Somebody whose word about keys is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,15 +130,14 @@ fn level(claims: &Claims) -> Result<AttestationLevel, AttestationError> {
     let Some(value) = claims.members().get("key_storage") else {
         return Ok(AttestationLevel::None);
     };
-    let names = value.as_array().filter(|names| !names.is_empty() && names.len() <= LEVELS_MAX);
+    let names =
+        value.as_array().filter(|names| !names.is_empty() && names.len() <= KEY_STORAGE_MAX);
     let names = names.ok_or(AttestationError::KeyStorage)?;
     let texts: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
     let known =
         texts.ok_or(AttestationError::KeyStorage)?.into_iter().filter_map(AttestationLevel::named);
     Ok(known.max().unwrap_or(AttestationLevel::None))
 }
-
-const LEVELS_MAX: usize = 16;
 
 fn attested_keys(claims: &Claims) -> Result<Vec<AttestedKey>, AttestationError> {
     let keys = claims.members().get("attested_keys").and_then(Value::as_array);

@@ -190,6 +190,17 @@ mod tests {
     }
 
     #[test]
+    fn origin_holds_to_its_limit() {
+        let check = |bytes: usize, valid: bool| {
+            let origin = format!("https://{}", "a".repeat(bytes - "https://".len()));
+            let issuer = Issuer::new("harbour".parse().unwrap(), "Harbour".into(), &origin);
+            assert_eq!(issuer.is_ok(), valid, "{bytes} bytes");
+        };
+        check(ORIGIN_BYTES_MAX, true);
+        check(ORIGIN_BYTES_MAX + 1, false);
+    }
+
+    #[test]
     fn configuration_returns_from_its_text() {
         for format in Format::ALL {
             let configuration =

@@ -1,6 +1,7 @@
 //! Access tokens and DPoP proofs: every way to show them wrongly, beside the right one.
 
 use credential::rustcrypto::RustCrypto;
+use issuance::access::AUTHORIZATION_BYTES_MAX;
 use issuance::dpop::{BoundRequest, DPOP_WINDOW, DpopError, JTI_BYTES_MAX, verify_dpop};
 use serde_json::{Value, json};
 
@@ -86,7 +87,9 @@ fn bearer_token_is_good_until_it_expires_and_unknown_ones_never() {
     check(&format!("Basic {token}"), NOW, Some("authorization"));
     check(&token, NOW, Some("authorization"));
     check("", NOW, Some("authorization"));
-    check(&format!("Bearer {}", "A".repeat(600)), NOW, Some("authorization"));
+    let long = |bytes: usize| format!("Bearer {}", "A".repeat(bytes - "Bearer ".len()));
+    check(&long(AUTHORIZATION_BYTES_MAX), NOW, Some("access-token"));
+    check(&long(AUTHORIZATION_BYTES_MAX + 1), NOW, Some("authorization"));
 }
 
 #[test]

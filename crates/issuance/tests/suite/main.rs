@@ -10,6 +10,7 @@
 )]
 
 mod access;
+mod arbitrary;
 mod city;
 mod conversation;
 mod lifecycle;

@@ -3,7 +3,7 @@
 use credential::crypto::{Crypto, P256Secret};
 use credential::jose::base64url;
 use credential::rustcrypto::RustCrypto;
-use issuance::attestation::{ATTESTED_KEYS_MAX, Attester};
+use issuance::attestation::{ATTESTED_KEYS_MAX, Attester, KEY_STORAGE_MAX};
 use issuance::collect::{CollectRefusal, CollectRequest};
 use issuance::nonce::NonceKey;
 use issuance::pass::suspend_pass;
@@ -258,6 +258,8 @@ fn attestation_must_hold_in_every_part() {
     check(&|draft| draft.claim("nonce", json!("guess")), Some("nonce"));
     check(&|draft| draft.claim("key_storage", json!([])), bad);
     check(&|draft| draft.claim("key_storage", json!("software")), bad);
+    check(&|draft| draft.claim("key_storage", json!(vec![SOFTWARE; KEY_STORAGE_MAX])), None);
+    check(&|draft| draft.claim("key_storage", json!(vec![SOFTWARE; KEY_STORAGE_MAX + 1])), bad);
 }
 
 #[test]
