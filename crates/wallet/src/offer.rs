@@ -134,7 +134,7 @@ pub(crate) fn is_web(url: &str) -> bool {
         url.strip_prefix(*prefix).is_some_and(|r| r.starts_with([':', '/']) || r.is_empty())
     };
     url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty())
-        || local.iter().any(|p| after_host(p))
+        || local.iter().any(after_host)
 }
 
 fn decode_percent(text: &str) -> Option<String> {
