@@ -93,7 +93,7 @@ pub fn verify_proofs(
     expectation: Expectation<'_>,
     now: Instant,
 ) -> Result<ProvenKeys, ProofError> {
-    let mut found = Found { keys: Vec::new(), nonce: None };
+    let mut found = Found { keys: Vec::new(), nonce: None, attested: None };
     match proofs {
         Proofs::Jwt(texts) => {
             if texts.is_empty() || texts.len() > PROOFS_MAX {
@@ -118,6 +118,8 @@ pub fn verify_proofs(
 struct Found {
     keys: Vec<DeviceKey>,
     nonce: Option<String>,
+    /// The attestation that was verified last, with its text: proofs of a batch share one.
+    attested: Option<(String, Attestation)>,
 }
 
 impl Found {
@@ -131,6 +133,24 @@ impl Found {
                 Ok(())
             }
         }
+    }
+
+    /// The attestation in the header of a proof.
+    fn attestation(
+        &mut self,
+        crypto: &dyn Crypto,
+        text: &str,
+        attesters: &[Attester],
+        now: Instant,
+    ) -> Result<Attestation, ProofError> {
+        if let Some((_, known)) = self.attested.as_ref().filter(|(known, _)| known == text) {
+            return Ok(known.clone());
+        }
+        let purpose = AttestationUse::ProofHeader;
+        let attestation = verify_attestation(crypto, text, attesters, purpose, now)
+            .map_err(ProofError::Attestation)?;
+        self.attested = Some((text.to_owned(), attestation.clone()));
+        Ok(attestation)
     }
 
     fn add(&mut self, crypto: &dyn Crypto, key: PublicKey, level: AttestationLevel) {
@@ -185,9 +205,7 @@ fn add_jwt(
         None => None,
         Some(text) => {
             let text = text.as_str().ok_or(ProofError::AttestationForm)?;
-            let purpose = AttestationUse::ProofHeader;
-            let verified = verify_attestation(crypto, text, expectation.attesters, purpose, now);
-            Some(verified.map_err(ProofError::Attestation)?)
+            Some(found.attestation(crypto, text, expectation.attesters, now)?)
         }
     };
     let key = named_key(&jws, attestation.as_ref())?;

@@ -8,8 +8,9 @@ use crate::collect::{CollectRefusal, CollectRequest};
 use crate::issuer::Configuration;
 use crate::proof::{PROOFS_MAX, Proofs};
 
-/// Bytes in a credential request.
-pub const REQUEST_BYTES_MAX: usize = 256 * 1024;
+/// Bytes in a credential request: room for as many proofs as are allowed, each with an attestation
+/// of all their keys.
+pub const REQUEST_BYTES_MAX: usize = 512 * 1024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -13,7 +13,7 @@ use issuance::issuer::Configuration;
 use issuance::notification::note_delivery;
 use issuance::offer::{link_by_reference, show_offer};
 use issuance::pass::{PassState, resume_pass, revoke_pass, suspend_pass};
-use issuance::product::Format;
+use issuance::product::{BATCH_MAX, Format, Terms};
 use issuance::proof::Proofs;
 use issuance::status_list::publish_status_list;
 use issuance::wire;
@@ -158,6 +158,15 @@ fn more_keys_than_the_offer_has_documents_get_as_many_as_there_are() {
     );
     let other = request(&mut city, "dc+sd-jwt", &keys, NOW + 10);
     assert!(city.collect(&access, &other, NOW + 10).is_ok(), "the other format has its own");
+}
+
+#[test]
+fn largest_batch_with_an_attestation_in_every_proof_fits_into_a_request() {
+    let mut city = City::with(Terms { batch_max: BATCH_MAX, ..badge() });
+    let keys: Vec<Key> = (1..=BATCH_MAX).map(|n| Key::new(u8::try_from(n).unwrap())).collect();
+    let keys: Vec<&Key> = keys.iter().collect();
+    let (documents, _) = collect(&mut city, "mso_mdoc", &keys, "one");
+    assert_eq!(documents.len(), usize::from(BATCH_MAX));
 }
 
 #[test]
