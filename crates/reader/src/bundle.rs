@@ -15,7 +15,7 @@ use credential::cose::{Sign1, Sign1Parts, sign1};
 use credential::crypto::{Algorithm, Crypto};
 use credential::rejection::{Culprit, Rejection};
 use credential::unsigned::Unsigned;
-use credential::x509::{Judgement, Profile, TrustAnchors};
+use credential::x509::{Certificate, Judgement, Profile, TrustAnchors};
 use vocabulary::code::OperatorCode;
 use vocabulary::id::ReaderId;
 use vocabulary::text::Line;
@@ -54,7 +54,8 @@ pub struct Bundle {
     pub expires_at: Instant,
     /// Whose passes are believed, and by which authority: at most [`ISSUERS_MAX`].
     pub issuers: Vec<Issuer>,
-    /// DER certificates that lead to the signers of status lists: at most [`STATUS_SIGNERS_MAX`].
+    /// The DER certificates of those who sign status lists: at most [`STATUS_SIGNERS_MAX`]. Theirs,
+    /// not those of authorities, which could certify others.
     pub status_signers: Vec<Vec<u8>>,
     /// How fresh the knowledge of a status must be, by class of door.
     pub freshness: Freshness,
@@ -205,7 +206,12 @@ impl VerifiedBundle {
         let claimed = Bundle::read(payload)?;
         let at = pin.at.max(claimed.issued_at);
         let judgement = Judgement { crypto, anchors: pin.root, at, profile: Profile::Leaf };
+        // The root itself certifies the signer. With room for more, an operator's issuing authority
+        // could certify one, too, and give orders to every reader of the city.
         let chain = message.unprotected.x5chain;
+        if chain.certificates().len() != 1 {
+            return Err(form("does not carry its signer's certificate alone"));
+        }
         let signer = judgement.signer(chain.certificates(), None)?;
         message.verify(crypto, signer.key(), None, &[], Culprit::Issuer)?;
         if message.protected.typ != Some(BUNDLE_TYP) {
@@ -214,6 +220,9 @@ impl VerifiedBundle {
         claimed.check(pin, at)?;
         let issuers = claimed.issuers.iter().map(|issuer| issuer.certificate.as_slice());
         let signers = claimed.status_signers.iter().map(Vec::as_slice);
+        if signers.clone().any(is_authority) {
+            return Err(form("names an authority as signer of status lists"));
+        }
         Ok(Self {
             issuers: anchors(issuers)?,
             by_operator: by_operator(&claimed.issuers)?,
@@ -360,6 +369,10 @@ fn read_table(decoder: &mut Decoder<'_>) -> Result<AccessTable, Rejection> {
 
 fn seconds(decoder: &mut Decoder<'_>) -> Result<Instant, Rejection> {
     Ok(Instant::from_unix_seconds(decoder.integer()?))
+}
+
+fn is_authority(der: &[u8]) -> bool {
+    Certificate::parse(der).is_ok_and(|certificate| certificate.is_authority())
 }
 
 fn by_operator(issuers: &[Issuer]) -> Result<Vec<(OperatorCode, TrustAnchors)>, Rejection> {

@@ -9,13 +9,14 @@
 //! greatest that the city has signed to it.
 
 mod judge;
+mod knowledge;
 mod memory;
+mod record;
 #[cfg(feature = "danger-sabotage")]
 pub mod sabotage;
 mod tap;
 
 use alloc::collections::VecDeque;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -31,9 +32,9 @@ use vocabulary::time::Instant;
 use self::judge::{Measure, Verdict};
 pub use self::memory::{Memory, MemoryError};
 use self::tap::Tap;
-use crate::bundle::{Pin, VerifiedBundle};
-use crate::decision::{Decision, Reason};
-use crate::journal::{Event, Outcome, PassTrace, RESERVE, Watermark};
+use crate::bundle::VerifiedBundle;
+use crate::decision::Reason;
+use crate::journal::{Event, Watermark};
 use crate::snapshot::StatusSnapshot;
 
 /// How far the reader's clock may lie behind the greatest time that was signed to it. Within this
@@ -416,210 +417,6 @@ impl Engine {
             return self.reused.get_or_insert(secret).clone();
         }
         secret
-    }
-}
-
-/// The journal: no record, no deed.
-impl Engine {
-    fn conclude(&mut self, now: Instant, door: PlaceCode, verdict: Verdict) {
-        let Verdict { decision, pass, rejection } = verdict;
-        let (outcome, after) = match decision {
-            Decision::Granted { .. } if self.room() <= RESERVE => {
-                return self.refuse(door, Reason::JournalFull, None);
-            }
-            Decision::Granted { rule, unlock_ms } => {
-                if self.breaks(Measure::Journal) {
-                    return self.outputs.push_back(Output::Unlock { door, duration_ms: unlock_ms });
-                }
-                let after = After::Unlock { door: door.clone(), duration_ms: unlock_ms };
-                (Outcome::Granted { rule }, after)
-            }
-            // Whoever holds a phone to the reader and goes away shall not fill its journal.
-            Decision::Refused(Reason::Interrupted) => {
-                return self.refuse(door, Reason::Interrupted, rejection);
-            }
-            Decision::Refused(reason) if self.room() <= self.config.journal_records_max / 2 => {
-                self.missed = self.missed.saturating_add(1);
-                return self.refuse(door, reason, rejection);
-            }
-            Decision::Refused(reason) => {
-                (Outcome::Refused(reason), After::Refuse { door: door.clone(), reason, rejection })
-            }
-        };
-        self.record(now, door, outcome, pass, after);
-    }
-
-    fn egress(&mut self, now: Instant, door: PlaceCode) {
-        let duration_ms =
-            self.bundle.as_ref().map_or(EGRESS_UNLOCK_MS, |bundle| bundle.bundle().unlock_ms);
-        self.outputs.push_back(Output::Unlock { door: door.clone(), duration_ms });
-        if self.room() == 0 || self.waiting.len() >= WAITING_MAX {
-            self.missed = self.missed.saturating_add(1);
-            return;
-        }
-        self.record(now, door, Outcome::Egress, None, After::Nothing);
-    }
-
-    fn refuse(&mut self, door: PlaceCode, reason: Reason, rejection: Option<Rejection>) {
-        self.outputs.push_back(Output::Refused { door, reason, rejection });
-    }
-
-    /// Records that the journal still has room for.
-    fn room(&self) -> u64 {
-        let under_way = u64::from(self.recording.is_some()) + self.waiting.len() as u64;
-        let used = self.head.entries().saturating_sub(self.acknowledged).saturating_add(under_way);
-        self.config.journal_records_max.saturating_sub(used)
-    }
-
-    fn record(
-        &mut self,
-        now: Instant,
-        door: PlaceCode,
-        outcome: Outcome,
-        pass: Option<PassTrace>,
-        after: After,
-    ) {
-        let event = Event { door, outcome, pass, watermark: self.watermark(), missed: 0 };
-        if self.waiting.len() >= WAITING_MAX {
-            return self.give_up(after);
-        }
-        self.waiting.push_back((now, event, after));
-        self.record_next();
-    }
-
-    fn record_next(&mut self) {
-        while self.recording.is_none() {
-            let Some((at, mut event, after)) = self.waiting.pop_front() else { return };
-            event.missed = self.missed;
-            match self.head.append(at, &event.encode()) {
-                Ok((record, next)) => {
-                    self.outputs.push_back(Output::Record(record));
-                    self.recording = Some((next, after));
-                }
-                // INVARIANT: an event is far shorter than a payload may be.
-                Err(_) => self.give_up(after),
-            }
-        }
-    }
-
-    fn recorded(&mut self) {
-        let Some((next, after)) = self.recording.take() else { return };
-        self.head = next;
-        self.missed = 0;
-        match after {
-            After::Unlock { door, duration_ms } => {
-                self.outputs.push_back(Output::Unlock { door, duration_ms });
-            }
-            After::Refuse { door, reason, rejection } => self.refuse(door, reason, rejection),
-            After::Nothing => {}
-        }
-        self.record_next();
-    }
-
-    fn record_failed(&mut self) {
-        let Some((_, after)) = self.recording.take() else { return };
-        self.give_up(after);
-        self.record_next();
-    }
-
-    /// What happens without a record: nothing opens.
-    fn give_up(&mut self, after: After) {
-        self.missed = self.missed.saturating_add(1);
-        match after {
-            After::Unlock { door, .. } => self.refuse(door, Reason::JournalFull, None),
-            After::Refuse { door, reason, rejection } => self.refuse(door, reason, rejection),
-            After::Nothing => {}
-        }
-    }
-}
-
-/// What the city tells: bundles and status lists.
-impl Engine {
-    fn receive_bundle(&mut self, crypto: &dyn Crypto, now: Instant, bytes: &[u8]) {
-        if self.bundle.as_ref().is_some_and(|bundle| bundle.as_bytes() == bytes) {
-            return self.outputs.push_back(Output::Installed(self.watermark()));
-        }
-        let verified = match self.verify_bundle(crypto, bytes, now.max(self.floor)) {
-            _ if self.staged.is_some() => {
-                let message = String::from("another bundle is being stored");
-                Err(Rejection::wire("bundle-pending", message))
-            }
-            verified => verified,
-        };
-        match verified {
-            Ok(bundle) => {
-                self.staged = Some(bundle);
-                self.persist();
-            }
-            Err(rejection) => self.outputs.push_back(Output::Rejected(rejection)),
-        }
-    }
-
-    fn verify_bundle(
-        &self,
-        crypto: &dyn Crypto,
-        bytes: &[u8],
-        at: Instant,
-    ) -> Result<VerifiedBundle, Rejection> {
-        let Config { root, reader, .. } = &self.config;
-        VerifiedBundle::verify(crypto, bytes, &Pin { root, reader: *reader, epoch: self.epoch, at })
-    }
-
-    /// A status list counts at once: it can only be newer than what was known.
-    fn receive_status(&mut self, crypto: &dyn Crypto, now: Instant, token: &[u8]) {
-        match self.take_status(crypto, token, now.max(self.floor)) {
-            Ok(()) => self.persist(),
-            Err(rejection) => self.outputs.push_back(Output::Rejected(rejection)),
-        }
-    }
-
-    fn take_status(
-        &mut self,
-        crypto: &dyn Crypto,
-        token: &[u8],
-        at: Instant,
-    ) -> Result<(), Rejection> {
-        let bundle = self.staged.as_ref().or(self.bundle.as_ref());
-        let bundle = bundle.ok_or_else(|| {
-            Rejection::trust("no-bundle", "reader has no bundle that names signers of status lists")
-        })?;
-        let issued_at = self.status.update(crypto, token, bundle.status_signers(), at)?;
-        self.floor = self.floor.max(issued_at);
-        Ok(())
-    }
-
-    /// Verifies stored tokens again, each as of when it came in; what does not hold is told and dropped.
-    fn take_all_status(&mut self, crypto: &dyn Crypto, tokens: Vec<(Instant, Vec<u8>)>) {
-        for (at, token) in tokens {
-            if let Err(rejection) = self.take_status(crypto, &token, at) {
-                self.outputs.push_back(Output::Rejected(rejection));
-            }
-        }
-    }
-
-    fn persist(&mut self) {
-        let bundle = self.staged.as_ref().or(self.bundle.as_ref());
-        let floor = bundle.map_or(self.floor, |bundle| self.floor.max(bundle.bundle().issued_at));
-        let memory = Memory {
-            floor,
-            epoch: bundle.map_or(self.epoch, |bundle| self.epoch.max(bundle.bundle().epoch)),
-            bundle: bundle.map(|bundle| bundle.as_bytes().to_vec()),
-            status: self.status.tokens(),
-        };
-        self.outputs.push_back(Output::Persist(memory.encode()));
-    }
-
-    fn persisted(&mut self, crypto: &dyn Crypto) {
-        if let Some(bundle) = self.staged.take() {
-            self.epoch = self.epoch.max(bundle.bundle().epoch);
-            self.floor = self.floor.max(bundle.bundle().issued_at);
-            self.bundle = Some(bundle);
-            // A signer of status lists that the new bundle does not name is not believed any more.
-            let tokens = self.status.tokens();
-            self.status = StatusSnapshot::new();
-            self.take_all_status(crypto, tokens);
-        }
-        self.outputs.push_back(Output::Installed(self.watermark()));
     }
 }
 

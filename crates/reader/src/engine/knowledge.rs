@@ -1,0 +1,101 @@
+//! What the city tells an engine: bundles and status lists, and how they are kept.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use credential::crypto::Crypto;
+use credential::rejection::Rejection;
+use vocabulary::time::Instant;
+
+use super::{Config, Engine, Memory, Output};
+use crate::bundle::{Pin, VerifiedBundle};
+use crate::snapshot::StatusSnapshot;
+
+impl Engine {
+    pub(super) fn receive_bundle(&mut self, crypto: &dyn Crypto, now: Instant, bytes: &[u8]) {
+        if self.bundle.as_ref().is_some_and(|bundle| bundle.as_bytes() == bytes) {
+            return self.outputs.push_back(Output::Installed(self.watermark()));
+        }
+        let verified = match self.verify_bundle(crypto, bytes, now.max(self.floor)) {
+            _ if self.staged.is_some() => {
+                let message = String::from("another bundle is being stored");
+                Err(Rejection::wire("bundle-pending", message))
+            }
+            verified => verified,
+        };
+        match verified {
+            Ok(bundle) => {
+                self.staged = Some(bundle);
+                self.persist();
+            }
+            Err(rejection) => self.outputs.push_back(Output::Rejected(rejection)),
+        }
+    }
+
+    pub(super) fn verify_bundle(
+        &self,
+        crypto: &dyn Crypto,
+        bytes: &[u8],
+        at: Instant,
+    ) -> Result<VerifiedBundle, Rejection> {
+        let Config { root, reader, .. } = &self.config;
+        VerifiedBundle::verify(crypto, bytes, &Pin { root, reader: *reader, epoch: self.epoch, at })
+    }
+
+    /// A status list counts at once: it can only be newer than what was known.
+    pub(super) fn receive_status(&mut self, crypto: &dyn Crypto, now: Instant, token: &[u8]) {
+        match self.take_status(crypto, token, now.max(self.floor)) {
+            Ok(()) => self.persist(),
+            Err(rejection) => self.outputs.push_back(Output::Rejected(rejection)),
+        }
+    }
+
+    fn take_status(
+        &mut self,
+        crypto: &dyn Crypto,
+        token: &[u8],
+        at: Instant,
+    ) -> Result<(), Rejection> {
+        let bundle = self.staged.as_ref().or(self.bundle.as_ref());
+        let bundle = bundle.ok_or_else(|| {
+            Rejection::trust("no-bundle", "reader has no bundle that names signers of status lists")
+        })?;
+        let issued_at = self.status.update(crypto, token, bundle.status_signers(), at)?;
+        self.floor = self.floor.max(issued_at);
+        Ok(())
+    }
+
+    /// Verifies stored tokens again, each as of when it came in; what does not hold is told and dropped.
+    pub(super) fn take_all_status(&mut self, crypto: &dyn Crypto, tokens: Vec<(Instant, Vec<u8>)>) {
+        for (at, token) in tokens {
+            if let Err(rejection) = self.take_status(crypto, &token, at) {
+                self.outputs.push_back(Output::Rejected(rejection));
+            }
+        }
+    }
+
+    fn persist(&mut self) {
+        let bundle = self.staged.as_ref().or(self.bundle.as_ref());
+        let floor = bundle.map_or(self.floor, |bundle| self.floor.max(bundle.bundle().issued_at));
+        let memory = Memory {
+            floor,
+            epoch: bundle.map_or(self.epoch, |bundle| self.epoch.max(bundle.bundle().epoch)),
+            bundle: bundle.map(|bundle| bundle.as_bytes().to_vec()),
+            status: self.status.tokens(),
+        };
+        self.outputs.push_back(Output::Persist(memory.encode()));
+    }
+
+    pub(super) fn persisted(&mut self, crypto: &dyn Crypto) {
+        if let Some(bundle) = self.staged.take() {
+            self.epoch = self.epoch.max(bundle.bundle().epoch);
+            self.floor = self.floor.max(bundle.bundle().issued_at);
+            self.bundle = Some(bundle);
+            // A signer of status lists that the new bundle does not name is not believed any more.
+            let tokens = self.status.tokens();
+            self.status = StatusSnapshot::new();
+            self.take_all_status(crypto, tokens);
+        }
+        self.outputs.push_back(Output::Installed(self.watermark()));
+    }
+}

@@ -1,0 +1,124 @@
+//! The journal of an engine: no record, no deed.
+
+use vocabulary::code::PlaceCode;
+use vocabulary::time::Instant;
+
+use credential::rejection::Rejection;
+
+use super::judge::{Measure, Verdict};
+use super::{After, EGRESS_UNLOCK_MS, Engine, Output, WAITING_MAX};
+use crate::decision::{Decision, Reason};
+use crate::journal::{Event, Outcome, PassTrace, RESERVE};
+
+impl Engine {
+    pub(super) fn conclude(&mut self, now: Instant, door: PlaceCode, verdict: Verdict) {
+        let Verdict { decision, pass, rejection } = verdict;
+        let (outcome, after) = match decision {
+            Decision::Granted { .. } if self.room() <= RESERVE => {
+                return self.refuse(door, Reason::JournalFull, None);
+            }
+            Decision::Granted { rule, unlock_ms } => {
+                if self.breaks(Measure::Journal) {
+                    return self.outputs.push_back(Output::Unlock { door, duration_ms: unlock_ms });
+                }
+                let after = After::Unlock { door: door.clone(), duration_ms: unlock_ms };
+                (Outcome::Granted { rule }, after)
+            }
+            // Whoever holds a phone to the reader and goes away shall not fill its journal.
+            Decision::Refused(Reason::Interrupted) => {
+                return self.refuse(door, Reason::Interrupted, rejection);
+            }
+            Decision::Refused(reason) if self.room() <= self.config.journal_records_max / 2 => {
+                self.missed = self.missed.saturating_add(1);
+                return self.refuse(door, reason, rejection);
+            }
+            Decision::Refused(reason) => {
+                (Outcome::Refused(reason), After::Refuse { door: door.clone(), reason, rejection })
+            }
+        };
+        self.record(now, door, outcome, pass, after);
+    }
+
+    pub(super) fn egress(&mut self, now: Instant, door: PlaceCode) {
+        let duration_ms =
+            self.bundle.as_ref().map_or(EGRESS_UNLOCK_MS, |bundle| bundle.bundle().unlock_ms);
+        self.outputs.push_back(Output::Unlock { door: door.clone(), duration_ms });
+        if self.room() == 0 || self.waiting.len() >= WAITING_MAX {
+            self.missed = self.missed.saturating_add(1);
+            return;
+        }
+        self.record(now, door, Outcome::Egress, None, After::Nothing);
+    }
+
+    fn refuse(&mut self, door: PlaceCode, reason: Reason, rejection: Option<Rejection>) {
+        self.outputs.push_back(Output::Refused { door, reason, rejection });
+    }
+
+    /// Records that the journal still has room for.
+    fn room(&self) -> u64 {
+        let under_way = u64::from(self.recording.is_some()) + self.waiting.len() as u64;
+        let used = self.head.entries().saturating_sub(self.acknowledged).saturating_add(under_way);
+        self.config.journal_records_max.saturating_sub(used)
+    }
+
+    fn record(
+        &mut self,
+        now: Instant,
+        door: PlaceCode,
+        outcome: Outcome,
+        pass: Option<PassTrace>,
+        after: After,
+    ) {
+        let event = Event { door, outcome, pass, watermark: self.watermark(), missed: 0 };
+        if self.waiting.len() >= WAITING_MAX {
+            return self.give_up(after);
+        }
+        self.waiting.push_back((now, event, after));
+        self.record_next();
+    }
+
+    fn record_next(&mut self) {
+        while self.recording.is_none() {
+            let Some((at, mut event, after)) = self.waiting.pop_front() else { return };
+            event.missed = self.missed;
+            match self.head.append(at, &event.encode()) {
+                Ok((record, next)) => {
+                    self.outputs.push_back(Output::Record(record));
+                    self.recording = Some((next, after));
+                }
+                // INVARIANT: an event is far shorter than a payload may be.
+                Err(_) => self.give_up(after),
+            }
+        }
+    }
+
+    pub(super) fn recorded(&mut self) {
+        let Some((next, after)) = self.recording.take() else { return };
+        self.head = next;
+        self.missed = 0;
+        match after {
+            After::Unlock { door, duration_ms } => {
+                self.outputs.push_back(Output::Unlock { door, duration_ms });
+            }
+            After::Refuse { door, reason, rejection } => self.refuse(door, reason, rejection),
+            After::Nothing => {}
+        }
+        self.record_next();
+    }
+
+    pub(super) fn record_failed(&mut self) {
+        let Some((_, after)) = self.recording.take() else { return };
+        self.give_up(after);
+        self.record_next();
+    }
+
+    /// What happens without a record: nothing opens.
+    fn give_up(&mut self, after: After) {
+        self.missed = self.missed.saturating_add(1);
+        match after {
+            After::Unlock { door, .. } => self.refuse(door, Reason::JournalFull, None),
+            After::Refuse { door, reason, rejection } => self.refuse(door, reason, rejection),
+            After::Nothing => {}
+        }
+    }
+}

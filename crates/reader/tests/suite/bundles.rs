@@ -1,0 +1,141 @@
+//! Bundles: what a reader takes for its orders, and what not.
+
+use credential::cose::{Sign1Parts, sign1};
+use credential::crypto::Algorithm;
+use credential::x509::TrustAnchors;
+use credential::x509::build::Purpose;
+use reader::bundle::{
+    BUNDLE_BYTES_MAX, BUNDLE_TYP, Bundle, ISSUERS_MAX, Pin, STATUS_SIGNERS_MAX, UNLOCK_MS_MAX,
+    VerifiedBundle,
+};
+use reader::engine::Input;
+use vocabulary::id::ReaderId;
+
+use crate::city::{CRYPTO, City, Identity, READER, days, identity, noon, sign};
+use crate::gate::Gate;
+
+fn verify(city: &City, bytes: &[u8]) -> Result<Bundle, &'static str> {
+    let root = TrustAnchors::from_ders([city.root.der.as_slice()]).unwrap();
+    let pin = Pin { root: &root, reader: READER, epoch: 5, at: noon() };
+    let verified = VerifiedBundle::verify(CRYPTO, bytes, &pin);
+    verified.map(|verified| verified.bundle().clone()).map_err(|rejection| rejection.code)
+}
+
+fn check(city: &City, change: impl FnOnce(&mut Bundle), expected: Result<(), &'static str>) {
+    let mut bundle = city.bundle(5);
+    change(&mut bundle);
+    let verified = verify(city, &city.signed(&bundle));
+    assert_eq!(verified, expected.map(|()| bundle));
+}
+
+#[test]
+fn bundle_is_held_to_reader_epoch_and_dates() {
+    let city = City::new();
+    check(&city, |_| {}, Ok(()));
+    check(&city, |bundle| bundle.epoch = 6, Ok(()));
+    check(&city, |bundle| bundle.epoch = 4, Err("bundle-epoch"));
+    check(&city, |bundle| bundle.reader = ReaderId::from_bytes([1; 16]), Err("bundle-reader"));
+    check(&city, |bundle| bundle.expires_at = noon(), Err("bundle-expired"));
+    let tomorrow = noon().saturating_add(days(1));
+    check(&city, |bundle| bundle.issued_at = tomorrow, Ok(()));
+}
+
+#[test]
+fn bundle_holds_to_its_limits() {
+    let city = City::new();
+    let fill = |bundle: &mut Bundle, count| {
+        bundle.issuers = vec![bundle.issuers[0].clone(); count];
+    };
+    check(&city, |bundle| fill(bundle, ISSUERS_MAX), Ok(()));
+    check(&city, |bundle| fill(bundle, ISSUERS_MAX + 1), Err("bundle-form"));
+    let signers = |bundle: &mut Bundle, count| {
+        bundle.status_signers = vec![bundle.status_signers[0].clone(); count];
+    };
+    check(&city, |bundle| signers(bundle, STATUS_SIGNERS_MAX), Ok(()));
+    check(&city, |bundle| signers(bundle, STATUS_SIGNERS_MAX + 1), Err("bundle-form"));
+    check(&city, |bundle| bundle.unlock_ms = UNLOCK_MS_MAX, Ok(()));
+    check(&city, |bundle| bundle.unlock_ms = UNLOCK_MS_MAX + 1, Err("bundle-form"));
+    assert_eq!(verify(&city, &vec![0; BUNDLE_BYTES_MAX + 1]), Err("bundle-form"));
+    let root = city.root.der.clone();
+    check(&city, |bundle| bundle.status_signers = vec![root], Err("bundle-form"));
+    check(&city, |bundle| bundle.issuers[0].certificate = vec![0], Err("bundle-form"));
+}
+
+fn forged(city: &City, signer: &Identity, typ: &str, chain: &[&[u8]]) -> Vec<u8> {
+    let honest = city.bundle(5).unsigned(&signer.der);
+    // The payload stands last in the Sig_structure, behind five bytes of header at most.
+    let signed = sign(&signer.key, honest);
+    let payload = credential::cose::Sign1::parse(&signed).unwrap().payload.unwrap().to_vec();
+    let parts = Sign1Parts {
+        payload: &payload,
+        x5chain: chain,
+        typ: Some(typ),
+        tagged: true,
+        ..Default::default()
+    };
+    sign(&signer.key, sign1(Algorithm::Es256, &parts))
+}
+
+#[test]
+fn only_a_signer_certified_by_the_root_gives_orders() {
+    let city = City::new();
+    let of = |signer: &Identity| verify(&city, &forged(&city, signer, BUNDLE_TYP, &[&signer.der]));
+    assert!(of(&city.bundle_signer).is_ok(), "control");
+    assert_eq!(of(&city.transit_signer), Err("untrusted-signer"));
+    assert_eq!(of(&city.transit), Err("certificate-profile"));
+    let other = identity(80, Purpose::Root, None);
+    let stranger = identity(81, Purpose::Leaf, Some(&other));
+    assert_eq!(of(&stranger), Err("untrusted-signer"));
+    // An operator's authority certifies a signer of its own and sends its certificate along.
+    let usurper = identity(82, Purpose::Leaf, Some(&city.transit));
+    let chain = [usurper.der.as_slice(), &city.transit.der];
+    let bytes = forged(&city, &usurper, BUNDLE_TYP, &chain);
+    assert_eq!(verify(&city, &bytes), Err("bundle-form"));
+    let mislabelled = forged(
+        &city,
+        &city.bundle_signer,
+        "application/statuslist+cwt",
+        &[&city.bundle_signer.der],
+    );
+    assert_eq!(verify(&city, &mislabelled), Err("typ"));
+}
+
+#[test]
+fn every_flipped_byte_of_a_bundle_is_refused() {
+    let city = City::new();
+    let bytes = city.signed(&city.bundle(5));
+    let signature = bytes.len() - 64;
+    for at in 0..bytes.len() {
+        // One byte in eight, and all of the signature.
+        if at % 8 == 0 || at >= signature {
+            let mut altered = bytes.clone();
+            altered[at] ^= 1 << (at % 7);
+            assert!(verify(&city, &altered).is_err(), "byte {at}");
+        }
+    }
+    for length in (0..bytes.len()).step_by(97) {
+        assert!(verify(&city, &bytes[..length]).is_err(), "cut at {length}");
+    }
+}
+
+#[test]
+fn engine_refuses_the_bundle_of_yesterday() {
+    let city = City::new();
+    let mut gate = Gate::ready(&city);
+    gate.give(Input::Bundle(&city.signed(&city.bundle(3))));
+    assert_eq!(gate.engine.watermark().bundle_epoch, 3);
+    gate.give(Input::Bundle(&city.signed(&city.bundle(2))));
+    assert_eq!(gate.rejected, ["bundle-epoch"]);
+    assert_eq!(gate.engine.watermark().bundle_epoch, 3);
+}
+
+#[test]
+fn status_signer_that_a_new_bundle_drops_is_not_believed_any_more() {
+    let city = City::new();
+    let mut gate = Gate::ready(&city);
+    let mut bundle = city.bundle(2);
+    bundle.status_signers = vec![city.bundle_signer.der.clone()];
+    gate.give(Input::Bundle(&city.signed(&bundle)));
+    assert_eq!(gate.rejected, ["untrusted-signer"]);
+    assert_eq!(gate.engine.watermark().status_issued_at, None);
+}

@@ -1,0 +1,119 @@
+//! No record, no deed; and the way out is always free.
+
+use audit::journal::Head;
+use credential::crypto::PublicKey;
+use reader::decision::Reason;
+use reader::engine::{Engine, Input, Memory, Output};
+use reader::journal::{Outcome, RESERVE};
+
+use crate::city::{CRYPTO, City, GATE, GATE_C, READER, noon, place, public};
+use crate::gate::{Gate, Seen};
+use crate::taps::phone;
+
+/// A reader whose journal has room for so many records.
+fn small(city: &City, records: u64) -> Gate {
+    let mut config = city.config();
+    config.journal_records_max = records;
+    let head = Head::start(*READER.as_bytes());
+    let engine = Engine::new(CRYPTO, config, Memory::default(), head, 0);
+    let mut gate = Gate::around(engine, Vec::new(), Memory::default().encode());
+    gate.give(Input::Bundle(&city.signed(&city.bundle(1))));
+    gate.give(Input::StatusList(&city.status_list(crate::city::hours(1))));
+    gate
+}
+
+fn egress(gate: &mut Gate) {
+    gate.seen.clear();
+    gate.give(Input::Egress { door: place(GATE) });
+    assert_eq!(gate.seen, [Seen::Unlocked]);
+}
+
+#[test]
+fn record_that_fails_keeps_the_door_closed() {
+    let city = City::new();
+    let mut gate = Gate::ready(&city);
+    gate.disk_full = true;
+    assert_eq!(gate.tap(&phone(&city), GATE), Seen::Refused(Reason::JournalFull));
+    egress(&mut gate);
+    gate.disk_full = false;
+    assert_eq!(gate.tap(&phone(&city), GATE), Seen::Unlocked, "control");
+    let events = gate.events();
+    assert_eq!((events.len(), events[0].missed), (1, 2), "{events:?}");
+}
+
+#[test]
+fn nothing_unlocks_before_its_record_is_durable() {
+    let city = City::new();
+    let mut gate = Gate::ready(&city);
+    gate.disk_full = true;
+    assert_eq!(gate.tap(&phone(&city), GATE), Seen::Refused(Reason::JournalFull));
+    // A confirmation that nobody waits for opens nothing.
+    gate.seen.clear();
+    gate.give(Input::Recorded);
+    assert_eq!(gate.seen, []);
+}
+
+#[test]
+fn taps_leave_the_reserve_to_ways_out() {
+    let city = City::new();
+    let mut gate = small(&city, RESERVE + 2);
+    let phone = phone(&city);
+    assert_eq!(gate.tap(&phone, GATE), Seen::Unlocked, "at the limit");
+    assert_eq!(gate.tap(&phone, GATE), Seen::Unlocked, "at the limit");
+    assert_eq!(gate.tap(&phone, GATE), Seen::Refused(Reason::JournalFull), "one past it");
+    for _ in 0..RESERVE {
+        egress(&mut gate);
+    }
+    assert_eq!(gate.events().len() as u64, RESERVE + 2);
+    egress(&mut gate);
+    assert_eq!(gate.events().len() as u64, RESERVE + 2, "free even without room to record");
+    gate.give(Input::Acknowledged { records: RESERVE + 2 });
+    assert_eq!(gate.tap(&phone, GATE), Seen::Unlocked, "room again");
+    assert_eq!(gate.events().last().unwrap().missed, 1);
+}
+
+#[test]
+fn refusals_do_not_crowd_out_those_who_may_enter() {
+    let city = City::new();
+    let mut gate = small(&city, 4 * RESERVE);
+    let phone = phone(&city);
+    for _ in 0..2 * RESERVE + 1 {
+        assert!(matches!(gate.tap(&phone, GATE_C), Seen::Refused(_)));
+    }
+    assert_eq!(gate.events().len() as u64, 2 * RESERVE, "half of the room");
+    assert_eq!(gate.tap(&phone, GATE), Seen::Unlocked);
+    let last = gate.events().pop().unwrap();
+    assert_eq!((last.outcome, last.missed), (Outcome::Granted { rule: 0 }, 1));
+}
+
+#[test]
+fn events_wait_for_the_record_before_them() {
+    let city = City::new();
+    let mut gate = Gate::ready(&city);
+    let door = || place(GATE);
+    gate.engine.handle(CRYPTO, noon(), Input::Egress { door: door() });
+    gate.engine.handle(CRYPTO, noon(), Input::Egress { door: door() });
+    let outputs: Vec<Output> = core::iter::from_fn(|| gate.engine.poll_output()).collect();
+    let [Output::Unlock { .. }, Output::Record(first), Output::Unlock { .. }] = &outputs[..] else {
+        panic!("{outputs:?}")
+    };
+    gate.journal.push(first.clone());
+    gate.give(Input::Recorded);
+    assert_eq!(gate.events().len(), 2);
+}
+
+#[test]
+fn signed_head_covers_the_journal_and_verifies_with_the_reader_key() {
+    let city = City::new();
+    let mut gate = Gate::ready(&city);
+    assert_eq!(gate.tap(&phone(&city), GATE), Seen::Unlocked);
+    let signed = gate.engine.signed_head(CRYPTO, noon()).unwrap().unwrap();
+    let verify = |key: PublicKey| {
+        let head = gate.engine.journal_head();
+        head.verify_signed(&signed, |bytes, signature| {
+            CRYPTO.verify(&key, bytes, signature).is_ok()
+        })
+    };
+    assert_eq!(verify(public(&city.reader.key)), Ok(noon()));
+    assert!(verify(public(&city.transit.key)).is_err(), "control");
+}

@@ -1,0 +1,18 @@
+//! A reader from outside: whole taps with a phone, every refusal with its control, the journal,
+//! crashes at every point, and each measure broken on purpose.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests may panic"
+)]
+
+mod bundles;
+mod city;
+mod crashes;
+mod gate;
+mod journal;
+mod sabotage;
+mod taps;
