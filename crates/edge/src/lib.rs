@@ -9,3 +9,5 @@
 pub mod file;
 pub mod journal_file;
 pub mod link;
+pub mod reader_host;
+pub mod wallet_host;

@@ -157,9 +157,17 @@ pub struct Collection {
     token: Option<Token>,
     nonce: String,
     open: Vec<Configuration>,
-    passes: Vec<(Configuration, Vec<(String, DeviceKey)>)>,
+    passes: Vec<Found>,
     notifications: Vec<String>,
     pending_keys: Vec<DeviceKey>,
+}
+
+/// What came for one kind of pass, and the keys that were shown for it.
+#[derive(Debug)]
+struct Found {
+    kind: Configuration,
+    documents: Vec<String>,
+    keys: Vec<DeviceKey>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -292,7 +300,7 @@ impl Collection {
     ) -> Result<Vec<String>, CollectError> {
         let passes = core::mem::take(&mut self.passes);
         let kept: Result<Vec<Pass>, CollectError> =
-            passes.into_iter().map(|(kind, found)| self.pass(hands, state, kind, found)).collect();
+            passes.into_iter().map(|found| self.pass(hands, state, found)).collect();
         let fits = |kept: Vec<Pass>| {
             if state.passes.len() + kept.len() > PASSES_MAX {
                 Err(CollectError::Full)
@@ -329,29 +337,33 @@ impl Collection {
         self.pending_keys.iter().chain(&self.dpop).for_each(|key| element.destroy(*key));
     }
 
+    /// The issuer may give fewer documents than keys were shown; keys without one are destroyed.
     fn pass(
-        &self,
-        hands: &Hands<'_>,
+        &mut self,
+        hands: &mut Hands<'_>,
         state: &State,
-        kind: Configuration,
-        found: Vec<(String, DeviceKey)>,
+        found: Found,
     ) -> Result<Pass, CollectError> {
-        let mut documents = Vec::new();
-        for (text, key) in found {
+        let Found { kind, documents: texts, keys } = found;
+        self.pending_keys.extend(&keys);
+        let public = |key: &DeviceKey| Ok((*key, hands.element.public_key(*key)?));
+        let shown: Result<Vec<_>, _> = keys.iter().map(public).collect();
+        let shown = shown.map_err(CollectError::Element)?;
+        let mut documents: Vec<Document> = Vec::new();
+        for text in texts {
             let content = if kind.is_mdoc {
-                let wrong = || CollectError::Answer { to: "credential", member: "credential" };
-                let bytes = Base64UrlUnpadded::decode_vec(&text).map_err(|_| wrong())?;
-                Content::Mdoc(bytes)
+                let wrong = |_| CollectError::Answer { to: "credential", member: "credential" };
+                Content::Mdoc(Base64UrlUnpadded::decode_vec(&text).map_err(wrong)?)
             } else {
                 Content::SdJwt(text)
             };
-            let public = hands.element.public_key(key).map_err(CollectError::Element)?;
             let anchors = state.trust.issuer_anchors();
-            let document =
-                Document::accept(hands.crypto, content, (key, &public), anchors, hands.now)
-                    .map_err(CollectError::Document)?;
+            let document = Document::accept(hands.crypto, content, &shown, anchors, hands.now)
+                .map_err(CollectError::Document)?;
             documents.push(document);
         }
+        let is_used = |key: &DeviceKey| documents.iter().any(|document| document.key == *key);
+        keys.iter().filter(|key| !is_used(key)).for_each(|key| hands.element.destroy(*key));
         Ok(Pass {
             name: kind.name,
             issuer: self.offer.issuer.clone(),
@@ -399,17 +411,16 @@ impl Collection {
             .iter()
             .map(|item| item.get("credential").and_then(Value::as_str).map(String::from))
             .collect();
-        let texts = texts.ok_or("credentials")?;
-        let keys = core::mem::take(&mut self.pending_keys);
-        let kind = self.open.pop().ok_or("credentials")?;
-        if texts.len() != keys.len() {
-            self.pending_keys = keys;
+        let documents = texts.ok_or("credentials")?;
+        if documents.is_empty() || documents.len() > self.pending_keys.len() {
             return Err("credentials");
         }
+        let kind = self.open.pop().ok_or("credentials")?;
+        let keys = core::mem::take(&mut self.pending_keys);
         if let Some(id) = body.get("notification_id").and_then(Value::as_str) {
             self.notifications.push(id.into());
         }
-        self.passes.push((kind, texts.into_iter().zip(keys).collect()));
+        self.passes.push(Found { kind, documents, keys });
         self.stage = if self.open.is_empty() { Stage::Notification } else { Stage::Nonce };
         Ok(())
     }

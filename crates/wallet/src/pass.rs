@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use credential::crypto::Crypto;
+use credential::crypto::{Crypto, PublicKey};
 use credential::mdoc::{self, Expectation};
 use credential::rejection::Rejection;
 use credential::sd_jwt::{self, KeyBindingRule, Presence, Profile, Window};
@@ -57,15 +57,15 @@ pub enum Content {
 }
 
 impl Document {
-    /// Takes in what an issuer sent for `key`, after verifying it as a stranger would.
+    /// Takes in what an issuer sent for one of `keys`, after verifying it as a stranger would.
     ///
     /// # Errors
     /// [`Rejection`]: the wallet keeps nothing that it could not show. Culprit `holder` if the
-    /// document is bound to another key.
+    /// document is bound to none of the keys.
     pub fn accept(
         crypto: &dyn Crypto,
         content: Content,
-        key: (DeviceKey, &credential::crypto::PublicKey),
+        keys: &[(DeviceKey, PublicKey)],
         anchors: &TrustAnchors,
         now: Instant,
     ) -> Result<Self, Rejection> {
@@ -94,11 +94,12 @@ impl Document {
                 (kind, from, until, verified.holder_key().copied())
             }
         };
-        if bound_to.as_ref() != Some(key.1) {
-            let message = "issuer bound the document to another key than the one that was shown";
-            return Err(Rejection::holder("holder-key", message));
-        }
-        Ok(Self { content, key: key.0, kind, valid_from, valid_until, shown: 0 })
+        let bound = keys.iter().find(|(_, public)| bound_to.as_ref() == Some(public));
+        let (key, _) = *bound.ok_or_else(|| {
+            let message = "issuer bound the document to another key than those that were shown";
+            Rejection::holder("holder-key", message)
+        })?;
+        Ok(Self { content, key, kind, valid_from, valid_until, shown: 0 })
     }
 
     /// Whether a reader would take it at `at`, as far as dates go.

@@ -139,6 +139,8 @@ pub struct Tap {
     holder: Holder,
     outputs: VecDeque<Output>,
     stage: Stage,
+    #[cfg(feature = "danger-sabotage")]
+    trusts_anyone: bool,
 }
 
 #[derive(Debug)]
@@ -165,7 +167,19 @@ impl Tap {
         limits: LinkLimits,
     ) -> Result<Self, BadKey> {
         let holder = Holder::new(crypto, now, secret, limits)?;
-        Ok(Self { holder, outputs: VecDeque::new(), stage: Stage::Waiting })
+        Ok(Self {
+            holder,
+            outputs: VecDeque::new(),
+            stage: Stage::Waiting,
+            #[cfg(feature = "danger-sabotage")]
+            trusts_anyone: false,
+        })
+    }
+
+    /// Skips reader authentication, to show what it is for.
+    #[cfg(feature = "danger-sabotage")]
+    pub const fn danger_trust_anyone(&mut self) {
+        self.trusts_anyone = true;
     }
 
     /// Takes one input. Drain [`Tap::poll_output`] and look at [`Tap::poll_timeout`] after every call.
@@ -212,13 +226,44 @@ impl Tap {
         request: &[u8],
         transcript: Vec<u8>,
     ) {
-        match propose(hands, now, request, &transcript) {
+        match self.propose(hands, now, request, &transcript) {
             Ok(proposal) => {
                 self.outputs.push_back(Output::Ask(proposal.clone()));
                 self.stage = Stage::Asking { proposal, transcript };
             }
             Err(error) => self.decline(hands, now, error),
         }
+    }
+
+    /// The reader's proof, then the passes that fit. Several documents in one request are answered
+    /// by the first only: a gate asks for one.
+    fn propose(
+        &self,
+        hands: &Hands<'_>,
+        now: Instant,
+        request: &[u8],
+        transcript: &[u8],
+    ) -> Result<Proposal, TapError> {
+        let request = DeviceRequest::parse(request).map_err(TapError::Request)?;
+        let anchors = hands.state.trust.reader_anchors();
+        let judgement = ReaderJudgement { crypto: hands.crypto, anchors, at: now, transcript };
+        let mut reader = String::new();
+        for doc_request in &request.doc_requests {
+            match doc_request.verify_reader(&judgement, None) {
+                Ok(verified) => reader = verified.signer().certificate().subject.to_string(),
+                #[cfg(feature = "danger-sabotage")]
+                Err(_) if self.trusts_anyone => reader = String::from("(nobody knows who)"),
+                Err(rejection) => return Err(TapError::Reader(rejection)),
+            }
+        }
+        // INVARIANT: a request that was parsed has at least one document.
+        let doc_request = request.doc_requests.first().ok_or(TapError::Unfinished)?;
+        let candidates = choose::candidates(&hands.state.passes, doc_request, now);
+        let doc_type = String::from(doc_request.doc_type);
+        if candidates.is_empty() {
+            return Err(TapError::NoPass { doc_type });
+        }
+        Ok(Proposal { reader, doc_type, candidates })
     }
 
     fn decide(&mut self, hands: &mut Hands<'_>, now: Instant, consent: Consent) {
@@ -287,32 +332,6 @@ fn entry(at: Instant, result: &Result<Shown, TapError>) -> Entry {
             outcome: error.to_string(),
         },
     }
-}
-
-/// The reader's proof, then the passes that fit. Several documents in one request are answered by
-/// the first only: a gate asks for one.
-fn propose(
-    hands: &Hands<'_>,
-    now: Instant,
-    request: &[u8],
-    transcript: &[u8],
-) -> Result<Proposal, TapError> {
-    let request = DeviceRequest::parse(request).map_err(TapError::Request)?;
-    let anchors = hands.state.trust.reader_anchors();
-    let judgement = ReaderJudgement { crypto: hands.crypto, anchors, at: now, transcript };
-    let mut reader = String::new();
-    for doc_request in &request.doc_requests {
-        let verified = doc_request.verify_reader(&judgement, None).map_err(TapError::Reader)?;
-        reader = verified.signer().certificate().subject.to_string();
-    }
-    // INVARIANT: a request that was parsed has at least one document.
-    let doc_request = request.doc_requests.first().ok_or(TapError::Unfinished)?;
-    let candidates = choose::candidates(&hands.state.passes, doc_request, now);
-    let doc_type = String::from(doc_request.doc_type);
-    if candidates.is_empty() {
-        return Err(TapError::NoPass { doc_type });
-    }
-    Ok(Proposal { reader, doc_type, candidates })
 }
 
 /// The DeviceResponse that shows `chosen` and nothing else.
