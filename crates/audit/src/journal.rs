@@ -27,33 +27,30 @@ const START_LABEL: &[u8] = b"limen/journal/1\0";
 const RECORD_LABEL: &[u8] = b"limen/journal-record/1\0";
 const HEAD_LABEL: &[u8] = b"limen/journal-head/1\0";
 
-/// The name of a journal: the sixteen bytes of its keeper's identifier.
-pub type JournalName = [u8; 16];
-
 /// Where a journal ends: the number of its records and the hash of the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    journal: JournalName,
+    journal: [u8; 16],
     entries: u64,
     hash: Hash,
 }
 
 impl Head {
-    /// The head of a journal without records.
+    /// The head of a journal without records. Its name is the sixteen bytes of its keeper's identifier.
     #[must_use]
-    pub fn start(journal: JournalName) -> Self {
+    pub fn start(journal: [u8; 16]) -> Self {
         Self { journal, entries: 0, hash: hash::digest(START_LABEL, &[&journal]) }
     }
 
     /// A head that was stored earlier by someone who is trusted.
     #[must_use]
-    pub const fn stored(journal: JournalName, entries: u64, hash: Hash) -> Self {
+    pub const fn stored(journal: [u8; 16], entries: u64, hash: Hash) -> Self {
         Self { journal, entries, hash }
     }
 
     /// The name of the journal.
     #[must_use]
-    pub const fn journal(&self) -> &JournalName {
+    pub const fn journal(&self) -> &[u8; 16] {
         &self.journal
     }
 
@@ -148,7 +145,7 @@ pub enum JournalError {
         /// Its number.
         sequence: u64,
     },
-    /// The signed head is of another journal, or not 129 bytes of a known version.
+    /// The signed head is of another journal, or not [`SIGNED_HEAD_BYTES`] of a known version.
     HeadForm,
     /// The signature over the head is wrong.
     HeadSignature,
