@@ -87,7 +87,15 @@ const fn endpoint(
 }
 
 /// Every endpoint.
-pub const ENDPOINTS: &[Endpoint] = &[
+pub const ENDPOINTS: &[
+    endpoint(
+        Get,
+        "/v1/trust",
+        ("trust", "Fetch the public certificates and keys of the city"),
+        Public,
+        None,
+        Ok("Trust"),
+    ),Endpoint] = &[
     endpoint(
         Post,
         "/v1/operators",

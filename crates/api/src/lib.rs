@@ -17,3 +17,4 @@ pub mod problem;
 pub mod product;
 pub mod reader;
 pub mod token;
+pub mod trust;

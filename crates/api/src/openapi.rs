@@ -33,6 +33,8 @@ use crate::endpoint::{Access, ENDPOINTS, Endpoint, Response};
     crate::token::CreatedToken,
     crate::token::NewToken,
     crate::token::Token,
+    crate::trust::IssuingAuthority,
+    crate::trust::Trust,
 )))]
 struct Schemas;
 
