@@ -1,6 +1,7 @@
 //! A small city for tests: its authorities, signers, a device, a reader, and documents of both.
 
 use credential::cbor::Encoder;
+use credential::cose;
 use credential::crypto::{Crypto, P256Secret, PublicKey, Signature};
 use credential::mdoc::{
     self, ENTROPY_BYTES_PER_ELEMENT, Expectation, IssueRequest, ItemsRequest, NameSpace,
@@ -107,6 +108,21 @@ pub(crate) fn validity() -> Validity {
     }
 }
 
+/// A SessionTranscript with QR handover, such as foreign verifiers demand.
+fn transcript(engaged: &Key, reader: &Key) -> Vec<u8> {
+    let cose_key = |key: &Key| {
+        let mut encoder = Encoder::new();
+        cose::write_key(&mut encoder, &key.public);
+        encoder.into_bytes()
+    };
+    let mut engagement = Encoder::new();
+    engagement.map(2).unsigned(0).text("1.0");
+    engagement.unsigned(1).array(2).unsigned(1).embedded(&cose_key(engaged));
+    let mut transcript = Encoder::new();
+    transcript.array(3).embedded(engagement.as_bytes()).embedded(&cose_key(reader)).null();
+    transcript.into_bytes()
+}
+
 impl City {
     pub(crate) fn new() -> Self {
         let [root_key, authority_key, signer_key, device_key, reader_key, reader_authority_key] =
@@ -127,8 +143,8 @@ impl City {
             Some(&reader_authority),
             &reader_authority_key,
         );
-        let mut transcript = Encoder::new();
-        transcript.array(3).null().bytes(b"ephemeral reader key").text("handover");
+        let ephemeral_reader_key = Key::new(7);
+        let transcript = transcript(&Key::new(8), &ephemeral_reader_key);
         Self {
             root_key,
             authority_key,
@@ -136,13 +152,13 @@ impl City {
             device_key,
             reader_key,
             reader_authority_key,
-            ephemeral_reader_key: Key::new(7),
+            ephemeral_reader_key,
             root,
             authority,
             signer,
             reader_authority,
             reader,
-            transcript: transcript.into_bytes(),
+            transcript,
         }
     }
 
