@@ -15,6 +15,7 @@
 #[path = "../suite/city.rs"]
 #[allow(dead_code, reason = "the quick tests use more of the city")]
 mod city;
+mod forgeries;
 
 use credential::cbor::Encoder;
 use credential::crypto::{Crypto as _, P256Secret};
