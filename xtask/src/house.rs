@@ -58,7 +58,18 @@ pub(crate) const ROOMS: &[Room] = &[
     room(
         "store",
         Floor::Rim,
-        &["vocabulary", "credential", "audit", "policy", "identity", "issuance", "fleet"],
+        // A place's class is the reader's word.
+        &[
+            "vocabulary",
+            "credential",
+            "audit",
+            "reader",
+            "policy",
+            "identity",
+            "issuance",
+            "fleet",
+            "reader",
+        ],
     ),
     room(
         "edge",

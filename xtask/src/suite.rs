@@ -23,7 +23,11 @@ const STEPS: &[(&str, Action)] = &[
     ("tests", tests),
 ];
 
-const SLOW_STEPS: &[(&str, Action)] = &[("setup", setup::run), ("slow tests", slow_tests)];
+const SLOW_STEPS: &[(&str, Action)] =
+    &[("setup", setup::run), ("forgeries", forgeries), ("slow tests", slow_tests)];
+
+/// Names the folder of forged documents to the tests that write it and those that read it.
+const FORGERIES: (&str, &str) = ("LIMEN_MUTANTS_DIR", "target/mutants");
 
 /// What every commit must pass.
 pub(crate) fn run(house: &House) -> Result<(), Failure> {
@@ -74,6 +78,14 @@ fn tests(house: &House) -> Result<(), Failure> {
     process::show(process::cargo(house, &["test", "--workspace", "--no-fail-fast"]))
 }
 
+/// Writes the forged documents of `credential`, for foreign verifiers to judge.
+fn forgeries(house: &House) -> Result<(), Failure> {
+    let arguments = ["test", "--package", "credential", "--test", "suite", "mutations"];
+    let mut command = process::cargo(house, &arguments);
+    command.env(FORGERIES.0, house.path(FORGERIES.1));
+    process::show(command)
+}
+
 /// Runs every test target named `slow`, each behind its crate's feature of the same name, and
 /// closes with a table of the lines `figure: NAME = VALUE` that the tests print.
 fn slow_tests(house: &House) -> Result<(), Failure> {
@@ -90,7 +102,9 @@ fn slow_tests(house: &House) -> Result<(), Failure> {
     }
     arguments.extend(["--", "--nocapture", "--test-threads", "1"]);
     let mut figures = Vec::new();
-    let outcome = process::follow(process::cargo(house, &arguments), |line| {
+    let mut command = process::cargo(house, &arguments);
+    command.env(FORGERIES.0, house.path(FORGERIES.1));
+    let outcome = process::follow(command, |line| {
         println!("{line}");
         let figure = line.split_once("figure: ").and_then(|(_, figure)| figure.split_once(" = "));
         if let Some((name, value)) = figure {

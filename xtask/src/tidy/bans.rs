@@ -68,20 +68,41 @@ pub(super) fn check(house: &House) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     for path in house.files()? {
         if path.ends_with(".rs") {
-            check_file(&path, &house.read(&path)?, &mut findings);
+            let is_test = !path.contains("/src/") || is_test_module(house, &path);
+            check_file(&path, &house.read(&path)?, is_test, &mut findings);
         }
     }
     Ok(findings)
 }
 
-fn check_file(path: &str, text: &str, findings: &mut Vec<Finding>) {
+fn check_file(path: &str, text: &str, is_test: bool, findings: &mut Vec<Finding>) {
     let code = source::code_only(text);
     report(path, &code, EVERYWHERE, findings);
     let is_below = house::room_of(path).is_some_and(|room| room.floor.is_below_the_rim());
-    let is_test = path.ends_with("/tests.rs") || path.contains("/src/tests/");
-    if is_below && path.contains("/src/") && !is_test {
+    if is_below && !is_test {
         report(path, &source::without_tests(&code), BELOW_THE_RIM, findings);
     }
+}
+
+/// Whether the module above, or one above that, declares this file's module for tests alone.
+fn is_test_module(house: &House, path: &str) -> bool {
+    let Some(module) = path.strip_suffix(".rs").map(|module| module.trim_end_matches("/mod"))
+    else {
+        return false;
+    };
+    let Some((folder, name)) = module.rsplit_once('/') else { return false };
+    let above = [".rs", "/mod.rs", "/lib.rs", "/main.rs"].map(|end| format!("{folder}{end}"));
+    let Some(above) = above.iter().find(|file| *file != path && house.path(file).is_file()) else {
+        return false;
+    };
+    let declares = |text: String| {
+        let code = source::code_only(&text);
+        let is_declared = !source::lines_with(&code, &format!("mod {name};")).is_empty();
+        let stays =
+            !source::lines_with(&source::without_tests(&code), &format!("mod {name};")).is_empty();
+        is_declared && !stays
+    };
+    house.read(above).is_ok_and(declares) || is_test_module(house, above)
 }
 
 fn report(path: &str, code: &str, bans: &[Ban], findings: &mut Vec<Finding>) {
@@ -105,7 +126,7 @@ mod tests {
 
     fn check(path: &str, text: &str, expected: &[usize]) {
         let mut findings = Vec::new();
-        check_file(path, text, &mut findings);
+        check_file(path, text, path.contains("/tests/"), &mut findings);
         let places: Vec<_> = findings.into_iter().map(|finding| finding.place).collect();
         let expected: Vec<_> = expected.iter().map(|line| format!("{path}:{line}")).collect();
         assert_eq!(places, expected, "{text}");
