@@ -270,3 +270,22 @@ fn wrong_signature_does_not_complete_a_checkpoint() {
     let other = SigningKey::from_bytes(&[8; 32]).sign(unsigned().to_be_signed()).to_bytes();
     assert_eq!(unsigned().complete(&other), Err(NoteError::Signature));
 }
+
+proptest::proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes: Vec<u8>, text: String, size: u64) {
+        let keys = [MemoryLog::new().key()];
+        let _ = note::open(&bytes, &keys);
+        let _ = note::open(text.as_bytes(), &keys);
+        let _ = checkpoint::verify(text.as_bytes(), ORIGIN, &keys);
+        let _ = Receipt::parse(&bytes);
+        let _ = Receipt::parse(format!("c2sp.org/tlog-proof@v1\nindex {text}").as_bytes());
+        let _ = Tile::parse(&text);
+        let _ = Tile::parse(&format!("tile/{text}"));
+        let _ = text.parse::<VerifierKey>();
+        let _ = entries(&bytes).count();
+        let _ = Appender::resume(size, |_| Some(bytes.clone()));
+        let mut reader = TileReader::new(size, |_: &Tile| Some(bytes.clone()));
+        let _ = reader.root(merkle::Node { level: bytes.first().map_or(0, |b| b % 64), index: size });
+    }
+}

@@ -139,3 +139,27 @@ fn status_signer_that_a_new_bundle_drops_is_not_believed_any_more() {
     assert_eq!(gate.rejected, ["untrusted-signer"]);
     assert_eq!(gate.engine.watermark().status_issued_at, None);
 }
+
+proptest::proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes: Vec<u8>, at: proptest::sample::Index, value: u8) {
+        let city = City::new();
+        let _ = verify(&city, &bytes);
+        let _ = reader::engine::Memory::decode(&bytes);
+        // A payload that is altered before it is signed reaches every field.
+        let honest = city.signed(&city.bundle(5));
+        let payload = credential::cose::Sign1::parse(&honest).unwrap().payload.unwrap();
+        let mut payload = payload.to_vec();
+        let at = at.index(payload.len());
+        payload[at] = value;
+        let chain = [city.bundle_signer.der.as_slice()];
+        let parts = Sign1Parts {
+            payload: &payload,
+            x5chain: &chain,
+            typ: Some(BUNDLE_TYP),
+            tagged: true,
+            ..Default::default()
+        };
+        let _ = verify(&city, &sign(&city.bundle_signer.key, sign1(Algorithm::Es256, &parts)));
+    }
+}
