@@ -87,7 +87,7 @@ const fn endpoint(
 }
 
 /// Every endpoint.
-pub const ENDPOINTS: &[
+pub const ENDPOINTS: &[Endpoint] = &[
     endpoint(
         Get,
         "/v1/trust",
@@ -95,7 +95,7 @@ pub const ENDPOINTS: &[
         Public,
         None,
         Ok("Trust"),
-    ),Endpoint] = &[
+    ),
     endpoint(
         Post,
         "/v1/operators",
