@@ -202,6 +202,7 @@ fn what_is_signed_here_verifies_by_every_algorithm() {
             kid: Some("k"),
             x5c: &x5c,
             jwk: Some(&key),
+            key_attestation: None,
         };
         let unsigned = sign(header, &claims);
         let message = unsigned.to_be_signed().to_vec();
