@@ -20,8 +20,12 @@ struct Tool {
     package: &'static str,
 }
 
+/// The oldest version that all peers run on is that of Debian 12.
+const NODE_IS_NEW_ENOUGH: &str = "process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)";
+
 const TOOLS: &[Tool] = &[
-    Tool { program: "node", proof: &["--version"], package: "nodejs" },
+    Tool { program: "git", proof: &["--version"], package: "git" },
+    Tool { program: "node", proof: &["--eval", NODE_IS_NEW_ENOUGH], package: "nodejs" },
     Tool { program: "npm", proof: &["--version"], package: "npm" },
     Tool { program: "python3", proof: &["-c", "import venv, ensurepip"], package: "python3-venv" },
 ];

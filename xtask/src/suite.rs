@@ -1,8 +1,8 @@
 //! `cargo xtask test`: every step that a commit must pass, with its time, and a closing table.
 //!
-//! A failed step does not stop the later ones: one run tells everything that is wrong. Two
-//! profiles are compiled, `dev` for lints and tests and the probe's own; nothing is built
-//! twice for the sake of a step.
+//! A failed step does not stop the later ones: one run tells everything that is wrong. Only
+//! without what [`setup`] installs nothing else makes sense. Two profiles are compiled, `dev` for
+//! lints and tests and the probe's own; nothing is built twice for the sake of a step.
 
 use std::time::{Duration, Instant};
 
@@ -14,17 +14,20 @@ use crate::{probe, setup, table, tidy};
 
 type Action = fn(&House) -> Result<(), Failure>;
 
+/// Without this step the others are not even begun.
+const FIRST: &str = "setup";
+
 const STEPS: &[(&str, Action)] = &[
+    (FIRST, setup::run),
     ("tidy", tidy::run),
     ("format", format),
-    ("setup", setup::run),
     ("lints", lints),
     ("probe", probe::run),
     ("tests", tests),
 ];
 
 const SLOW_STEPS: &[(&str, Action)] =
-    &[("setup", setup::run), ("forgeries", forgeries), ("slow tests", slow_tests)];
+    &[(FIRST, setup::run), ("forgeries", forgeries), ("slow tests", slow_tests)];
 
 /// Names the folder of forged documents to the tests that write it and those that read it.
 const FORGERIES: (&str, &str) = ("LIMEN_MUTANTS_DIR", "target/mutants");
@@ -53,10 +56,14 @@ fn run_steps(house: &House, steps: &[(&str, Action)]) -> Result<(), Failure> {
         }
         let word = if outcome.is_ok() { "passed" } else { "FAILED" };
         rows.push(vec![(*name).to_owned(), word.to_owned(), seconds(step_begin.elapsed())]);
+        if outcome.is_err() && *name == FIRST {
+            break;
+        }
     }
+    let run = rows.len();
     rows.push(vec!["together".to_owned(), String::new(), seconds(begin.elapsed())]);
     println!("\n{}", table::lines(&rows).join("\n"));
-    println!("steps: {} passed, {failed} failed", steps.len() - failed);
+    println!("steps: {} passed, {failed} failed", run - failed);
     if failed == 0 { Ok(()) } else { Err(Failure::new("not every step passed")) }
 }
 
