@@ -10,6 +10,7 @@
 
 mod crash;
 mod folder;
+mod hierarchy;
 mod keystore;
 mod objects;
 mod samples;
