@@ -90,6 +90,14 @@ const fn endpoint(
 pub const ENDPOINTS: &[Endpoint] = &[
     endpoint(
         Get,
+        "/v1/status-lists",
+        ("status", "List the addresses of all status lists (Token Status List, aggregation)"),
+        Public,
+        None,
+        Ok("StatusLists"),
+    ),
+    endpoint(
+        Get,
         "/v1/trust",
         ("trust", "Fetch the public certificates and keys of the city"),
         Public,
@@ -235,6 +243,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Public,
         None,
         Bytes("application/statuslist+cwt"),
+    ),
+    endpoint(Get, "/v1/trust", ("trust", "Show what others pin"), Public, None, Ok("Trust")),
+    endpoint(
+        Get,
+        "/v1/events",
+        ("log", "List the deeds of an operator"),
+        Token,
+        None,
+        Page("Event"),
     ),
     endpoint(
         Get,

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod endpoint;
+pub mod event;
 pub mod openapi;
 pub mod operator;
 pub mod page;
@@ -16,5 +17,7 @@ pub mod place;
 pub mod problem;
 pub mod product;
 pub mod reader;
+pub mod status;
 pub mod token;
+pub mod trust;
 pub mod trust;

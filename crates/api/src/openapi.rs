@@ -7,6 +7,7 @@ use crate::endpoint::{Access, ENDPOINTS, Endpoint, Response};
 
 #[derive(OpenApi)]
 #[openapi(components(schemas(
+    crate::event::Event,
     crate::operator::NewOperator,
     crate::operator::Operator,
     crate::pass::NewPass,
@@ -30,9 +31,12 @@ use crate::endpoint::{Access, ENDPOINTS, Endpoint, Response};
     crate::reader::JournalUpload,
     crate::reader::NewEnrolment,
     crate::reader::Reader,
+    crate::status::StatusLists,
     crate::token::CreatedToken,
     crate::token::NewToken,
     crate::token::Token,
+    crate::trust::IssuingAuthority,
+    crate::trust::Trust,
     crate::trust::IssuingAuthority,
     crate::trust::Trust,
 )))]

@@ -13,20 +13,23 @@ pub struct Place {
     /// What the sign says.
     #[schema(example = "Town Hall, staff entrance")]
     pub name: String,
-    /// The fare or access zone in which it lies.
+    /// The fare or access zone in which it lies; that of the place around it where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "B")]
     pub zone: Option<String>,
-    /// How much is at stake behind it.
-    pub zone_class: ZoneClass,
+    /// How much is at stake behind it; as at the place around it where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone_class: Option<ZoneClass>,
 }
 
 /// How much is at stake behind a door: decides what a reader does when it cannot prove freshness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ZoneClass {
-    /// Follows the operator's offline policy.
+    /// Opens by what is known, however old.
     Low,
+    /// Opens by what is known for a while.
+    Normal,
     /// Refuses without proof of freshness.
     High,
 }

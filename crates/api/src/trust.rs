@@ -1,22 +1,26 @@
-//! The public certificates and keys of the city: what wallets, readers and foreign verifiers pin.
+//! What others pin to believe this city: public certificates and the key of its log.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Whom to trust in this city. Compare the root by its fingerprint before you pin it.
+/// The trust anchors of a city. Fetch it over a channel that is trusted, and keep it.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct Trust {
-    /// The root of the city, PEM.
+    /// The name of the city.
+    pub city: String,
+    /// The certificate of its root, PEM.
     pub city_root: String,
-    /// The authority that signs reader certificates, PEM.
-    pub reader_authority: String,
-    /// The authority of each operator that signs document signers, in order of codes.
+    /// The certificates of its reader authorities, PEM: wallets show passes to their readers alone.
+    pub reader_authorities: Vec<String>,
+    /// The issuing authorities (IACA, ISO/IEC 18013-5) of its operators.
     pub issuing_authorities: Vec<IssuingAuthority>,
-    /// The verifier key of the audit log (C2SP signed-note).
+    /// The certificates of the signers of its status lists, PEM.
+    pub status_signers: Vec<String>,
+    /// The key of its audit log (C2SP signed-note): `name+keyid+base64`.
     pub log_key: String,
 }
 
-/// The authority of one operator.
+/// The issuing authority of an operator.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct IssuingAuthority {
     /// The operator.
