@@ -20,4 +20,3 @@ pub mod reader;
 pub mod status;
 pub mod token;
 pub mod trust;
-pub mod trust;

@@ -1,7 +1,8 @@
 //! Why a command ends without its job done, and what it prints then.
 
 use std::error::Error;
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// A command that did not do its job.
@@ -29,13 +30,26 @@ impl Failure {
         self
     }
 
+    /// The exit status.
+    pub(crate) const fn code(&self) -> u8 {
+        self.code
+    }
+
     /// Prints to standard error and yields the exit status.
     pub(crate) fn report(self) -> ExitCode {
-        eprintln!("limen: {}", self.message);
-        if let Some(hint) = self.hint {
-            eprintln!("       {hint}");
+        // Whoever closed standard error does not want to know.
+        let _ = writeln!(io::stderr().lock(), "limen: {self}");
+        ExitCode::from(self.code())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n       {hint}"),
+            None => Ok(()),
         }
-        ExitCode::from(self.code)
     }
 }
 

@@ -18,10 +18,46 @@ pub(crate) fn json(value: &Value) -> Result<(), Failure> {
     write(&bytes)
 }
 
+/// Text from outside, fit for a terminal: control characters and those that turn the direction of
+/// writing or cannot be seen are escaped.
+pub(crate) fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() || is_invisible(character) {
+            printable.extend(character.escape_default());
+        } else {
+            printable.push(character);
+        }
+    }
+    printable
+}
+
+const fn is_invisible(character: char) -> bool {
+    matches!(character,
+        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
 fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result.or_fail("cannot write to standard output"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        assert_eq!(printable(text), expected);
+    }
+
+    #[test]
+    fn what_would_steer_a_terminal_is_escaped() {
+        check("Town Hall \"A\", Tor zum Süden ✓", "Town Hall \"A\", Tor zum Süden ✓");
+        check("red \x1b[31m and \r\n", "red \\u{1b}[31m and \\r\\n");
+        check("\u{9b}2J \u{202e}dnuof", "\\u{9b}2J \\u{202e}dnuof");
     }
 }
