@@ -124,6 +124,10 @@ fn keys_sign_what_the_other_crates_make_from_root_to_document() {
     };
     signed(&store, &sd_jwt_signer, sd_jwt.issue(&AwsLc).unwrap());
 
+    sign_status_list(&store, &status);
+}
+
+fn sign_status_list(store: &Keystore, key: &Key) {
     let list = StatusListClaims {
         uri: "https://limen.example/status/0".to_owned(),
         issued_at: NOW,
@@ -131,7 +135,7 @@ fn keys_sign_what_the_other_crates_make_from_root_to_document() {
         ttl: None,
         list: StatusList::new(Bits::Two, 64).unwrap(),
     };
-    signed(&store, &status, list.jwt(HeaderParts::new(Algorithm::Es256, JWT_TYP)));
+    signed(store, key, list.jwt(HeaderParts::new(Algorithm::Es256, JWT_TYP)));
     let header = CwtHeader { algorithm: Algorithm::Es256, kid: None, x5chain: &[] };
-    signed(&store, &status, list.cwt(header));
+    signed(store, key, list.cwt(header));
 }
