@@ -15,6 +15,7 @@ use crate::x509::Certificate;
 
 use super::issuer_signed::ELEMENTS_MAX;
 use super::mso::VERSION;
+use super::names::NameFilter;
 
 /// Bytes of the salt of each element.
 pub const SALT_BYTES: usize = 16;
@@ -160,8 +161,10 @@ fn check(request: &IssueRequest<'_>, entropy: &[u8]) -> Result<(), IssueError> {
         if request.name_spaces.iter().take(position).any(|other| other.name == space.name) {
             return Err(IssueError::DuplicateName);
         }
+        let mut names = NameFilter::new();
         for (position, (name, value)) in space.elements.iter().enumerate() {
-            if space.elements.iter().take(position).any(|(other, _)| other == name) {
+            let mut earlier = space.elements.iter().take(position);
+            if names.may_repeat(name) && earlier.any(|(other, _)| other == name) {
                 return Err(IssueError::DuplicateName);
             }
             Decoder::new(value).map_err(|_| IssueError::Value)?;

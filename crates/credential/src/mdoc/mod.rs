@@ -13,6 +13,7 @@ mod disclose;
 mod issue;
 mod issuer_signed;
 mod mso;
+mod names;
 mod verify;
 
 pub use crate::status::StatusReference;

@@ -21,6 +21,7 @@ use super::device_response::{
 };
 use super::issuer_signed::{ELEMENTS_MAX, IssuerSigned, Item, SALT_BYTES_MIN};
 use super::mso::{DigestLookup, MobileSecurityObject};
+use super::names::NameFilter;
 
 /// By what a document is judged.
 #[derive(Clone, Copy)]
@@ -357,6 +358,7 @@ fn check_digests(
     mso: &mut MobileSecurityObject<'_>,
     crypto: &dyn Crypto,
 ) -> Result<(), Rejection> {
+    let mut names = NameFilter::new();
     for (position, item) in items.iter().enumerate() {
         let named = |code, what: &str| {
             let name = item.element.escape_debug();
@@ -376,11 +378,9 @@ fn check_digests(
             let what = "has too short a salt";
             return Err(Rejection { culprit: Culprit::Issuer, ..named("salt-length", what) });
         }
-        let repeated = items
-            .iter()
-            .take(position)
-            .any(|other| other.element == item.element && other.name_space == item.name_space);
-        if repeated {
+        let same =
+            |other: &Item<'_>| other.element == item.element && other.name_space == item.name_space;
+        if names.may_repeat(item.element) && items.iter().take(position).any(same) {
             return Err(named("element-repeated", "is disclosed twice"));
         }
     }
