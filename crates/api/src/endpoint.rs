@@ -244,7 +244,6 @@ pub const ENDPOINTS: &[Endpoint] = &[
         None,
         Bytes("application/statuslist+cwt"),
     ),
-    endpoint(Get, "/v1/trust", ("trust", "Show what others pin"), Public, None, Ok("Trust")),
     endpoint(
         Get,
         "/v1/events",

@@ -37,8 +37,6 @@ use crate::endpoint::{Access, ENDPOINTS, Endpoint, Response};
     crate::token::Token,
     crate::trust::IssuingAuthority,
     crate::trust::Trust,
-    crate::trust::IssuingAuthority,
-    crate::trust::Trust,
 )))]
 struct Schemas;
 
