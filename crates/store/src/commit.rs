@@ -36,6 +36,9 @@ pub enum Change {
     Fleet(fleet::change::Change),
     /// A setting of the tenant.
     Setting(Setting),
+    /// Something that the deed takes note of, such as a record of a reader's journal: a leaf of its
+    /// own, before that of the deed.
+    Noted(AuditEntry),
 }
 
 impl From<identity::change::Change> for Change {
@@ -240,6 +243,7 @@ impl<'t> Plan<'t> {
                 Change::Issuance(change) => rows::issuance::plan(&mut plan, change)?,
                 Change::Fleet(change) => rows::fleet::plan(&mut plan, change)?,
                 Change::Setting(setting) => rows::setting::plan(&mut plan, setting)?,
+                Change::Noted(noted) => rows::event::plan(&mut plan, noted)?,
             }
         }
         for job in &commit.jobs {

@@ -1,0 +1,180 @@
+//! Who is calling: a bearer token of the staff or the secret of a reader, checked before anything
+//! else of a request is looked at.
+//!
+//! Tokens that were found are remembered for [`REMEMBERED`]; revoking one in this process forgets
+//! it at once, revoking it from another process takes effect when the memory runs out. All
+//! failures look alike outside.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use fleet::secret::ReaderSecret;
+use identity::token::{PresentedToken, StaffToken};
+use policy::action::Action;
+use policy::actor::{Actor, Resource};
+use policy::authorize::{Permit, authorize};
+use vocabulary::id::{ReaderId, TokenId};
+use vocabulary::time::Instant;
+
+use crate::problem::Problem;
+use crate::rate::Admission;
+use crate::server::Server;
+use crate::world::now;
+
+/// How long a token that was found is believed without asking the store again.
+pub const REMEMBERED: Duration = Duration::from_secs(5);
+/// Tokens that are remembered at a time.
+pub const REMEMBERED_MAX: usize = 4_096;
+
+/// By whom requests are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Counted {
+    Token(TokenId),
+    Reader(ReaderId),
+    Address(IpAddr),
+}
+
+/// Whoever is calling, known and within the rate.
+pub(crate) struct Caller {
+    actor: Actor,
+}
+
+impl Caller {
+    pub(crate) const fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// A permit for `action` upon something of the caller's own operator.
+    ///
+    /// # Errors
+    /// [`Problem`] when policy says no.
+    pub(crate) fn permit(&self, action: Action) -> Result<Permit, Problem> {
+        let resource = Resource::of(self.actor.operator().clone());
+        Ok(authorize(&self.actor, action, resource)?)
+    }
+
+    /// A permit for `action` upon one reader of the caller's own operator.
+    ///
+    /// # Errors
+    /// [`Problem`] when policy says no.
+    pub(crate) fn permit_reader(&self, action: Action, id: ReaderId) -> Result<Permit, Problem> {
+        let resource = Resource::reader(self.actor.operator().clone(), id);
+        Ok(authorize(&self.actor, action, resource)?)
+    }
+}
+
+impl FromRequestParts<Server> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
+        let at = now();
+        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let text = header.and_then(|header| {
+            let (scheme, text) = header.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(text)
+        });
+        let found = match text {
+            Some(text) => identify(server, text, at).await?,
+            None => None,
+        };
+        let Some((actor, counted)) = found else {
+            count(server, Counted::Address(address(parts)), at)?;
+            return Err(Problem::unauthorized());
+        };
+        count(server, counted, at)?;
+        Ok(Self { actor })
+    }
+}
+
+/// A caller of whom nothing is known but where it calls from, within the rate.
+pub(crate) struct Anyone;
+
+impl FromRequestParts<Server> for Anyone {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
+        count(server, Counted::Address(address(parts)), now())?;
+        Ok(Self)
+    }
+}
+
+fn count(server: &Server, counted: Counted, at: Instant) -> Result<(), Problem> {
+    match server.rate.admit(counted, at) {
+        Admission::Admitted => Ok(()),
+        Admission::Refused => Err(Problem::too_many()),
+    }
+}
+
+fn address(parts: &Parts) -> IpAddr {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map_or(IpAddr::from([0, 0, 0, 0]), |ConnectInfo(peer)| peer.ip())
+}
+
+async fn identify(
+    server: &Server,
+    text: &str,
+    at: Instant,
+) -> Result<Option<(Actor, Counted)>, Problem> {
+    if let Ok(secret) = ReaderSecret::parse(text) {
+        let stored = server.store.city().reader(secret.reader()).await?;
+        let actor = fleet::secret::authenticate(stored.as_ref(), &secret).ok();
+        return Ok(actor.map(|actor| (actor, Counted::Reader(secret.reader()))));
+    }
+    let Ok(presented) = PresentedToken::parse(text) else { return Ok(None) };
+    let stored = match server.tokens.recall(presented.id(), at) {
+        Some(known) => Some(known),
+        None => {
+            let stored = server.store.city().token(presented.id()).await?.map(Arc::new);
+            if let Some(token) = &stored {
+                server.tokens.remember(Arc::clone(token), at);
+            }
+            stored
+        }
+    };
+    match identity::token::authenticate(stored.as_deref(), &presented, at) {
+        Ok(actor) => Ok(Some((actor, Counted::Token(presented.id())))),
+        Err(error) => {
+            tracing::info!(token = %presented.id(), %error, "a token was not let in");
+            Ok(None)
+        }
+    }
+}
+
+/// Tokens that were found lately.
+#[derive(Default)]
+pub(crate) struct Tokens {
+    known: RwLock<HashMap<TokenId, Known>>,
+}
+
+struct Known {
+    token: Arc<StaffToken>,
+    found_at: Instant,
+}
+
+impl Tokens {
+    fn recall(&self, id: TokenId, at: Instant) -> Option<Arc<StaffToken>> {
+        // A panic cannot leave the map half written: entries are replaced whole.
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let found = known.get(&id)?;
+        let is_fresh = found.found_at <= at && at.duration_since(found.found_at) < REMEMBERED;
+        is_fresh.then(|| Arc::clone(&found.token))
+    }
+
+    fn remember(&self, token: Arc<StaffToken>, at: Instant) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED_MAX {
+            known.clear();
+        }
+        known.insert(token.id, Known { token, found_at: at });
+    }
+
+    /// Forgets a token that was changed.
+    pub(crate) fn forget(&self, id: TokenId) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+}

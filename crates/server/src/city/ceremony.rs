@@ -1,0 +1,407 @@
+//! Ceremonies: creating a city, certifying an operator, making a token at the machine.
+//!
+//! The root key lies in a file of its own, which is opened here and nowhere else. Below it stand
+//! an issuing authority per operator (IACA, ISO/IEC 18013-5 B.1.2), one reader authority, and the
+//! signers of status lists and bundles. Run these while no server runs on the same folder: a
+//! server does not see keys that another process adds.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::time::Duration;
+
+use credential::x509::build;
+use identity::operator::{NewOperator, register_operator};
+use identity::token::{NewToken, TokenEntropy, create_token};
+use keys::custody::{Custody, Key, NewKey};
+use keys::purpose::Purpose;
+use keys::seal::Kind;
+use keys::software::Keystore;
+use keys::unlock::Unlock;
+use policy::action::Action;
+use policy::actor::{Actor, Resource, Subject};
+use policy::authorize::authorize;
+use policy::role::{Role, Roles};
+use reader::bundle::CITY_BYTES_MAX;
+use store::commit::{Change, Commit};
+use store::store::Store;
+use vocabulary::code::OperatorCode;
+use vocabulary::text::Line;
+use vocabulary::time::Instant;
+
+use super::certificate::{Wanted, certificate};
+use super::facts::{Facts, city};
+use crate::config::Config;
+use crate::record::{Deed, Recorder};
+use crate::server::{open_keystore, open_store, unlock};
+use crate::sign::sign;
+use crate::start::StartError;
+use crate::world::entropy;
+
+/// How long the root of a city holds.
+pub const ROOT_LIFE: Duration = Duration::from_secs(20 * 365 * 86_400);
+/// How long an authority holds.
+pub const AUTHORITY_LIFE: Duration = Duration::from_secs(9 * 365 * 86_400);
+/// How long a signer of bundles or status lists holds.
+pub const SIGNER_LIFE: Duration = Duration::from_secs(3 * 365 * 86_400);
+/// How long a first token holds.
+pub const FIRST_TOKEN_LIFE: Duration = Duration::from_secs(365 * 86_400);
+
+/// The file of the root key, and what opens it.
+#[derive(Debug)]
+pub struct RootFile<'r> {
+    /// Where it lies: best on a medium that is taken away afterwards.
+    pub path: &'r Path,
+    /// What opens it; best not what opens the server's keystore.
+    pub unlock: &'r Unlock,
+}
+
+/// A city to be created.
+#[derive(Clone, Debug)]
+pub struct Founding {
+    /// Its name for people.
+    pub name: Line<CITY_BYTES_MAX>,
+    /// Two capital letters (ISO 3166-1).
+    pub country: String,
+    /// Its first operators; the city's own, `city`, comes by itself.
+    pub operators: Vec<NewOperator>,
+}
+
+/// The first token of an operator, shown this once.
+#[derive(Clone)]
+pub struct FirstToken {
+    /// Whose it is.
+    pub operator: OperatorCode,
+    /// What stands after `Authorization: Bearer`.
+    pub secret: String,
+}
+
+/// Creates a city where `config` says that its data and keys lie: keys, certificates, database,
+/// operators. Returns one token per operator: `registrar` and `owner` for `city`, `owner` for others.
+///
+/// # Errors
+/// [`CeremonyError`]; files that were made until then stay, and must be removed before the next try.
+pub async fn create_city(
+    config: &Config,
+    root: &RootFile<'_>,
+    founding: &Founding,
+    now: Instant,
+) -> Result<Vec<FirstToken>, CeremonyError> {
+    config.check().map_err(StartError::Config)?;
+    let public_url = config.http.public_url.as_str();
+    // Refuses a URL that no issuer can have, before anything is made.
+    issuance::issuer::Issuer::new(city(), String::new(), public_url)
+        .map_err(StartError::PublicUrl)?;
+    for path in [Some(root.path), Some(&config.keys.keystore), config.keys.key_file.as_deref()] {
+        make_folder_of(path)?;
+    }
+    if let Some(path) = config.keys.key_file.as_deref().filter(|path| !path.exists()) {
+        Unlock::create_key_file(path).map_err(StartError::Unlock)?;
+    }
+    let root_store = Keystore::create(root.path, Kind::Root, root.unlock);
+    let root_store = root_store.map_err(StartError::Keystore)?;
+    let authority = Authority { custody: &root_store, public_url, country: &founding.country };
+    let root_key = authority.make_root(&founding.name, now).await?;
+    let server = Keystore::create(&config.keys.keystore, Kind::Server, &unlock(config)?);
+    let server = server.map_err(StartError::Keystore)?;
+    for (purpose, name, profile, life) in [
+        (Purpose::ReaderAuthority, "readers", build::Purpose::Authority, AUTHORITY_LIFE),
+        (Purpose::StatusList, "status lists", build::Purpose::Leaf, SIGNER_LIFE),
+        (Purpose::Bundle, "bundles", build::Purpose::Leaf, SIGNER_LIFE),
+    ] {
+        let key = generate(&server, purpose, None, now).await?;
+        let name = format!("{} {name}", founding.name);
+        let subject = Subordinate { name: &name, organization: None, profile, life };
+        authority.certify(&server, &root_key, &key, &subject, now).await?;
+    }
+    generate(&server, Purpose::Checkpoint, None, now).await?;
+    let pseudonyms = Recorder::path(&config.keys.keystore);
+    Unlock::create_key_file(&pseudonyms).map_err(StartError::Unlock)?;
+
+    let facts = Facts {
+        name: founding.name.clone(),
+        country: founding.country.clone(),
+        log_origin: log_origin(public_url),
+        root: root_key.certificate.as_deref().unwrap_or_default().to_vec(),
+    };
+    let registry = Registry::open(config)?;
+    let own = NewOperator { code: city(), name: founding.name.as_str().parse()? };
+    let facts = vec![Change::Setting(facts.setting())];
+    registry.register(own, facts, now).await?;
+    let roles = Roles::only(Role::Registrar).with(Role::Owner);
+    let mut tokens = vec![registry.token(&city(), roles, "founding", FIRST_TOKEN_LIFE, now).await?];
+    for operator in &founding.operators {
+        let done = admit(&registry, &server, &authority, &root_key, operator.clone(), now);
+        tokens.push(done.await?);
+    }
+    Ok(tokens)
+}
+
+/// Certifies an operator's issuing authority with the root and makes its first token. The operator
+/// is registered, unless it has been over the network already.
+///
+/// # Errors
+/// [`CeremonyError`].
+pub async fn add_operator(
+    config: &Config,
+    root: &RootFile<'_>,
+    operator: NewOperator,
+    now: Instant,
+) -> Result<FirstToken, CeremonyError> {
+    let root_store = Keystore::open_root(root.path, root.unlock).map_err(StartError::Keystore)?;
+    let root_key = root_store.newest(Purpose::CityRoot, None).ok_or(CeremonyError::NoRoot)?;
+    let server = open_keystore(config)?;
+    let registry = Registry::open(config)?;
+    let facts = Facts::load(&registry.store).await?;
+    let public_url = config.http.public_url.as_str();
+    let authority = Authority { custody: &root_store, public_url, country: &facts.country };
+    admit(&registry, &server, &authority, &root_key, operator, now).await
+}
+
+/// Makes a token of `operator` at the machine that holds the data. A running server takes it at once.
+///
+/// # Errors
+/// [`CeremonyError`].
+pub async fn make_token(
+    config: &Config,
+    operator: &OperatorCode,
+    roles: Roles,
+    label: &str,
+    life: Duration,
+    now: Instant,
+) -> Result<FirstToken, CeremonyError> {
+    Registry::open(config)?.token(operator, roles, label, life, now).await
+}
+
+async fn admit(
+    registry: &Registry,
+    server: &Keystore,
+    authority: &Authority<'_>,
+    root_key: &Key,
+    operator: NewOperator,
+    now: Instant,
+) -> Result<FirstToken, CeremonyError> {
+    let NewOperator { code, name } = operator.clone();
+    if registry.store.city().operator(&code).await.map_err(StartError::Read)?.is_none() {
+        registry.register(operator, Vec::new(), now).await?;
+    }
+    let key = generate(server, Purpose::IssuingAuthority, Some(code.clone()), now).await?;
+    let subject = Subordinate {
+        name: name.as_str(),
+        organization: Some(code.as_str()),
+        profile: build::Purpose::Authority,
+        life: AUTHORITY_LIFE,
+    };
+    authority.certify(server, root_key, &key, &subject, now).await?;
+    let roles = Roles::only(Role::Owner);
+    registry.token(&code, roles, "first", FIRST_TOKEN_LIFE, now).await
+}
+
+/// The root at work.
+struct Authority<'a> {
+    custody: &'a Keystore,
+    public_url: &'a str,
+    country: &'a str,
+}
+
+struct Subordinate<'s> {
+    name: &'s str,
+    organization: Option<&'s str>,
+    profile: build::Purpose,
+    life: Duration,
+}
+
+impl Authority<'_> {
+    async fn make_root(
+        &self,
+        name: &Line<CITY_BYTES_MAX>,
+        now: Instant,
+    ) -> Result<Key, CeremonyError> {
+        let key = generate(self.custody, Purpose::CityRoot, None, now).await?;
+        let name = format!("{name} root");
+        let subject = Subordinate {
+            name: &name,
+            organization: None,
+            profile: build::Purpose::Root,
+            life: ROOT_LIFE,
+        };
+        self.certify(self.custody, &key, &key, &subject, now).await
+    }
+
+    /// Certifies `key`, which `keeper` holds, with the key `root`.
+    async fn certify(
+        &self,
+        keeper: &Keystore,
+        root: &Key,
+        key: &Key,
+        subject: &Subordinate<'_>,
+        now: Instant,
+    ) -> Result<Key, CeremonyError> {
+        let wanted = Wanted {
+            purpose: subject.profile,
+            common_name: subject.name,
+            organization: subject.organization,
+            country: self.country,
+            public_url: self.public_url,
+            key: &key.public_key,
+            life: subject.life,
+        };
+        let unsigned = certificate(&wanted, root.certificate.as_deref(), now);
+        let unsigned = unsigned.map_err(CeremonyError::fault)?;
+        let signed = sign(self.custody, root, unsigned).await.map_err(CeremonyError::fault)?;
+        let kept = keeper.attach_certificate(&key.handle, signed.as_bytes()).await;
+        kept.map_err(CeremonyError::fault)
+    }
+}
+
+async fn generate(
+    keystore: &Keystore,
+    purpose: Purpose,
+    operator: Option<OperatorCode>,
+    at: Instant,
+) -> Result<Key, CeremonyError> {
+    keystore.generate(NewKey { purpose, operator, at }).await.map_err(CeremonyError::fault)
+}
+
+/// The database and the record, for who sits at the machine.
+struct Registry {
+    store: Store,
+    recorder: Recorder,
+}
+
+impl Registry {
+    fn open(config: &Config) -> Result<Self, CeremonyError> {
+        let store = open_store(&config.store.data)?;
+        let recorder = Recorder::open(&Recorder::path(&config.keys.keystore));
+        Ok(Self { store, recorder: recorder.map_err(StartError::Io)? })
+    }
+
+    async fn register(
+        &self,
+        operator: NewOperator,
+        mut changes: Vec<Change>,
+        now: Instant,
+    ) -> Result<(), CeremonyError> {
+        let resource = Resource::of(city());
+        let permit = authorize(&Actor::host(city()), Action::OperatorRegister, resource);
+        let permit = permit.map_err(CeremonyError::fault)?;
+        let existing = self.store.city().operator(&operator.code).await;
+        let existing = existing.map_err(StartError::Read)?;
+        let object = operator.code.to_string();
+        let change = register_operator(&permit, existing.as_ref(), operator, now);
+        changes.push(change.map_err(CeremonyError::fault)?.into());
+        self.commit(city(), permit.action().as_str(), object, changes, now).await
+    }
+
+    async fn token(
+        &self,
+        operator: &OperatorCode,
+        roles: Roles,
+        label: &str,
+        life: Duration,
+        now: Instant,
+    ) -> Result<FirstToken, CeremonyError> {
+        let known = self.store.city().operator(operator).await.map_err(StartError::Read)?;
+        known.ok_or_else(|| CeremonyError::NoOperator(operator.clone()))?;
+        let resource = Resource::token_with(operator.clone(), roles);
+        let permit = authorize(&Actor::host(operator.clone()), Action::TokenCreate, resource);
+        let permit = permit.map_err(CeremonyError::fault)?;
+        let in_force = self.store.for_operator(operator).tokens_in_force(now).await;
+        let in_force = in_force.map_err(StartError::Read)?;
+        let request = NewToken { label: label.parse()?, expires_at: now.saturating_add(life) };
+        let entropy = TokenEntropy {
+            id: entropy().map_err(CeremonyError::fault)?,
+            secret: entropy().map_err(CeremonyError::fault)?,
+        };
+        let made = create_token(&permit, in_force, request, now, &entropy);
+        let (change, token) = made.map_err(CeremonyError::fault)?;
+        let (what, object) = (permit.action().as_str(), token.id().to_string());
+        self.commit(operator.clone(), what, object, vec![change.into()], now).await?;
+        Ok(FirstToken { operator: operator.clone(), secret: token.danger_text() })
+    }
+
+    async fn commit(
+        &self,
+        operator: OperatorCode,
+        what: &'static str,
+        object: String,
+        changes: Vec<Change>,
+        at: Instant,
+    ) -> Result<(), CeremonyError> {
+        let deed = Deed { operator, subject: Subject::Host, what, object, at, more: None };
+        let entry = self.recorder.entry(&deed).map_err(CeremonyError::fault)?;
+        let commit = Commit { changes, entry, jobs: Vec::new() };
+        let done = self.store.for_operator(&deed.operator).commit(commit).await;
+        done.map(drop).map_err(CeremonyError::fault)
+    }
+}
+
+/// The log is named after where it is found, without the scheme (C2SP tlog-checkpoint).
+fn log_origin(public_url: &str) -> String {
+    let authority = public_url.split_once("://").map_or(public_url, |(_, rest)| rest);
+    format!("{authority}/v1/log")
+}
+
+fn make_folder_of(path: Option<&Path>) -> Result<(), CeremonyError> {
+    let folder = path.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+    let Some(folder) = folder else { return Ok(()) };
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error: io::Error| CeremonyError::Start(StartError::Io(error)))
+}
+
+/// Why a ceremony was not held to its end.
+#[derive(Debug)]
+pub enum CeremonyError {
+    /// Files of the city cannot be opened or made.
+    Start(StartError),
+    /// The file of the root holds no key.
+    NoRoot,
+    /// There is no such operator.
+    NoOperator(OperatorCode),
+    /// A name is not one that can be shown.
+    Name(vocabulary::text::ParseTextError),
+    /// Something refused or failed on the way.
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl CeremonyError {
+    fn fault(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Failed(Box::new(error))
+    }
+}
+
+impl From<StartError> for CeremonyError {
+    fn from(error: StartError) -> Self {
+        Self::Start(error)
+    }
+}
+
+impl From<vocabulary::text::ParseTextError> for CeremonyError {
+    fn from(error: vocabulary::text::ParseTextError) -> Self {
+        Self::Name(error)
+    }
+}
+
+impl std::fmt::Display for CeremonyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Start(_) => f.write_str("hold ceremony: a file of the city is not usable"),
+            Self::NoRoot => f.write_str("hold ceremony: the file of the root holds no key"),
+            Self::NoOperator(code) => write!(f, "hold ceremony: there is no operator `{code}`"),
+            Self::Name(_) => f.write_str("hold ceremony: a name cannot be shown to people"),
+            Self::Failed(_) => f.write_str("hold ceremony: a step failed"),
+        }
+    }
+}
+
+impl std::error::Error for CeremonyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Start(source) => Some(source),
+            Self::Name(source) => Some(source),
+            Self::Failed(source) => Some(source.as_ref()),
+            Self::NoRoot | Self::NoOperator(_) => None,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Probes for whoever runs the server: `/healthz`, `/readyz`, `/metrics`. They tell no secrets and
+//! nothing about people.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use keys::purpose::Purpose;
+
+use crate::body::bytes;
+use crate::problem::Problem;
+use crate::server::Server;
+use crate::sign::certified;
+use crate::world::now;
+
+pub(super) fn routes(router: Router<Server>) -> Router<Server> {
+    router
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+}
+
+/// Ready when the store answers and the keys that every deed may need are there.
+async fn ready(State(server): State<Server>) -> Response {
+    let reason = match unready(&server).await {
+        None => return "ready\n".into_response(),
+        Some(reason) => reason,
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
+}
+
+async fn unready(server: &Server) -> Option<&'static str> {
+    if server.store.city().leaves_count().await.is_err() {
+        return Some("the store does not answer");
+    }
+    let purposes = [Purpose::ReaderAuthority, Purpose::StatusList, Purpose::Bundle];
+    let at = now();
+    let lacks = |purpose| certified(&*server.custody, purpose, None, at).is_err();
+    purposes.into_iter().any(lacks).then_some("a key of the city has no certificate in force")
+}
+
+async fn metrics(State(server): State<Server>) -> Result<Response, Problem> {
+    let text = server.metrics.render().map_err(|error| Problem::fault(&error))?;
+    Ok(bytes("text/plain; version=0.0.4", "no-store", text))
+}

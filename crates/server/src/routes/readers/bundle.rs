@@ -1,0 +1,104 @@
+//! `/v1/readers/{id}/bundle`: what one reader is told, numbered, signed, and its own alone.
+
+use std::time::Duration;
+
+use ::reader::bundle::{Freshness, Issuer};
+use ::reader::snapshot::{ClassPolicy, Stale};
+use axum::extract::{Path, State};
+use axum::response::Response;
+use fleet::bundle::{City, LIFE_DEFAULT, Numbered, make_bundle};
+use keys::custody::Custody;
+use keys::purpose::Purpose;
+use policy::action::Action;
+use policy::compile::Product;
+use store::page::Page;
+use store::store::TenantStore;
+use vocabulary::id::ReaderId;
+use vocabulary::time::Instant;
+
+use crate::body::{bytes, path};
+use crate::caller::Caller;
+use crate::problem::Problem;
+use crate::record::Deed;
+use crate::routes::places::tree;
+use crate::server::Server;
+use crate::sign::{certified, sign};
+use crate::work::signers::is_in_force;
+use crate::world::now;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+/// For how long a grant unlocks a door.
+const UNLOCK_MS: u32 = 5_000;
+/// How fresh the knowledge of a status must be, by what is at stake behind the door.
+const FRESHNESS: Freshness = Freshness {
+    low: ClassPolicy { status_age_max: HOUR.saturating_mul(7 * 24), stale: Stale::Accept },
+    normal: ClassPolicy { status_age_max: HOUR.saturating_mul(24), stale: Stale::Refuse },
+    high: ClassPolicy { status_age_max: HOUR.saturating_mul(4), stale: Stale::Refuse },
+};
+
+pub(in crate::routes) async fn fetch(
+    State(server): State<Server>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let id: ReaderId = path(&id)?;
+    let permit = caller.permit_reader(Action::BundleFetch, id)?;
+    let tenant = server.store.for_operator(permit.operator());
+    let reader = tenant.reader(id).await?.ok_or_else(Problem::not_found)?;
+    let at = now();
+    let (key, signer) = certified(&*server.custody, Purpose::Bundle, None, at)?;
+    let (tree, products) = (tree(&server).await?, products(&tenant).await?);
+    let city = City {
+        name: &server.city.name,
+        tree: &tree,
+        products: &products,
+        grants: &tenant.place_grants().await?,
+        issuers: &issuers(&*server.custody, at),
+        status_signers: &certificates(&*server.custody, Purpose::StatusList, at),
+        freshness: FRESHNESS,
+        unlock_ms: UNLOCK_MS,
+        life: LIFE_DEFAULT,
+        signer: &signer,
+    };
+    let Numbered { change, bundle } = make_bundle(&permit, &reader, &city, at)?;
+    let signed = sign(&*server.custody, &key, bundle).await?;
+    let deed = Deed::of(&permit, id.to_string(), at);
+    server.commit(deed, vec![change.into()], Vec::new()).await?;
+    Ok(bytes("application/cbor", "no-store", signed))
+}
+
+async fn products(tenant: &TenantStore) -> Result<Vec<Product>, Problem> {
+    let mut products = Vec::new();
+    let mut wanted = Page::FIRST;
+    loop {
+        let listing = tenant.products(&wanted).await?;
+        let items = listing.items.into_iter();
+        products.extend(items.map(|it| Product { operator: it.operator, code: it.code }));
+        match listing.next {
+            Some(next) => wanted.after = Some(next),
+            None => return Ok(products),
+        }
+    }
+}
+
+fn issuers(custody: &dyn Custody, at: Instant) -> Vec<Issuer> {
+    let keys = custody.keys();
+    let authorities = keys.iter().filter(|key| key.purpose == Purpose::IssuingAuthority);
+    let issuer = |key: &keys::custody::Key| {
+        let certificate = key.certificate.as_deref().filter(|der| is_in_force(der, at))?;
+        Some(Issuer { operator: key.operator.clone()?, certificate: certificate.to_vec() })
+    };
+    authorities.filter_map(issuer).collect()
+}
+
+/// The certificates in force of the city's keys of `purpose`.
+pub(in crate::routes) fn certificates(
+    custody: &dyn Custody,
+    purpose: Purpose,
+    at: Instant,
+) -> Vec<Vec<u8>> {
+    let keys = custody.keys();
+    let of_purpose = keys.iter().filter(|key| key.purpose == purpose);
+    let certified = of_purpose.filter_map(|key| key.certificate.as_deref());
+    certified.filter(|der| is_in_force(der, at)).map(<[u8]>::to_vec).collect()
+}

@@ -1,0 +1,193 @@
+//! The server at work: everything that handlers and jobs share, opened once from a configuration.
+//!
+//! Nothing here is a global: two servers can run in one process. The root of the city is never
+//! among what is opened.
+
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+use credential::aws_lc::AwsLc;
+use issuance::issuer::Issuer;
+use issuance::nonce::NonceKey;
+use keys::custody::Custody;
+use keys::software::Keystore;
+use keys::unlock::Unlock;
+use policy::actor::Subject;
+use store::commit::{Change, Commit, CommitError, Committed};
+use store::engine::EngineError;
+use store::job::NewJob;
+use store::log::Folder;
+use store::sqlite::{Options, Sqlite};
+use store::store::Store;
+use tokio::sync::Notify;
+use vocabulary::code::OperatorCode;
+use vocabulary::id::JobId;
+use vocabulary::time::Instant;
+
+use crate::caller::{Counted, Tokens};
+use crate::city::facts::Facts;
+use crate::config::{Config, Limits};
+use crate::metrics::Metrics;
+use crate::problem::Problem;
+use crate::rate::RateLimit;
+use crate::record::{Deed, Recorder};
+use crate::start::StartError;
+use crate::world::{NoEntropy, entropy};
+
+/// The folder of the audit log, inside the data folder.
+pub const LOG_FOLDER: &str = "log";
+
+/// A server; cheap to clone.
+#[derive(Clone)]
+pub struct Server(Arc<Inner>);
+
+/// What a server consists of. Nothing of it is seen outside.
+pub struct Inner {
+    pub(crate) store: Store,
+    pub(crate) custody: Arc<dyn Custody>,
+    pub(crate) crypto: AwsLc,
+    pub(crate) city: Facts,
+    pub(crate) public_url: String,
+    pub(crate) limits: Limits,
+    pub(crate) log: Folder,
+    pub(crate) metrics: Metrics,
+    pub(crate) nonce_key: NonceKey,
+    pub(crate) rate: RateLimit<Counted>,
+    pub(crate) recorder: Recorder,
+    pub(crate) tokens: Tokens,
+    /// Rings when there is a job to do.
+    pub(crate) jobs: Notify,
+    /// Held by whoever publishes a status list, so that nobody signs the same list twice.
+    pub(crate) publishing: tokio::sync::Mutex<()>,
+}
+
+impl Deref for Server {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Server {
+    /// Opens store, keys and log of a city that was created before.
+    ///
+    /// # Errors
+    /// [`StartError`] naming what cannot be opened.
+    pub async fn open(config: &Config) -> Result<Self, StartError> {
+        let custody = open_keystore(config)?;
+        Self::with_custody(config, Arc::new(custody)).await
+    }
+
+    /// Opens a server whose keys somebody else holds.
+    ///
+    /// # Errors
+    /// [`StartError`] naming what cannot be opened.
+    pub async fn with_custody(
+        config: &Config,
+        custody: Arc<dyn Custody>,
+    ) -> Result<Self, StartError> {
+        config.check().map_err(StartError::Config)?;
+        let store = open_store(&config.store.data)?;
+        let city = Facts::load(&store).await?;
+        let recorder = Recorder::open(&Recorder::path(&config.keys.keystore));
+        Ok(Self(Arc::new(Inner {
+            store,
+            custody,
+            crypto: AwsLc,
+            city,
+            public_url: config.http.public_url.clone(),
+            limits: config.limits.clone(),
+            log: Folder::new(&config.store.data.join(LOG_FOLDER)),
+            metrics: Metrics::new().map_err(StartError::Metrics)?,
+            nonce_key: NonceKey::new(entropy().map_err(StartError::Entropy)?),
+            rate: RateLimit::new(config.limits.requests_per_minute),
+            recorder: recorder.map_err(StartError::Io)?,
+            tokens: Tokens::default(),
+            jobs: Notify::new(),
+            publishing: tokio::sync::Mutex::new(()),
+        })))
+    }
+
+    /// Does a deed: what changes, its record and what must follow, together or not at all.
+    pub(crate) async fn commit(
+        &self,
+        deed: Deed,
+        changes: Vec<Change>,
+        jobs: Vec<NewJob>,
+    ) -> Result<Committed, Problem> {
+        Ok(self.attempt(deed, changes, jobs).await?)
+    }
+
+    /// As [`Self::commit`], for who has an answer to a conflict.
+    pub(crate) async fn attempt(
+        &self,
+        deed: Deed,
+        changes: Vec<Change>,
+        jobs: Vec<NewJob>,
+    ) -> Result<Committed, CommitError> {
+        let entry = self.recorder.entry(&deed);
+        let entry =
+            entry.map_err(|error| CommitError::Failed(EngineError::Failed(error.into())))?;
+        let has_jobs = !jobs.is_empty();
+        let commit = Commit { changes, entry, jobs };
+        let committed = self.store.for_operator(&deed.operator).commit(commit).await?;
+        if has_jobs {
+            self.jobs.notify_one();
+        }
+        Ok(committed)
+    }
+
+    /// The credential issuer of `operator`, if there is such an operator.
+    pub(crate) async fn issuer(&self, operator: &OperatorCode) -> Result<Option<Issuer>, Problem> {
+        let Some(operator) = self.store.city().operator(operator).await? else { return Ok(None) };
+        let name = operator.name.as_str().to_owned();
+        let issuer = Issuer::new(operator.code, name, &self.public_url);
+        issuer.map(Some).map_err(|error| Problem::fault(&error))
+    }
+}
+
+/// A job of `kind` that may run at once.
+pub(crate) fn job(
+    kind: &str,
+    payload: &serde_json::Value,
+    at: Instant,
+) -> Result<NewJob, NoEntropy> {
+    let id = JobId::new(at, entropy()?);
+    Ok(NewJob { id, kind: kind.into(), payload: payload.to_string(), dedup: None, run_at: at })
+}
+
+/// A deed of the server's own worker.
+pub(crate) const fn worker_deed(
+    operator: OperatorCode,
+    what: &'static str,
+    object: String,
+    at: Instant,
+) -> Deed {
+    Deed { operator, subject: Subject::Worker, what, object, at, more: None }
+}
+
+pub(crate) fn open_store(folder: &Path) -> Result<Store, StartError> {
+    let options = Options { folder: folder.into(), pages_max: None };
+    Ok(Store::new(Sqlite::open(&options).map_err(StartError::Store)?))
+}
+
+pub(crate) fn open_keystore(config: &Config) -> Result<Keystore, StartError> {
+    let unlock = unlock(config)?;
+    Keystore::open_server(&config.keys.keystore, &unlock).map_err(StartError::Keystore)
+}
+
+/// What opens the keystore of the server, as the configuration says.
+pub(crate) fn unlock(config: &Config) -> Result<Unlock, StartError> {
+    if let Some(path) = &config.keys.key_file {
+        return Unlock::key_file(path, &config.store.data).map_err(StartError::Unlock);
+    }
+    let path = config.keys.passphrase_file.as_deref().unwrap_or(Path::new(""));
+    let named = |error: std::io::Error| {
+        let text = format!("passphrase file `{}`: {error}", path.display());
+        StartError::Io(std::io::Error::new(error.kind(), text))
+    };
+    let text = std::fs::read_to_string(path).map_err(named)?;
+    Unlock::passphrase(text.trim_end_matches(['\r', '\n'])).map_err(StartError::Unlock)
+}

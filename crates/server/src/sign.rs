@@ -1,0 +1,84 @@
+//! Signing: the right key for an object, asked of the custodian; no key ever comes here.
+
+use std::fmt;
+
+use credential::unsigned::Unsigned;
+use credential::x509::Certificate;
+use keys::custody::{Custody, Key, SignError};
+use keys::object::{TypedObject, WrongTypeError};
+use keys::purpose::Purpose;
+use vocabulary::code::OperatorCode;
+use vocabulary::time::Instant;
+
+/// The newest key of `purpose` whose certificate is in force at `now`.
+///
+/// # Errors
+/// [`SignFault::NoKey`].
+pub(crate) fn certified(
+    custody: &dyn Custody,
+    purpose: Purpose,
+    operator: Option<&OperatorCode>,
+    now: Instant,
+) -> Result<(Key, std::sync::Arc<[u8]>), SignFault> {
+    let keys = custody.keys();
+    let of_purpose = keys.iter().rev();
+    let of_purpose =
+        of_purpose.filter(|key| key.purpose == purpose && key.operator.as_ref() == operator);
+    let in_force = |der: &[u8]| Certificate::parse(der).is_ok_and(|it| it.is_current(now));
+    let mut found = of_purpose.filter_map(|key| {
+        let certificate = key.certificate.clone().filter(|der| in_force(der))?;
+        Some((key.clone(), certificate))
+    });
+    found.next().ok_or(SignFault::NoKey { purpose })
+}
+
+/// Completes `unsigned` with a signature by `key`.
+///
+/// # Errors
+/// [`SignFault`] when the bytes are not what the key signs, or the custodian does not sign.
+pub(crate) async fn sign<T>(
+    custody: &dyn Custody,
+    key: &Key,
+    unsigned: Unsigned<T>,
+) -> Result<T, SignFault> {
+    let object = TypedObject::parse(key.purpose.object_type(), unsigned.to_be_signed());
+    let object = object.map_err(SignFault::Type)?;
+    let signature = custody.sign(&key.handle, &object).await.map_err(SignFault::Custody)?;
+    Ok(unsigned.complete(&signature))
+}
+
+/// Why nothing was signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SignFault {
+    /// There is no key of this purpose with a certificate in force.
+    NoKey {
+        /// What it would sign.
+        purpose: Purpose,
+    },
+    /// The bytes are not of the type that the key signs.
+    Type(WrongTypeError),
+    /// The custodian did not sign.
+    Custody(SignError),
+}
+
+impl fmt::Display for SignFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoKey { purpose } => {
+                write!(f, "sign: no key for `{purpose}` with a certificate in force")
+            }
+            Self::Type(_) => f.write_str("sign: the object is not what the key signs"),
+            Self::Custody(_) => f.write_str("sign: the custodian did not sign"),
+        }
+    }
+}
+
+impl std::error::Error for SignFault {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NoKey { .. } => None,
+            Self::Type(source) => Some(source),
+            Self::Custody(source) => Some(source),
+        }
+    }
+}

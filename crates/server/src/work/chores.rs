@@ -1,0 +1,58 @@
+//! Chores: what must happen because time has passed.
+
+use issuance::pass::expire_pass;
+use store::page::Page;
+use vocabulary::code::OperatorCode;
+use vocabulary::time::Instant;
+
+use super::signers;
+use crate::problem::Problem;
+use crate::server::{Server, worker_deed};
+
+/// All chores, each for itself: one that fails is logged and tried again next time.
+pub(super) async fn all(server: &Server, at: Instant) {
+    // Failures are logged where they happen.
+    let _ = signers::renew_all(server).await;
+    let _ = expire_passes(server, at).await;
+    if let Err(error) = server.store.city().forget_used(at).await {
+        tracing::error!(%error, "marks of used things are not forgotten");
+    }
+}
+
+/// Notes of every pass whose date has come that it has expired.
+async fn expire_passes(server: &Server, at: Instant) -> Result<(), Problem> {
+    let mut wanted = Page::FIRST;
+    loop {
+        let operators = server.store.city().operators(&wanted).await?;
+        for operator in operators.items {
+            expire_passes_of(server, &operator.code, at).await?;
+        }
+        match operators.next {
+            Some(next) => wanted.after = Some(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn expire_passes_of(
+    server: &Server,
+    operator: &OperatorCode,
+    at: Instant,
+) -> Result<(), Problem> {
+    let tenant = server.store.for_operator(operator);
+    let mut wanted = Page::FIRST;
+    loop {
+        let passes = tenant.passes_to_expire(at, &wanted).await?;
+        for pass in passes.items {
+            let Ok(changes) = expire_pass(&pass, at) else { continue };
+            let deed = worker_deed(operator.clone(), "pass.expire", pass.id.to_string(), at);
+            let changes = changes.into_iter().map(Into::into).collect();
+            // Somebody may have changed the pass meanwhile; the next round sees what it is then.
+            let _ = server.commit(deed, changes, Vec::new()).await;
+        }
+        match passes.next {
+            Some(next) => wanted.after = Some(next),
+            None => return Ok(()),
+        }
+    }
+}

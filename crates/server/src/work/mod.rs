@@ -1,0 +1,90 @@
+//! Background work: jobs that deeds left behind, and chores that come with time.
+//!
+//! Everything here is idempotent: it may run twice, be cut in between, or be done by a handler
+//! before its job comes up.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use store::job::{AfterFailure, Job};
+use tokio::sync::watch;
+use vocabulary::time::Instant;
+
+use crate::problem::Problem;
+use crate::server::Server;
+use crate::world::now;
+
+pub(crate) mod chores;
+pub(crate) mod signers;
+pub(crate) mod status;
+
+/// How long a job is one worker's.
+const LEASE: Duration = Duration::from_secs(60);
+/// Jobs that are taken at a time.
+const BATCH: u16 = 16;
+/// How long to wait for a ring before looking for jobs that came another way.
+const IDLE: Duration = Duration::from_secs(5);
+/// How often chores are done.
+const CHORES_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Works until `ended` is true or its sender is gone.
+pub(crate) async fn run(server: Server, mut ended: watch::Receiver<bool>) {
+    let mut chores_at: Option<Instant> = None;
+    while !*ended.borrow() {
+        let at = now();
+        if chores_at.is_none_or(|due| due <= at) {
+            chores::all(&server, at).await;
+            chores_at = Some(at.saturating_add(CHORES_EVERY));
+        }
+        if work_off(&server).await {
+            continue;
+        }
+        tokio::select! {
+            () = server.jobs.notified() => {}
+            () = tokio::time::sleep(IDLE) => {}
+            changed = ended.changed() => if changed.is_err() { break },
+        }
+    }
+    // What the last deeds left behind is done now rather than at the next start.
+    work_off(&server).await;
+}
+
+/// Does the jobs that wait; whether there may be more.
+async fn work_off(server: &Server) -> bool {
+    let jobs = match server.store.city().lease_jobs(now(), LEASE, BATCH).await {
+        Ok(jobs) => jobs,
+        Err(error) => {
+            tracing::error!(%error, "jobs cannot be read");
+            return false;
+        }
+    };
+    for job in &jobs {
+        let done = match work(server, job).await {
+            Ok(()) => server.store.city().complete_job(job).await,
+            Err(problem) => {
+                let reason = format!("status {}", problem.status());
+                let after = server.store.city().fail_job(job, &reason, now()).await;
+                after.map(|after| {
+                    if after == AfterFailure::Dead {
+                        tracing::error!(job = %job.id, kind = job.kind, "a job is dead");
+                    }
+                })
+            }
+        };
+        if let Err(error) = done {
+            tracing::warn!(job = %job.id, %error, "a job was not taken off the queue");
+        }
+    }
+    !jobs.is_empty()
+}
+
+async fn work(server: &Server, job: &Job) -> Result<(), Problem> {
+    let payload: Value = serde_json::from_str(&job.payload).unwrap_or_default();
+    match (job.kind.as_str(), status::list_of(&payload)) {
+        (status::KIND, Some(number)) => status::publish(server, &job.operator, number).await,
+        _ => {
+            tracing::error!(job = %job.id, kind = job.kind, "a job of an unknown kind");
+            Err(Problem::internal())
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Publishing status lists: signed when something in them changed and when the copy grows old.
+//!
+//! The signed tokens are settings of the operator, so that every server on the same database
+//! publishes the same bytes, and a restart publishes what was published before.
+
+use credential::crypto::{Algorithm, Crypto};
+use credential::jose::{HeaderParts, base64url};
+use credential::status::{CwtHeader, JWT_TYP, StatusListClaims};
+use issuance::change::Change;
+use issuance::status_list::{STATUS_TTL, publish_status_list};
+use keys::purpose::Purpose;
+use policy::action::Action;
+use policy::actor::{Actor, Resource};
+use policy::authorize::authorize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::commit::{CommitError, Setting};
+use store::store::TenantStore;
+use vocabulary::code::OperatorCode;
+use vocabulary::time::Instant;
+
+use crate::problem::Problem;
+use crate::record::Deed;
+use crate::server::Server;
+use crate::sign::{certified, sign};
+use crate::world::now;
+
+/// The kind of the job that publishes a list.
+pub(crate) const KIND: &str = "status-publish";
+/// Tries against others who publish the same list.
+const TRIES_MAX: usize = 4;
+
+/// The forms of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Cwt,
+    Jwt,
+}
+
+impl Form {
+    fn setting(self, number: u32) -> String {
+        match self {
+            Self::Cwt => format!("status-{number}-cwt"),
+            Self::Jwt => format!("status-{number}-jwt"),
+        }
+    }
+}
+
+/// What is known of the published token of a list.
+#[derive(Deserialize, Serialize)]
+struct Edition {
+    issued_at: i64,
+    digest: String,
+}
+
+impl Edition {
+    fn is_fresh(&self, at: Instant) -> bool {
+        at.duration_since(Instant::from_unix_seconds(self.issued_at)) < STATUS_TTL
+    }
+}
+
+/// The details of a job for list `number`.
+pub(crate) fn payload(number: u32) -> Value {
+    json!({ "list": number })
+}
+
+/// The list in the details of a job.
+pub(crate) fn list_of(payload: &Value) -> Option<u32> {
+    payload.get("list")?.as_u64()?.try_into().ok()
+}
+
+/// The lists in which `changes` change a document.
+pub(crate) fn lists(changes: &[Change]) -> Vec<u32> {
+    let of = |change: &Change| match change {
+        Change::Document(document) => Some(document.status_list),
+        _ => None,
+    };
+    let mut lists: Vec<u32> = changes.iter().filter_map(of).collect();
+    lists.sort_unstable();
+    lists.dedup();
+    lists
+}
+
+/// The newest token of list `number` of `operator`, signed anew when it has grown old; none when
+/// there is no such list.
+pub(crate) async fn published(
+    server: &Server,
+    operator: &OperatorCode,
+    number: u32,
+    form: Form,
+) -> Result<Option<Vec<u8>>, Problem> {
+    let tenant = server.store.for_operator(operator);
+    let edition = edition(&tenant, number).await?;
+    let is_fresh = edition.as_ref().is_some_and(|(edition, _)| edition.is_fresh(now()));
+    if edition.is_none() && tenant.status_list(number).await?.is_none() {
+        return Ok(None);
+    }
+    if !is_fresh {
+        let renewed = publish(server, operator, number).await;
+        // An older token that still holds is better than none.
+        if edition.is_none() {
+            renewed?;
+        }
+    }
+    let token = tenant.setting(&form.setting(number)).await?;
+    Ok(token.map(|token| token.value))
+}
+
+/// Signs list `number` of `operator`, unless what is published says the same and is fresh.
+pub(crate) async fn publish(
+    server: &Server,
+    operator: &OperatorCode,
+    number: u32,
+) -> Result<(), Problem> {
+    let _turn = server.publishing.lock().await;
+    let tenant = server.store.for_operator(operator);
+    for _ in 0..TRIES_MAX {
+        let at = now();
+        let before = edition(&tenant, number).await?;
+        let claims = claims(server, &tenant, number, at).await?;
+        let digest = base64url::encode(&server.crypto.sha256(claims.list.as_bytes()));
+        let is_same = |(edition, _): &(Edition, u32)| edition.digest == digest;
+        if before.as_ref().is_some_and(|it| is_same(it) && it.0.is_fresh(at)) {
+            return Ok(());
+        }
+        let version = before.map_or(1, |(_, version)| version.saturating_add(1));
+        let edition = Edition { issued_at: claims.issued_at.unix_seconds(), digest };
+        let settings = settings(server, &claims, number, &edition, version, at).await?;
+        let changes = settings.into_iter().map(store::commit::Change::Setting).collect();
+        let permit = permit(operator)?;
+        let deed = Deed::of(&permit, format!("status-{number}"), at);
+        match server.attempt(deed, changes, Vec::new()).await {
+            Ok(_) => return Ok(()),
+            Err(CommitError::Conflict(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    tracing::warn!(%operator, list = number, "others publish the same status list all the time");
+    Err(Problem::internal())
+}
+
+async fn edition(tenant: &TenantStore, number: u32) -> Result<Option<(Edition, u32)>, Problem> {
+    let setting = tenant.setting(&format!("status-{number}")).await?;
+    // What cannot be read is written anew.
+    Ok(setting.and_then(|setting| {
+        serde_json::from_slice(&setting.value).ok().map(|edition| (edition, setting.version))
+    }))
+}
+
+fn permit(operator: &OperatorCode) -> Result<policy::authorize::Permit, Problem> {
+    let actor = Actor::worker(operator.clone());
+    Ok(authorize(&actor, Action::StatusPublish, Resource::of(operator.clone()))?)
+}
+
+async fn claims(
+    server: &Server,
+    tenant: &TenantStore,
+    number: u32,
+    at: Instant,
+) -> Result<StatusListClaims, Problem> {
+    let operator = tenant.operator();
+    let issuer = server.issuer(operator).await?.ok_or_else(Problem::not_found)?;
+    let list = tenant.status_list(number).await?.ok_or_else(Problem::not_found)?;
+    let documents = tenant.documents_not_valid(number).await?;
+    let claims = publish_status_list(&permit(operator)?, &issuer, &list, &documents, at);
+    claims.map_err(|refusal| Problem::fault(&refusal))
+}
+
+/// Both tokens and what is known of them, as settings of one version.
+async fn settings(
+    server: &Server,
+    claims: &StatusListClaims,
+    number: u32,
+    edition: &Edition,
+    version: u32,
+    at: Instant,
+) -> Result<[Setting; 3], Problem> {
+    let (key, signer) = certified(&*server.custody, Purpose::StatusList, None, at)?;
+    let chain: [&[u8]; 1] = [&signer];
+    let cwt = claims.cwt(CwtHeader { algorithm: Algorithm::Es256, kid: None, x5chain: &chain });
+    let jwt =
+        claims.jwt(HeaderParts { x5c: &chain, ..HeaderParts::new(Algorithm::Es256, JWT_TYP) });
+    let cwt = sign(&*server.custody, &key, cwt).await?;
+    let jwt = sign(&*server.custody, &key, jwt).await?;
+    // INVARIANT: a struct of a number and a text always serializes.
+    let known = serde_json::to_vec(edition).unwrap_or_default();
+    let setting = |name, value| Setting { name, value, version };
+    Ok([
+        setting(format!("status-{number}"), known),
+        setting(Form::Cwt.setting(number), cwt),
+        setting(Form::Jwt.setting(number), jwt.into_string().into_bytes()),
+    ])
+}
