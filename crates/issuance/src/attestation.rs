@@ -3,7 +3,8 @@
 //!
 //! Attesters that the city trusts are listed with the highest level that each may vouch for. A
 //! wallet may vouch for itself that its keys are in software, by a key that the attestation names;
-//! that word is taken, since it claims nothing worth lying about. It is never taken for more.
+//! that word is taken, since it claims nothing worth lying about. It is never taken for more, and
+//! never for the possession of a key that did not sign.
 
 use core::fmt;
 
@@ -37,6 +38,7 @@ pub struct Attestation {
     keys: Vec<AttestedKey>,
     level: AttestationLevel,
     nonce: Option<String>,
+    own_word: Option<PublicKey>,
 }
 
 /// A key that an attestation vouches for.
@@ -66,6 +68,12 @@ impl Attestation {
     pub fn nonce(&self) -> Option<&str> {
         self.nonce.as_deref()
     }
+
+    /// The key by which a wallet vouches for itself; nothing where a listed attester vouches.
+    #[must_use]
+    pub const fn own_word(&self) -> Option<&PublicKey> {
+        self.own_word.as_ref()
+    }
 }
 
 /// With what an attestation came.
@@ -93,7 +101,7 @@ pub fn verify_attestation(
     if jws.header.algorithm != Algorithm::Es256 {
         return Err(AttestationError::Algorithm);
     }
-    let (key, level_max) = signer(&jws, attesters)?;
+    let Signer { key, level_max, is_listed } = signer(&jws, attesters)?;
     jws.verify(crypto, &key).map_err(AttestationError::Form)?;
     let claims = jws.claims().map_err(AttestationError::Form)?;
     let validity = claims.validity(now).map_err(AttestationError::Form)?;
@@ -108,21 +116,30 @@ pub fn verify_attestation(
         return Err(AttestationError::Overreach);
     }
     let nonce = claims.text("nonce").map_err(AttestationError::Form)?.map(str::to_owned);
-    Ok(Attestation { keys: attested_keys(&claims)?, level, nonce })
+    let own_word = (!is_listed).then_some(key);
+    Ok(Attestation { keys: attested_keys(&claims)?, level, nonce, own_word })
 }
 
-/// The key that must have signed, and the most that it may say.
-fn signer(
-    jws: &Jws<'_>,
-    attesters: &[Attester],
-) -> Result<(PublicKey, AttestationLevel), AttestationError> {
-    if let Some(own) = jws.header.jwk {
-        let known = attesters.iter().find(|attester| attester.key == own);
-        return Ok((own, known.map_or(AttestationLevel::Software, |known| known.level_max)));
+/// Who must have signed an attestation.
+struct Signer {
+    key: PublicKey,
+    /// The most that it may say.
+    level_max: AttestationLevel,
+    /// Whether it is an attester that the city trusts, not the wallet itself.
+    is_listed: bool,
+}
+
+fn signer(jws: &Jws<'_>, attesters: &[Attester]) -> Result<Signer, AttestationError> {
+    let listed =
+        |known: &Attester| Signer { key: known.key, level_max: known.level_max, is_listed: true };
+    if let Some(key) = jws.header.jwk {
+        let known = attesters.iter().find(|attester| attester.key == key).map(listed);
+        let own = Signer { key, level_max: AttestationLevel::Software, is_listed: false };
+        return Ok(known.unwrap_or(own));
     }
     let kid = jws.header.kid.as_deref().ok_or(AttestationError::Unknown)?;
-    let known = attesters.iter().find(|attester| attester.kid == kid);
-    known.map(|known| (known.key, known.level_max)).ok_or(AttestationError::Unknown)
+    let known = attesters.iter().find(|attester| attester.kid == kid).map(listed);
+    known.ok_or(AttestationError::Unknown)
 }
 
 /// The highest level among the `key_storage` values that are known; all of them hold at once.

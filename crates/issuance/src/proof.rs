@@ -1,8 +1,10 @@
 //! Proofs of possession of device keys (OpenID4VCI 1.0, 8.2.1 and appendix F).
 //!
 //! Two proof types: `jwt`, one proof per key, each with or without a key attestation; and
-//! `attestation`, one attestation for all keys. All proofs of a request carry one and the same
-//! nonce, which is spent. What comes out is the list of keys to which documents will be bound.
+//! `attestation`, one attestation for all keys. An attester that the city trusts stands for the
+//! possession of all keys that it names; a wallet's own word stands for none but the key that
+//! signed. All proofs of a request carry one and the same nonce, which is spent. What comes out is
+//! the list of keys to which documents will be bound.
 
 use core::fmt;
 use core::time::Duration;
@@ -14,7 +16,7 @@ use serde_json::Value;
 use vocabulary::time::Instant;
 
 use crate::attestation::{
-    Attestation, AttestationError, AttestationUse, Attester, verify_attestation,
+    Attestation, AttestationError, AttestationUse, AttestedKey, Attester, verify_attestation,
 };
 use crate::issuer::Issuer;
 use crate::nonce::{NonceError, NonceKey, spend};
@@ -107,11 +109,18 @@ pub fn verify_proofs(
             let purpose = AttestationUse::Proof;
             let attestation = verify_attestation(crypto, text, expectation.attesters, purpose, now)
                 .map_err(ProofError::Attestation)?;
+            if attestation.own_word().is_some_and(|own| !is_alone(own, attestation.keys())) {
+                return Err(ProofError::Unproven);
+            }
             found.take_nonce(attestation.nonce())?;
             found.add_attested(crypto, &attestation);
         }
     }
     found.finish(crypto, expectation, now)
+}
+
+fn is_alone(key: &PublicKey, attested: &[AttestedKey]) -> bool {
+    matches!(attested, [only] if only.key == *key)
 }
 
 /// What the proofs read so far have shown.
@@ -225,7 +234,11 @@ fn add_jwt(
         None => found.add(crypto, key, AttestationLevel::None),
         Some(attestation) => {
             found.take_nonce(attestation.nonce())?;
-            found.add_attested(crypto, &attestation);
+            match attestation.own_word() {
+                // The wallet's word about its other keys proves nothing: they sign for themselves.
+                Some(_) => found.add(crypto, key, attestation.level()),
+                None => found.add_attested(crypto, &attestation),
+            }
         }
     }
     Ok(())
@@ -282,6 +295,8 @@ pub enum ProofError {
     AttestationForm,
     /// The attestation does not hold.
     Attestation(AttestationError),
+    /// A wallet vouches for itself for keys that signed nothing.
+    Unproven,
     /// The keys are not attested as well as the product demands.
     LevelTooLow,
 }
@@ -301,6 +316,7 @@ impl fmt::Display for ProofError {
             Self::Nonce(error) => return write!(f, "{error}"),
             Self::AttestationForm => "a key attestation is not text",
             Self::Attestation(error) => return write!(f, "{error}"),
+            Self::Unproven => "a wallet's own attestation proves no key but the one that signed it",
             Self::LevelTooLow => "the keys are not attested as the product demands",
         })
     }

@@ -7,13 +7,14 @@ use credential::rights::{DOC_TYPE, Rights, VCT};
 use credential::rustcrypto::RustCrypto;
 use credential::sd_jwt::{KeyBindingRule, Presence, Profile, Window};
 use credential::status::Status;
+use issuance::attestation::Attester;
 use issuance::collect::CollectRequest;
 use issuance::document::{Delivery, Document, Standing};
 use issuance::issuer::Configuration;
 use issuance::notification::note_delivery;
 use issuance::offer::{link_by_reference, show_offer};
 use issuance::pass::{PassState, resume_pass, revoke_pass, suspend_pass};
-use issuance::product::{BATCH_MAX, Format, Terms};
+use issuance::product::{AttestationLevel, BATCH_MAX, Format, Terms};
 use issuance::proof::Proofs;
 use issuance::status_list::publish_status_list;
 use issuance::wire;
@@ -170,14 +171,18 @@ fn largest_batch_with_an_attestation_in_every_proof_fits_into_a_request() {
 }
 
 #[test]
-fn attestation_alone_proves_all_its_keys() {
+fn word_of_a_listed_attester_alone_proves_all_its_keys() {
     let mut city = City::with(badge());
+    let maker = Key::new(51);
+    let level_max = AttestationLevel::Software;
+    city.attesters.push(Attester { kid: "maker".into(), key: maker.public, level_max });
     let keys = [Key::new(31), Key::new(32), Key::new(33)];
     let access = city.entered(&keys[0], "one", NOW + 10);
     let nonce = city.nonce(NOW + 10);
     let keys: Vec<&Key> = keys.iter().collect();
     let level = "urn:limen:key-storage:software";
-    let proofs = Proofs::Attestation(attestation(&keys, level, &nonce, NOW).sign(keys[0]));
+    let vouched = attestation(&keys, level, &nonce, NOW).header("jwk", maker.jwk());
+    let proofs = Proofs::Attestation(vouched.sign(&maker));
     let configuration = Configuration::parse("day-ticket.mso_mdoc").unwrap();
     let request = CollectRequest { configuration, proofs };
     assert_eq!(city.collect(&access, &request, NOW + 10).unwrap().documents.len(), 3);

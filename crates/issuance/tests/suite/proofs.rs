@@ -328,16 +328,56 @@ fn attested_keys_hold_to_their_limit() {
         [(ATTESTED_KEYS_MAX, None), (ATTESTED_KEYS_MAX + 1, Some("key-attestation"))]
     {
         let mut city = city(AttestationLevel::Software);
+        let maker = Key::new(51);
+        let listed = Attester {
+            kid: "maker".into(),
+            key: maker.public,
+            level_max: AttestationLevel::Software,
+        };
+        city.attesters.push(listed);
         let keys: Vec<Key> = (0..count).map(|n| Key::new(u8::try_from(n).unwrap() + 1)).collect();
         let keys: Vec<&Key> = keys.iter().collect();
         let nonce = city.nonce(NOW);
-        let text = attestation(&keys, SOFTWARE, &nonce, NOW).sign(keys[0]);
-        let body = json!({
-            "credential_configuration_id": "day-ticket.mso_mdoc",
-            "proofs": {"attestation": [text]},
-        });
-        let refusal = outcome(&mut city, &body, NOW);
+        let draft = attestation(&keys, SOFTWARE, &nonce, NOW).header("jwk", maker.jwk());
+        let refusal = outcome(&mut city, &attested_body(&draft.sign(&maker)), NOW);
         assert_eq!(refusal.map(|(code, _)| code), expected, "{count} keys");
+    }
+}
+
+fn attested_body(attestation: &str) -> Value {
+    json!({
+        "credential_configuration_id": "day-ticket.mso_mdoc",
+        "proofs": {"attestation": [attestation]},
+    })
+}
+
+#[test]
+fn wallets_own_word_proves_no_key_but_the_one_that_signed_it() {
+    let mut city = city(AttestationLevel::Software);
+    let (own, foreign) = (Key::new(31), Key::new(32));
+    let nonce = city.nonce(NOW);
+    let both = attestation(&[&own, &foreign], SOFTWARE, &nonce, NOW);
+
+    // As a proof of its own: one key, which signed, or nothing.
+    let refusal = outcome(&mut city, &attested_body(&both.sign(&own)), NOW);
+    assert_eq!(refusal, Some(("proof", "invalid_proof")));
+    let about_another = both.clone().claim("attested_keys", json!([foreign.jwk()]));
+    let refusal = outcome(&mut city, &attested_body(&about_another.sign(&own)), NOW + 1);
+    assert_eq!(refusal, Some(("proof", "invalid_proof")));
+    let about_itself = both.clone().claim("attested_keys", json!([own.jwk()]));
+    assert_eq!(outcome(&mut city, &attested_body(&about_itself.sign(&own)), NOW + 2), None);
+
+    // In the header of proofs: a document for each key that signed one, and for no other.
+    let vouched = both.sign(&own);
+    let signed = |key: &Key| {
+        let draft = proof(key, ISSUER, &nonce, NOW);
+        draft.header("key_attestation", vouched.clone().into()).sign(key)
+    };
+    for (proofs, documents) in [(vec![signed(&own)], 1), (vec![signed(&own), signed(&foreign)], 2)]
+    {
+        let access = city.entered(&Key::new(99), &format!("header-{documents}"), NOW);
+        let request = read(&body(&proofs)).unwrap();
+        assert_eq!(city.collect(&access, &request, NOW).unwrap().documents.len(), documents);
     }
 }
 
