@@ -38,7 +38,8 @@ mod tests {
     #[test]
     fn name_that_was_met_is_always_noticed() {
         let mut filter = NameFilter::new();
-        let names: alloc::vec::Vec<_> = (0..2000).map(|n| alloc::format!("element_number_{n}")).collect();
+        let names: alloc::vec::Vec<_> =
+            (0..2000).map(|n| alloc::format!("element_number_{n}")).collect();
         let noticed = names.iter().filter(|name| filter.may_repeat(name)).count();
         assert!(noticed < 300, "{noticed} of 2000 new names seem met");
         assert!(names.iter().all(|name| filter.may_repeat(name)));

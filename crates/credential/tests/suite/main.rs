@@ -17,6 +17,7 @@ mod jose;
 mod mdoc_fuzz;
 mod mdoc_roundtrip;
 mod mutations;
+mod mutations_certificate;
 mod mutations_issuer;
 mod mutations_response;
 mod sd_jwt;

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::city::{City, expectation};
 use crate::forge::{Cbor, Draft};
-use crate::{mutations_issuer, mutations_response};
+use crate::{mutations_certificate, mutations_issuer, mutations_response};
 
 /// Forgeries of the table, at least.
 const MUTANTS_MIN: usize = 200;
@@ -80,6 +80,7 @@ impl<'c> Table<'c> {
 
 fn mutants(city: &City) -> Vec<Mutant> {
     let mut table = Table { city, mutants: Vec::new() };
+    mutations_certificate::fill(&mut table);
     mutations_issuer::fill(&mut table);
     mutations_response::fill(&mut table);
     table.mutants

@@ -12,7 +12,9 @@ pub(crate) fn fill(table: &mut Table<'_>) {
     items_rearranged(table);
     items_signed_anew(table);
     documents(table);
+    one_document(table);
     device_proof(table);
+    device_mac(table);
     device_elements(table);
     whole_bytes(table);
 }
@@ -210,6 +212,10 @@ fn documents(table: &mut Table<'_>) {
     table.unsigned("response/status/as-text", CBOR, |response| {
         *response.at("status") = Cbor::text("0");
     });
+}
+
+/// One document of a response.
+fn one_document(table: &mut Table<'_>) {
     for field in ["docType", "issuerSigned"] {
         let name = format!("document/{field}/absent");
         table.unsigned(&name, FIELD, |response| response.at("documents/0").remove(field));
@@ -290,6 +296,9 @@ fn device_proof(table: &mut Table<'_>) {
     table.unsigned("device/signature-as-mac", (Holder, "algorithm"), |response| {
         response.at(DEVICE_AUTH).entries()[0].0 = Cbor::text("deviceMac");
     });
+}
+
+fn device_mac(table: &mut Table<'_>) {
     let mac = (Holder, "device-mac");
     table.signed("device/mac-of-another-device", mac, |draft| {
         draft.mac = true;
