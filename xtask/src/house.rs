@@ -114,7 +114,17 @@ pub(crate) const ROOMS: &[Room] = &[
     room(
         "conformance",
         Floor::ProvingGround,
-        &["vocabulary", "credential", "presentation", "audit", "reader", "wallet"],
+        &[
+            "vocabulary",
+            "credential",
+            "presentation",
+            "audit",
+            "reader",
+            "wallet",
+            "identity",
+            "keys",
+            "server",
+        ],
     ),
     room("xtask", Floor::ProvingGround, &[]),
 ];

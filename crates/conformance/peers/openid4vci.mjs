@@ -23,27 +23,25 @@ const callbacks = {
   generateRandom: random,
   clientAuthentication: clientAuthenticationAnonymous(),
   signJwt: async (jwtSigner, { header, payload }) => {
-    const jwk = jwtSigner.method === "jwk" ? keys.get(jwtSigner.publicJwk.x) : jwtSigner.key;
+    const jwk = keys.get(jwtSigner.publicJwk.x);
     return { jwt: compact(header, payload, jwk), signerJwk: publicJwk(jwk) };
   },
 };
 
 const signerOf = (jwk) => ({ method: "jwk", alg: "ES256", publicJwk: publicJwk(jwk) });
 
-async function attestation({ issuer, key_storage, user_authentication, header }, attested, nonce) {
-  keys.set(issuer.x, issuer);
+async function attestation({ issuer, key_storage }, attested, nonce) {
+  // The library writes the type of a draft; OpenID4VCI 1.0, appendix D.1, has a hyphen in it.
+  const signJwt = async (_, { header, payload }) =>
+    ({ jwt: compact({ ...header, typ: "key-attestation+jwt" }, payload, issuer), signerJwk: publicJwk(issuer) });
   return createKeyAttestationJwt({
-    callbacks: { ...callbacks, signJwt: async (_, { header: base, payload }) =>
-      ({ jwt: compact({ ...base, ...header }, payload, issuer), signerJwk: publicJwk(issuer) }) },
-    signer: signerOf(issuer),
-    attestedKeys: attested.map(publicJwk),
-    keyStorage: key_storage, userAuthentication: user_authentication,
-    expiresAt: new Date(Date.now() + 300_000), nonce, use: "proof_type.jwt",
+    callbacks: { ...callbacks, signJwt }, signer: signerOf(issuer), attestedKeys: attested.map(publicJwk),
+    keyStorage: key_storage, expiresAt: new Date(Date.now() + 300_000), nonce, use: "proof_type.jwt",
   });
 }
 
 await serve({
-  // {offer, tx_code, configuration, batch, notify, attestation: {issuer: private jwk, key_storage, header}}
+  // {offer, tx_code, format, batch, notify, attestation: {issuer: private jwk, key_storage}}
   async obtain(request) {
     const client = new Openid4vciClient({ callbacks });
     const credentialOffer = await client.resolveCredentialOffer(request.offer);
@@ -53,7 +51,9 @@ await serve({
       credentialOffer, issuerMetadata, txCode: request.tx_code, dpop: dpopSigner,
     });
     const accessToken = token.accessTokenResponse.access_token;
-    const credentialConfigurationId = request.configuration ?? credentialOffer.credential_configuration_ids[0];
+    const supported = issuerMetadata.credentialIssuer.credential_configurations_supported;
+    const credentialConfigurationId = credentialOffer.credential_configuration_ids.find(
+      (id) => supported[id].format === request.format);
     const { c_nonce: nonce } = await client.requestNonce({ issuerMetadata });
     const devices = Array.from({ length: request.batch ?? 1 }, fresh);
     const keyAttestationJwt = request.attestation && await attestation(request.attestation, devices, nonce);

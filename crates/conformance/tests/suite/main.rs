@@ -11,6 +11,8 @@
 mod city;
 mod mdoc;
 mod mdoc_session;
+mod openid4vci;
 mod peers;
 mod sd_jwt;
 mod status;
+mod town;
