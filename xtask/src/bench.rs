@@ -126,6 +126,7 @@ mod tests {
             name: "x",
             value: 3.5,
             baseline: 2.5,
+            ratio: 1.4,
             goal: 1.25,
             direction: Direction::AtMost,
         };
@@ -165,7 +166,8 @@ mod tests {
                 );
             }
         };
-        let pair = Pair::measure(std::time::Duration::from_micros(200), work(4_000), work(1_000));
-        assert!(pair.job_ns > pair.baseline_ns, "{pair:?}");
+        let round = std::time::Duration::from_micros(200);
+        let pair = Pair::measure(measure::wall, round, work(4_000), work(1_000));
+        assert!(pair.ratio > 1.0 && pair.job_ns > pair.baseline_ns, "{pair:?}");
     }
 }

@@ -95,6 +95,8 @@ pub(crate) const ROOMS: &[Room] = &[
             "api",
         ],
     ),
+    // The host of a reader parses the enrolment code that `fleet` wrote; who founds a city names
+    // its operators in the words of `identity`.
     room(
         "limen",
         Floor::Programs,
@@ -105,6 +107,8 @@ pub(crate) const ROOMS: &[Room] = &[
             "audit",
             "reader",
             "wallet",
+            "identity",
+            "fleet",
             "keys",
             "edge",
             "api",

@@ -1,3 +1,5 @@
+//! Commands and responses: forms, limits, and what is refused (ISO/IEC 7816-4).
+
 use super::*;
 use alloc::vec;
 use alloc::vec::Vec;
