@@ -20,15 +20,81 @@ pub(crate) struct Limen {
 
 #[derive(Subcommand)]
 enum Noun {
+    /// Show the main job from end to end: a pass is issued to a phone and opens an offline gate.
+    Demo(crate::demo::Demo),
+    /// Create a city, and certify its operators.
+    #[command(subcommand)]
+    City(crate::city::Command),
+    /// Run the server of a city.
+    Serve(crate::city::Serve),
+    /// Remember a server and an access token.
+    Login(crate::login::Login),
+    /// Forget a server and its access token.
+    Logout(crate::login::Logout),
+    /// Administer the server: access tokens.
+    #[command(subcommand)]
+    Admin(crate::admin::Command),
+    /// Operators, who are also the tenants.
+    #[command(subcommand)]
+    Operator(crate::operator::Command),
+    /// Places: sites, floors, doors, gates.
+    #[command(subcommand)]
+    Place(crate::place::Command),
+    /// Products, the templates of passes.
+    #[command(subcommand)]
+    Product(crate::product::Command),
+    /// People who may hold passes.
+    #[command(subcommand)]
+    Person(crate::person::Command),
+    /// Passes: issue, offer, suspend, revoke.
+    #[command(subcommand)]
+    Pass(crate::pass::Command),
+    /// Status lists: fetch, inspect, look up.
+    #[command(subcommand)]
+    Status(crate::status::Command),
+    /// The audit log: fetch, verify offline, read.
+    #[command(subcommand)]
+    Log(crate::log::Command),
+    /// The configuration of a server.
+    #[command(subcommand)]
+    Config(crate::config::Command),
+    /// Print a script that completes commands in a shell.
+    Completions(crate::manual::Completions),
+    /// Write manual pages.
+    Man(crate::manual::Man),
     /// Look at credentials and verify them, offline, on files.
     #[command(subcommand)]
     Credential(crate::credential::Command),
+    /// Be a reader at a gate or a door, and look after readers.
+    #[command(subcommand)]
+    Reader(crate::reader::Command),
+    /// Be a resident's phone.
+    #[command(subcommand)]
+    Wallet(crate::wallet::Command),
 }
 
 impl Limen {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         match self.noun {
+            Noun::Demo(demo) => demo.run(),
+            Noun::City(command) => command.run(),
+            Noun::Serve(serve) => serve.run(),
+            Noun::Login(login) => login.run(),
+            Noun::Logout(logout) => logout.run(),
+            Noun::Admin(command) => command.run(),
+            Noun::Operator(command) => command.run(),
+            Noun::Place(command) => command.run(),
+            Noun::Product(command) => command.run(),
+            Noun::Person(command) => command.run(),
+            Noun::Pass(command) => command.run(),
+            Noun::Status(command) => command.run(),
+            Noun::Log(command) => command.run(),
+            Noun::Config(command) => command.run(),
+            Noun::Completions(completions) => completions.run(),
+            Noun::Man(man) => man.run(),
             Noun::Credential(command) => command.run(),
+            Noun::Reader(command) => command.run(),
+            Noun::Wallet(command) => command.run(),
         }
     }
 }

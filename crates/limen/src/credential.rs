@@ -2,7 +2,7 @@
 
 mod inspect;
 mod json;
-mod trust;
+pub(crate) mod trust;
 mod verify;
 
 use std::process::ExitCode;

@@ -1,13 +1,34 @@
 //! The one command of Limen. It holds no logic of its own: it is the face of the other crates.
 #![forbid(unsafe_code)]
 
+mod admin;
+mod call;
+mod city;
 mod cli;
 mod client;
+mod config;
 mod credential;
+mod demo;
+mod example;
 mod failure;
 mod input;
+mod log;
+mod login;
+mod manual;
+mod operator;
 mod output;
+mod pass;
+mod person;
+mod picture;
+mod place;
+mod product;
+mod profile;
+mod reader;
+mod reader_admin;
+mod status;
+mod table;
 mod tree;
+mod wallet;
 mod world;
 
 use std::process::ExitCode;

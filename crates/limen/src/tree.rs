@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::output;
+
 /// Characters of one value that people are shown; JSON holds it whole.
 const VALUE_CHARACTERS_MAX: usize = 240;
 
@@ -60,13 +62,13 @@ impl Tree {
         let width = self.entries.iter().filter(|(_, node)| matches!(node, Node::Leaf(_)));
         let width = width.map(|(label, _)| label.chars().count()).max().unwrap_or(0).min(32);
         for (label, node) in &self.entries {
-            let label: String = label.escape_debug().collect();
+            let label = output::printable(label);
             let indent = "  ".repeat(depth);
             match node {
                 Node::Leaf(value) => {
                     let value = shorten(match value {
-                        Value::String(value) => value.escape_debug().to_string(),
-                        value => value.to_string(),
+                        Value::String(value) => output::printable(value),
+                        value => output::printable(&value.to_string()),
                     });
                     text.push_str(&format!("{indent}{label:width$}  {value}\n"));
                 }

@@ -1,8 +1,8 @@
 //! The trust bundle: what one reader is to know and to do, signed by the city.
 //!
 //! A CBOR map under COSE_Sign1 (RFC 9052) with `typ` [`BUNDLE_TYP`] and the signer's certificate as
-//! `x5chain` (RFC 9360), which must lead to the pinned root of the city; layout in
-//! `specs/trust-bundle.md`. A bundle is for one reader and carries an epoch that only grows: one
+//! `x5chain` (RFC 9360), which must be certified to sign bundles by the pinned root of the city; layout
+//! in `specs/trust-bundle.md`. A bundle is for one reader and carries an epoch that only grows: one
 //! below the greatest seen is refused, so that nobody can bring back yesterday's rules. It holds
 //! public keys and rules, never a name of a person and never a secret.
 
@@ -99,7 +99,7 @@ impl Freshness {
 
 impl Bundle {
     /// The bundle, waiting for the signature (ES256) of the holder of `signer`, a DER certificate
-    /// that the city's root has signed.
+    /// of purpose `BundleSigner` that the city's root has signed.
     #[must_use]
     pub fn unsigned(&self, signer: &[u8]) -> Unsigned<Vec<u8>> {
         let mut payload = Encoder::with_capacity(4096);
@@ -205,7 +205,7 @@ impl VerifiedBundle {
         // Only the date is used before the signature holds, and only to find whether it holds.
         let claimed = Bundle::read(payload)?;
         let at = pin.at.max(claimed.issued_at);
-        let judgement = Judgement { crypto, anchors: pin.root, at, profile: Profile::Leaf };
+        let judgement = Judgement { crypto, anchors: pin.root, at, profile: Profile::BundleSigner };
         // The root itself certifies the signer. With room for more, an operator's issuing authority
         // could certify one, too, and give orders to every reader of the city.
         let chain = message.unprotected.x5chain;

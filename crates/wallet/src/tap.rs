@@ -70,6 +70,10 @@ pub struct Shown {
     pub pass: String,
     /// The elements that left the wallet.
     pub elements: Vec<String>,
+    /// What left the wallet, byte for byte: a DeviceResponse.
+    pub device_response: Vec<u8>,
+    /// The session for which it was made.
+    pub session_transcript: Vec<u8>,
 }
 
 /// Why nothing was shown.
@@ -281,10 +285,14 @@ impl Tap {
         match answer(hands, chosen, &transcript, presence) {
             Ok(response) => {
                 let elements = chosen.elements.iter().map(|element| element.name.clone()).collect();
-                let shown =
-                    Shown { reader: proposal.reader.clone(), pass: chosen.name.clone(), elements };
-                self.stage = Stage::Answering(Ok(shown));
                 self.holder.handle(hands.crypto, now, holder::Input::Respond(&response));
+                self.stage = Stage::Answering(Ok(Shown {
+                    reader: proposal.reader.clone(),
+                    pass: chosen.name.clone(),
+                    elements,
+                    device_response: response,
+                    session_transcript: transcript,
+                }));
             }
             Err(error) => self.decline(hands, now, error),
         }

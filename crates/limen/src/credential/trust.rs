@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::input;
 
 /// Reads every anchor that the paths name.
-pub(super) fn load(paths: &[PathBuf]) -> Result<TrustAnchors, Failure> {
+pub(crate) fn load(paths: &[PathBuf]) -> Result<TrustAnchors, Failure> {
     let mut anchors = TrustAnchors::new();
     for path in paths {
         if path.is_dir() {

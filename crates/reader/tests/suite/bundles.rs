@@ -83,11 +83,13 @@ fn only_a_signer_certified_by_the_root_gives_orders() {
     assert!(of(&city.bundle_signer).is_ok(), "control");
     assert_eq!(of(&city.transit_signer), Err("untrusted-signer"));
     assert_eq!(of(&city.transit), Err("certificate-profile"));
+    // Certified by the root itself, but to sign status lists.
+    assert_eq!(of(&city.status_signer), Err("certificate-profile"));
     let other = identity(80, Purpose::Root, None);
-    let stranger = identity(81, Purpose::Leaf, Some(&other));
+    let stranger = identity(81, Purpose::BundleSigner, Some(&other));
     assert_eq!(of(&stranger), Err("untrusted-signer"));
     // An operator's authority certifies a signer of its own and sends its certificate along.
-    let usurper = identity(82, Purpose::Leaf, Some(&city.transit));
+    let usurper = identity(82, Purpose::BundleSigner, Some(&city.transit));
     let chain = [usurper.der.as_slice(), &city.transit.der];
     let bytes = forged(&city, &usurper, BUNDLE_TYP, &chain);
     assert_eq!(verify(&city, &bytes), Err("bundle-form"));

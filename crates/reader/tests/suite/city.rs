@@ -103,7 +103,7 @@ impl City {
             transit_signer: identity(5, Purpose::DocumentSigner, Some(&transit)),
             landlord_signer: identity(6, Purpose::DocumentSigner, Some(&landlord)),
             reader: identity(7, Purpose::Reader, Some(&reader_authority)),
-            bundle_signer: identity(8, Purpose::Leaf, Some(&root)),
+            bundle_signer: identity(8, Purpose::BundleSigner, Some(&root)),
             status_signer: identity(9, Purpose::Leaf, Some(&root)),
             root,
             transit,

@@ -1,0 +1,245 @@
+//! `limen city`: the ceremonies of a city on this machine, and `limen serve`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use identity::operator::NewOperator;
+use keys::unlock::Unlock;
+use serde_json::json;
+use server::city::ceremony::{self, FirstToken, Founding, RootFile};
+use server::config::{self, Config};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::failure::{Failure, OrFail};
+use crate::{output, world};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Create a city: its root, authorities, signers and operators.
+    Create(Create),
+    /// Certify one more operator, with the root file at hand. Stop the server first.
+    AddOperator(AddOperator),
+}
+
+/// Where the files of a city are.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Files {
+    /// The folder for configuration, data and keys.
+    #[arg(long, default_value = "limen-city", value_name = "DIR")]
+    folder: PathBuf,
+}
+
+/// `limen city create`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  \
+    limen city create --folder harbour --name 'Harbour City' --country NL \\\n      \
+    --operator harbour-transit='Harbour Transit'\n  \
+    limen serve --config harbour/limen.toml\n\n\
+    The root key lies in harbour/root/: take that folder to a safe place. No server needs it.")]
+pub(crate) struct Create {
+    #[command(flatten)]
+    files: Files,
+    /// What people call the city.
+    #[arg(long)]
+    name: String,
+    /// Two capital letters (ISO 3166-1).
+    #[arg(long, default_value = "UT")]
+    country: String,
+    /// An operator, as CODE=NAME; may be repeated.
+    #[arg(long, value_name = "CODE=NAME", required = true, value_parser = parse_operator)]
+    operator: Vec<NewOperator>,
+    /// Where the server will listen; loopback unless TLS is set up in the configuration.
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `limen city add-operator`.
+#[derive(Args)]
+pub(crate) struct AddOperator {
+    #[command(flatten)]
+    files: Files,
+    /// The operator, as CODE=NAME.
+    #[arg(long, value_name = "CODE=NAME", value_parser = parse_operator)]
+    operator: NewOperator,
+}
+
+/// `limen serve`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  limen serve --config harbour/limen.toml\n\n\
+    Stop it with Ctrl-C or SIGTERM: requests at hand are finished first.")]
+pub(crate) struct Serve {
+    /// The configuration; `limen config example` prints one.
+    #[arg(long, value_name = "FILE", default_value = "limen-city/limen.toml")]
+    config: PathBuf,
+    /// Print one line of JSON when the server listens.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Command {
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Create(create) => create.run(),
+            Self::AddOperator(add) => add.run(),
+        }
+    }
+}
+
+impl Files {
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// The configuration file.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.join("limen.toml")
+    }
+
+    fn root_folder(&self) -> PathBuf {
+        self.folder.join("root")
+    }
+}
+
+impl Create {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let tokens = found(&self.files, &self.name, &self.country, self.operator, self.listen)?;
+        let listed: Vec<_> = tokens
+            .iter()
+            .map(|token| json!({ "operator": token.operator.as_str(), "token": token.secret }))
+            .collect();
+        let config = self.files.config().display().to_string();
+        if self.json {
+            output::json(&json!({ "config": config, "tokens": listed }))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        output::text(&format!(
+            "created in {}\n\nfirst tokens, shown this once:\n",
+            self.files.folder.display()
+        ))?;
+        for token in &tokens {
+            output::text(&format!("  {:32} {}\n", token.operator.as_str(), token.secret))?;
+        }
+        output::text(&format!(
+            "\ntake {} to a safe place, then: limen serve --config {config}\n",
+            self.files.root_folder().display(),
+        ))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl AddOperator {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let config = Config::load(&self.files.config()).or_fail("cannot add an operator")?;
+        let folder = self.files.root_folder();
+        let unlock = Unlock::key_file(&folder.join("root.key"), &config.store.data)
+            .or_fail("cannot open the root")?;
+        let path = folder.join("root.keys");
+        let root = RootFile { path: &path, unlock: &unlock };
+        let added = runtime()?
+            .block_on(ceremony::add_operator(&config, &root, self.operator, world::now()))
+            .or_fail("cannot add the operator")?;
+        output::text(&format!("{}  {}\n", added.operator, added.secret))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Creates a city in `files`: keys outside of the data, the root in a folder of its own.
+pub(crate) fn found(
+    files: &Files,
+    name: &str,
+    country: &str,
+    operators: Vec<NewOperator>,
+    listen: SocketAddr,
+) -> Result<Vec<FirstToken>, Failure> {
+    let attempt = "cannot create the city";
+    let folder = &files.folder;
+    if files.config().exists() {
+        return Err(Failure::usage(format!("`{}` holds a city already", folder.display())));
+    }
+    for part in ["data", "keys", "root"] {
+        std::fs::create_dir_all(folder.join(part)).or_fail(attempt)?;
+    }
+    let (key_file, root_key) = (folder.join("keys/city.key"), files.root_folder().join("root.key"));
+    for path in [&key_file, &root_key] {
+        Unlock::create_key_file(path).or_fail(attempt)?;
+    }
+    let config = Config {
+        http: config::Http {
+            listen,
+            public_url: format!("http://{listen}"),
+            tls_cert: None,
+            tls_key: None,
+        },
+        store: config::Store { data: "data".into() },
+        keys: config::Keys {
+            keystore: "keys/city.keys".into(),
+            key_file: Some("keys/city.key".into()),
+            passphrase_file: None,
+        },
+        limits: config::Limits::default(),
+    };
+    let text = toml::to_string(&config).or_fail(attempt)?;
+    let draft = folder.join(".limen.toml.new");
+    std::fs::write(&draft, text).or_fail(attempt)?;
+    let config = Config::load(&draft).or_fail(attempt)?;
+    let unlock = Unlock::key_file(&root_key, &config.store.data).or_fail(attempt)?;
+    let path = files.root_folder().join("root.keys");
+    let root = RootFile { path: &path, unlock: &unlock };
+    let name = name.parse().or_fail("this is no name for a city")?;
+    let founding = Founding { name, country: country.into(), operators };
+    let created = ceremony::create_city(&config, &root, &founding, world::now());
+    let tokens = runtime()?.block_on(created).or_fail(attempt)?;
+    // The configuration appears last: a folder with one holds a whole city.
+    std::fs::rename(&draft, files.config()).or_fail(attempt)?;
+    Ok(tokens)
+}
+
+impl Serve {
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        let config = Config::load(&self.config).or_fail("cannot start the server")?;
+        runtime()?.block_on(serve(&config, |address| {
+            if self.json {
+                let line = json!({ "event": "listening", "address": address.to_string() });
+                return output::text(&format!("{line}\n"));
+            }
+            output::text(&format!("listening on {address} as {}\n", config.http.public_url))
+        }))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Serves until Ctrl-C or SIGTERM. `ready` is called once with the address.
+pub(crate) async fn serve(
+    config: &Config,
+    ready: impl FnOnce(SocketAddr) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).or_fail("cannot wait for signals")?;
+    let started = server::start::start(config).await.or_fail("cannot start the server")?;
+    ready(started.address().or_fail("cannot start the server")?)?;
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(started.run(stopped));
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted.or_fail("cannot wait for signals")?,
+    }
+    stop.send_replace(true);
+    running.await.or_fail("the server ended badly")
+}
+
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    Runtime::new().or_fail("cannot start the threads of the server")
+}
+
+fn parse_operator(text: &str) -> Result<NewOperator, String> {
+    let (code, name) = text.split_once('=').ok_or("write CODE=NAME")?;
+    let code = code.parse().map_err(|error| format!("{error}"))?;
+    let name = name.parse().map_err(|error| format!("{error}"))?;
+    Ok(NewOperator { code, name })
+}

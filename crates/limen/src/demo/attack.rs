@@ -1,0 +1,34 @@
+//! Attacks that need no program of their own: playing a recorded session back to a reader.
+
+use std::net::SocketAddr;
+
+use credential::jose::base64url;
+use edge::link::Link;
+use serde_json::Value;
+
+use crate::failure::{Failure, OrFail};
+
+/// Answers the reader with what a phone answered in a recorded tap, whatever it asks.
+pub(super) fn replay(reader: SocketAddr, recorded: &[[String; 2]]) -> Result<(), Failure> {
+    let mut link = Link::connect(reader).or_fail("cannot reach the reader")?;
+    for [_, response] in recorded {
+        if link.receive().is_err() {
+            break;
+        }
+        let response = base64url::decode(response).unwrap_or_default();
+        if link.send(&response).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The APDUs of a tap event.
+pub(super) fn apdus(event: &Value) -> Vec<[String; 2]> {
+    let pair = |pair: &Value| Some([text(pair.get(0)?)?, text(pair.get(1)?)?]);
+    event["apdus"].as_array().into_iter().flatten().filter_map(pair).collect()
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(String::from)
+}

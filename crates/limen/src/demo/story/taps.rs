@@ -1,0 +1,173 @@
+//! Second half of the story: taps without any network, and the refusals.
+
+use serde_json::Value;
+
+use super::{Ending, Outcome, Props, Tap};
+use crate::demo::attack;
+use crate::demo::stage::{Process, Stage};
+use crate::example;
+use crate::failure::{Failure, OrFail};
+
+/// The month after this one has begun by then, and every ticket of this month has ended.
+const DAYS_AHEAD: &str = "32";
+
+pub(super) fn door(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
+    let keep = stage.path("documents/tap-door");
+    tap(stage, props, Which::Door, "mira", &["--pass", example::BADGE_NAME, "--keep", &keep])
+}
+
+pub(super) fn gate(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
+    let keep = stage.path("documents/tap-gate");
+    let arguments = ["--pass", example::TICKET_NAME, "--confirm", "--keep", &keep];
+    let ending = tap(stage, props, Which::Gate, "mira", &arguments)?;
+    if let Some(tap) = &ending.tap {
+        props.recorded.clone_from(&tap.apdus);
+    }
+    Ok(ending)
+}
+
+pub(super) fn wrong_zone(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
+    other_gate(stage, props, &["--door", example::GATE_C])
+}
+
+pub(super) fn month_later(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
+    other_gate(stage, props, &["--door", example::GATE_B, "--danger-days-ahead", DAYS_AHEAD])
+}
+
+pub(super) fn copied(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
+    let ticket = stage.path("documents/first-class-month-mso-mdoc-1.cbor");
+    let folder = stage.path("phones/old-phone");
+    stage.must(&["wallet", "danger-import", "--folder", &folder, &ticket])?;
+    let keep = stage.path("documents/tap-copied");
+    let arguments = ["--pass", "Somebody else's pass", "--confirm", "--keep", &keep];
+    tap(stage, props, Which::Gate, "old-phone", &arguments)
+}
+
+pub(super) fn tampered(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
+    let keep = stage.path("documents/tap-tampered");
+    let pass = ["--pass", example::TICKET_NAME, "--confirm", "--keep", &keep];
+    let arguments = [&pass[..], &["--danger-forge", "class=royal"]].concat();
+    tap(stage, props, Which::Gate, "mira", &arguments)
+}
+
+pub(super) fn replayed(_: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
+    let recorded = props.recorded.clone();
+    let (gate, address) = reader(props, Which::Gate)?;
+    attack::replay(address.parse().or_fail("the gate has no address")?, &recorded)?;
+    let event = gate.event()?;
+    Ok(told(props, &event))
+}
+
+pub(super) fn rogue(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
+    let (mut rogue, first) = stage.start("rogue", &["reader", "danger-rogue"])?;
+    let address = first["reader"].as_str().unwrap_or_default().to_owned();
+    let mut arguments = vec!["--pass", example::TICKET_NAME, "--confirm"];
+    if stage.breaks("reader-authentication-skipped") {
+        arguments.push("--danger-trust-anyone");
+    }
+    let shown = present(stage, "mira", &address, &arguments)?;
+    let event = rogue.event()?;
+    let _ = props;
+    let outcome = if event["outcome"] == "granted" { Outcome::Granted } else { Outcome::Refused };
+    let reason = match outcome {
+        Outcome::Granted => format!("the phone gave away {} bytes", event["bytes_harvested"]),
+        _ => shown["reason"].as_str().unwrap_or("the phone disclosed nothing").to_owned(),
+    };
+    Ok(Ending { outcome, reason, tap: None })
+}
+
+pub(super) fn revoked(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
+    tap(stage, props, Which::Door, "old-phone", &["--pass", example::BADGE_NAME])
+}
+
+pub(super) fn way_out(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
+    props.door = None;
+    let folder = stage.path("readers/door");
+    let opened = stage.must(&[
+        "reader",
+        "egress",
+        "--folder",
+        &folder,
+        "--door",
+        example::STAFF_DOOR,
+        "--json",
+    ])?;
+    props.deeds += 1;
+    let reason =
+        format!("the door is open for {} ms; the way out asks nobody", opened.json()["unlock_ms"]);
+    Ok(Ending { outcome: Outcome::Granted, reason, tap: None })
+}
+
+#[derive(Clone, Copy)]
+enum Which {
+    Door,
+    Gate,
+}
+
+fn reader(props: &mut Props, which: Which) -> Result<(&mut Process, String), Failure> {
+    let slot = match which {
+        Which::Door => &mut props.door,
+        Which::Gate => &mut props.gate,
+    };
+    let (process, address) = slot.as_mut().ok_or_else(|| Failure::broken("the reader is gone"))?;
+    Ok((process, address.clone()))
+}
+
+/// A phone at one of the two readers that wait.
+fn tap(
+    stage: &Stage,
+    props: &mut Props,
+    which: Which,
+    phone: &str,
+    arguments: &[&str],
+) -> Result<Ending, Failure> {
+    let (process, address) = reader(props, which)?;
+    present(stage, phone, &address, arguments)?;
+    let event = process.event()?;
+    Ok(told(props, &event))
+}
+
+/// The ticket at a gate that runs with other settings; the journal is that of the same reader.
+fn other_gate(stage: &Stage, props: &mut Props, settings: &[&str]) -> Result<Ending, Failure> {
+    let folder = stage.path("readers/gate");
+    // One process at a time works on the folder of a reader.
+    props.gate = None;
+    let run = ["reader", "run", "--folder", &folder, "--json"];
+    let sabotage = stage.reader_sabotage().map(|name| ["--danger-sabotage", name]);
+    let broken = sabotage.as_ref().map_or(&[][..], |pair| &pair[..]);
+    let once = [&run[..], broken, settings, &["--taps", "1"]].concat();
+    let (mut process, first) = stage.start("gate", &once)?;
+    let address = first["reader"].as_str().unwrap_or_default().to_owned();
+    present(stage, "mira", &address, &["--pass", example::TICKET_NAME, "--confirm"])?;
+    let event = process.event()?;
+    drop(process);
+    let again = [&run[..], broken, &["--door", example::GATE_B]].concat();
+    let (gate, first) = stage.start("gate", &again)?;
+    props.gate = Some((gate, first["reader"].as_str().unwrap_or_default().to_owned()));
+    Ok(told(props, &event))
+}
+
+fn present(stage: &Stage, phone: &str, reader: &str, arguments: &[&str]) -> Result<Value, Failure> {
+    let folder = stage.path(&format!("phones/{phone}"));
+    let command = ["wallet", "present", "--folder", &folder, "--reader", reader, "--json"];
+    let done = stage.run(&[&command[..], arguments].concat())?;
+    match done.code {
+        0 | 3 => Ok(done.json()),
+        _ => Err(Failure::broken(format!("the phone failed: {}", done.stderr))),
+    }
+}
+
+/// What the reader told of a tap.
+fn told(props: &mut Props, event: &Value) -> Ending {
+    let outcome = if event["outcome"] == "granted" { Outcome::Granted } else { Outcome::Refused };
+    // Every deed must stand in the journal; a phone that goes away leaves no mark there.
+    if event["code"] != "interrupted" {
+        props.deeds += 1;
+    }
+    let tap = Tap {
+        duration_us: event["duration_us"].as_u64().unwrap_or_default(),
+        apdus: attack::apdus(event),
+    };
+    let reason = event["reason"].as_str().unwrap_or("the tap broke off").to_owned();
+    Ending { outcome, reason, tap: Some(tap) }
+}

@@ -1,0 +1,139 @@
+//! `limen reader`: a reader at a gate or a door, as a folder on this machine.
+
+mod rogue;
+mod run;
+mod sync;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use credential::aws_lc::AwsLc;
+use edge::reader_host::ReaderHost;
+use serde_json::json;
+use vocabulary::code::PlaceCode;
+
+use crate::failure::{Failure, OrFail};
+use crate::{output, world};
+
+#[derive(Subcommand)]
+#[command(after_help = "Example:\n  \
+    limen reader invite --label 'Gate 3' --door harbour/quay/gate-3\n  \
+    limen reader enrol --folder gate-3 --server https://city.example --code enrolment_...\n  \
+    limen reader sync --folder gate-3\n  \
+    limen reader run --folder gate-3 --port 7000")]
+pub(crate) enum Command {
+    /// Enrol this machine as a reader, by a one-time code.
+    Enrol(sync::Enrol),
+    /// Fetch bundle and status from the city, and bring it the journal.
+    Sync(sync::Sync),
+    /// Wait for phones and decide, without any network.
+    Run(run::Run),
+    /// Let somebody out: the way out asks nobody.
+    Egress(Egress),
+    /// Show what this reader knows.
+    Inspect(Inspect),
+    /// Be a reader that no city knows: an attack.
+    #[command(hide = true)]
+    DangerRogue(rogue::Rogue),
+}
+
+/// Where the reader is.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Place {
+    /// The folder of the reader.
+    #[arg(long, default_value = "limen-reader", value_name = "DIR")]
+    folder: PathBuf,
+}
+
+/// `limen reader egress`.
+#[derive(Args)]
+pub(crate) struct Egress {
+    #[command(flatten)]
+    place: Place,
+    /// The door.
+    #[arg(long, value_name = "PLACE")]
+    door: PlaceCode,
+    /// Answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Egress {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let mut host = self.place.open()?;
+        let unlock_ms = host.egress(world::now(), self.door.clone());
+        if self.json {
+            output::json(&json!({ "door": self.door.as_str(), "unlock_ms": unlock_ms }))?;
+        } else {
+            output::text(&format!("{} is open for {unlock_ms} ms\n", self.door))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// `limen reader inspect`.
+#[derive(Args)]
+pub(crate) struct Inspect {
+    #[command(flatten)]
+    place: Place,
+    /// Answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Command {
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Enrol(enrol) => enrol.run(),
+            Self::Sync(sync) => sync.run(),
+            Self::Run(run) => run.run(),
+            Self::Egress(egress) => egress.run(),
+            Self::Inspect(inspect) => inspect.run(),
+            Self::DangerRogue(rogue) => rogue.run(),
+        }
+    }
+}
+
+impl Place {
+    /// Wakes the reader up.
+    pub(crate) fn open(&self) -> Result<ReaderHost, Failure> {
+        let host = ReaderHost::open(&self.folder, Box::new(AwsLc));
+        host.or_fail("cannot start the reader").map_err(|failure| {
+            failure.hint("enrol it with `limen reader enrol --code CODE --server URL`")
+        })
+    }
+}
+
+impl Inspect {
+    fn run(self) -> Result<ExitCode, Failure> {
+        let host = self.place.open()?;
+        let watermark = host.engine().watermark();
+        let head = host.engine().journal_head();
+        let doors: Vec<String> = host
+            .engine()
+            .bundle()
+            .map(|bundle| {
+                bundle.bundle().table.doors().iter().map(|d| d.place().to_string()).collect()
+            })
+            .unwrap_or_default();
+        let status_at = watermark.status_issued_at.map(|at| at.to_string());
+        if self.json {
+            output::json(&json!({
+                "bundle_epoch": watermark.bundle_epoch,
+                "status_issued_at": status_at,
+                "journal_records": head.entries(),
+                "doors": doors,
+            }))?;
+        } else {
+            output::text(&format!(
+                "bundle epoch     {}\nstatus issued    {}\njournal records  {}\ndoors            {}\n",
+                watermark.bundle_epoch,
+                status_at.as_deref().unwrap_or("never"),
+                head.entries(),
+                doors.join(", "),
+            ))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,154 @@
+//! `limen reader enrol` and `limen reader sync`: what a reader does while it has a network.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use credential::aws_lc::AwsLc;
+use credential::crypto::{Crypto, P256Secret};
+use credential::jose::base64url;
+use credential::x509::pem;
+use edge::reader_host::Identity;
+use fleet::enrolment::EnrolmentCode;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use ureq::http::Method;
+
+use super::Place;
+use crate::client::{Client, Connection};
+use crate::failure::{Failure, OrFail};
+use crate::wallet::City;
+use crate::{output, world};
+
+/// Status lists that a reader follows.
+const STATUS_LISTS_MAX: usize = 16;
+
+#[derive(Args)]
+pub(crate) struct Enrol {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    city: City,
+    /// The one-time code from `limen reader invite`.
+    #[arg(long)]
+    code: String,
+}
+
+#[derive(Args)]
+pub(crate) struct Sync {
+    #[command(flatten)]
+    place: Place,
+    /// Do not upload the journal.
+    #[arg(long)]
+    no_journal: bool,
+    /// Answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a reader reaches its city, beside what it is.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Uplink {
+    server: String,
+    reader: String,
+    secret: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ca: Option<String>,
+}
+
+impl Enrol {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let connection = self.city.connection();
+        let client = Client::new(connection.clone())?;
+        let code = EnrolmentCode::parse(self.code.trim())
+            .map_err(|_| Failure::usage("this is not the code of an invitation"))?;
+        let (secret, public) = new_key()?;
+        let proof = AwsLc.p256_sign(&secret, &code.challenge(&public)).or_fail("cannot enrol")?;
+        let request = api::reader::EnrolRequest {
+            code: code.danger_text(),
+            public_key: base64url::encode(&public),
+            proof: base64url::encode(proof.as_bytes()),
+        };
+        let enrolled: api::reader::Enrolled = client.post_json("/v1/readers/enrol", &request)?;
+        let identity = Identity {
+            reader: enrolled.reader.parse().or_fail("the server's answer is not understood")?,
+            root: certificate(&enrolled.city_root)?,
+            certificate: certificate(&enrolled.certificate)?,
+        };
+        identity.store(&self.place.folder, &secret).or_fail("cannot keep the reader")?;
+        let uplink = Uplink {
+            server: connection.server.clone(),
+            reader: enrolled.reader.clone(),
+            secret: enrolled.secret,
+            ca: connection.ca.as_ref().map(|path| path.display().to_string()),
+        };
+        let text = toml::to_string(&uplink).or_fail("cannot keep the reader")?;
+        edge::file::replace(&self.place.folder.join("uplink.toml"), text.as_bytes())
+            .or_fail("cannot keep the reader")?;
+        output::text(&format!("enrolled as {}\n", enrolled.reader))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Sync {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let mut host = self.place.open()?;
+        let path = self.place.folder.join("uplink.toml");
+        let text =
+            std::fs::read_to_string(&path).or_fail(format!("cannot read `{}`", path.display()))?;
+        let uplink: Uplink =
+            toml::from_str(&text).or_fail("the reader's uplink is not understood")?;
+        let client = Client::new(Connection {
+            server: uplink.server.clone(),
+            token: Some(uplink.secret.clone()),
+            ca: uplink.ca.as_ref().map(Into::into),
+        })?;
+        let bundle = client
+            .get_bytes(&format!("/v1/readers/{}/bundle", uplink.reader), "application/cbor")?;
+        host.install_bundle(world::now(), &bundle).or_fail("cannot take the bundle")?;
+        let lists: api::status::StatusLists = client.get_json("/v1/status-lists")?;
+        for uri in lists.status_lists.iter().take(STATUS_LISTS_MAX) {
+            let headers = [("accept", "application/statuslist+cwt")];
+            let reply = client.send(Method::GET, uri, &headers, &[])?;
+            if reply.status != 200 {
+                let message = format!("cannot fetch status list `{uri}`: status {}", reply.status);
+                return Err(Failure::broken(message));
+            }
+            host.install_status(world::now(), &reply.body)
+                .or_fail("cannot take the status list")?;
+        }
+        let mut accepted = 0;
+        if !self.no_journal {
+            let upload = host.pending_upload(world::now()).or_fail("cannot sign the journal")?;
+            if let Some(upload) = upload {
+                let body = api::reader::JournalUpload {
+                    records: upload.records.iter().map(|r| base64url::encode(r)).collect(),
+                    signed_head: base64url::encode(&upload.signed_head),
+                };
+                let path = format!("/v1/readers/{}/journal", uplink.reader);
+                let receipt: api::reader::JournalReceipt = client.post_json(&path, &body)?;
+                host.acknowledged(world::now(), receipt.next).or_fail("cannot free the journal")?;
+                accepted = receipt.accepted;
+            }
+        }
+        let epoch = host.engine().watermark().bundle_epoch;
+        if self.json {
+            output::json(&json!({ "bundle_epoch": epoch, "journal_records_accepted": accepted }))?;
+        } else {
+            output::text(&format!("bundle epoch {epoch}, {accepted} journal records uploaded\n"))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn new_key() -> Result<(P256Secret, [u8; 65]), Failure> {
+    let secret = P256Secret::from_bytes(world::entropy()?);
+    let public = AwsLc.p256_public(&secret).or_fail("cannot make a key")?;
+    Ok((secret, public))
+}
+
+fn certificate(text: &str) -> Result<Vec<u8>, Failure> {
+    let ders = pem::decode(text, pem::CERTIFICATE).or_fail("cannot read a certificate")?;
+    let first = ders.into_iter().next();
+    first.ok_or_else(|| Failure::broken("the server sent no certificate"))
+}

@@ -1,0 +1,133 @@
+//! `limen wallet accept`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use credential::aws_lc::AwsLc;
+use serde_json::json;
+use ureq::http::Method;
+use wallet::collect::{Answer, Collection, Hands, Request, Step, Wish};
+use wallet::offer::{self, Link, Offer};
+use wallet::secure_element::PresenceRule;
+
+use super::Place;
+use crate::client::{self, Client, Connection};
+use crate::failure::{Failure, OrFail};
+use crate::{output, world};
+
+/// Requests of one conversation; a kind of pass takes three.
+const STEPS_MAX: usize = 64;
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  \
+    limen wallet accept 'openid-credential-offer://?credential_offer_uri=...' --code 493536")]
+pub(crate) struct Accept {
+    #[command(flatten)]
+    place: Place,
+    /// The offer: an `openid-credential-offer://` link, from a QR picture or a mail.
+    link: String,
+    /// The code that came over another channel, if the offer asks for one.
+    #[arg(long)]
+    code: Option<String>,
+    /// Documents of each kind to collect, so that shows cannot be linked.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
+    documents: u8,
+    /// Every use of these passes needs the holder to confirm.
+    #[arg(long)]
+    confirm_each_use: bool,
+    /// A PEM file of the only roots to trust for TLS.
+    #[arg(long, env = "LIMEN_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Accept {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let mut host = self.place.open()?;
+        // Every URL of the conversation comes from the offer and from the issuer's metadata.
+        let here = String::from("http://127.0.0.1");
+        let client = Client::new(Connection { server: here, token: None, ca: self.ca.clone() })?;
+        let offer = self.offer(&client)?;
+        if offer.needs_transaction_code && self.code.is_none() {
+            return Err(Failure::usage("this offer asks for a code")
+                .hint("it came over another channel; give it with `--code`"));
+        }
+        let presence =
+            if self.confirm_each_use { PresenceRule::Needed } else { PresenceRule::NotNeeded };
+        let wish = Wish { documents: usize::from(self.documents), presence };
+        let issuer = offer.issuer.clone();
+        let mut collection = Collection::new(offer, self.code.clone(), wish);
+        let mut no_entropy = None;
+        let mut entropy = || {
+            world::entropy::<32>().unwrap_or_else(|failure| {
+                no_entropy = Some(failure);
+                [0; 32]
+            })
+        };
+        let crypto = &AwsLc;
+        let mut hands =
+            Hands { crypto, element: &mut host.element, entropy: &mut entropy, now: world::now() };
+        let done = converse(&client, &mut collection, &mut hands);
+        if let Err(failure) = done {
+            collection.abandon(&mut host.element);
+            return Err(failure);
+        }
+        let kept = collection.keep(&mut hands, &mut host.state);
+        if let Some(failure) = no_entropy {
+            return Err(failure);
+        }
+        let names = kept.or_fail("cannot accept the offer")?;
+        self.place.save(&host)?;
+        if self.json {
+            output::json(&json!({ "accepted": names, "issuer": issuer }))?;
+        } else {
+            output::text(&format!("accepted: {}\n", names.join(", ").escape_debug()))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn offer(&self, client: &Client) -> Result<Offer, Failure> {
+        match offer::parse_link(&self.link).map_err(|error| Failure::usage(error.to_string()))? {
+            Link::Value(offer) => Ok(offer),
+            Link::Reference(url) => {
+                let reply =
+                    client.send(Method::GET, &url, &[("accept", "application/json")], &[])?;
+                if reply.status != 200 {
+                    let message = format!("the offer cannot be fetched: status {}", reply.status);
+                    return Err(
+                        Failure::broken(message).hint("it may have expired; ask for a new one")
+                    );
+                }
+                offer::parse(&reply.body).or_fail("the server's offer cannot be read")
+            }
+        }
+    }
+}
+
+/// Talks to the issuer until everything is here.
+fn converse(
+    client: &Client,
+    collection: &mut Collection,
+    hands: &mut Hands<'_>,
+) -> Result<(), Failure> {
+    for _ in 0..STEPS_MAX {
+        hands.now = world::now();
+        let step = collection.poll(hands).or_fail("cannot accept the offer")?;
+        let Step::Send(request) = step else { return Ok(()) };
+        let reply = send(client, &request)?;
+        let dpop_nonce = reply.header("dpop-nonce");
+        let answer = Answer { status: reply.status, dpop_nonce, body: &reply.body };
+        collection.receive(answer).or_fail("cannot accept the offer")?;
+    }
+    Err(Failure::broken("the issuer does not come to an end"))
+}
+
+fn send(client: &Client, request: &Request) -> Result<client::Answer, Failure> {
+    let headers: Vec<(&str, &str)> =
+        request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let method = if request.method == "POST" { Method::POST } else { Method::GET };
+    client.send(method, &request.url, &headers, &request.body)
+}

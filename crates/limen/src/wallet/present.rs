@@ -1,0 +1,224 @@
+//! `limen wallet present`, and the attacks that a demonstration needs.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use credential::aws_lc::AwsLc;
+use credential::cbor::{Decoder, Encoder};
+use credential::crypto::P256Secret;
+use credential::mdoc::{IssuerSigned, MobileSecurityObject};
+use credential::rights::NAME_SPACE;
+use edge::link::Link;
+use serde_json::json;
+use wallet::choose::Proposal;
+use wallet::pass::{Content, Document, Pass};
+use wallet::secure_element::{Presence, PresenceRule, SecureElement};
+use wallet::tap::{Consent, Shown};
+
+use super::{Place, parse_address};
+use crate::failure::{Failure, OrFail, chain};
+use crate::{input, output, world};
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  \
+    limen wallet present --reader 127.0.0.1:7000 --pass 'Staff badge'\n\n\
+    Exit status: 0 shown, 3 nothing shown.")]
+pub(crate) struct Present {
+    #[command(flatten)]
+    place: Place,
+    /// The field of the reader, as `limen reader run` prints it.
+    #[arg(long, value_parser = parse_address, value_name = "ADDRESS")]
+    reader: SocketAddr,
+    /// The pass to show, by its name; needed where several fit.
+    #[arg(long, value_name = "NAME")]
+    pass: Option<String>,
+    /// Show nothing, whatever is asked.
+    #[arg(long)]
+    decline: bool,
+    /// Confirm as the holder would with a finger, for passes that ask for it.
+    #[arg(long)]
+    confirm: bool,
+    /// Keep what was shown: NAME.response.cbor and NAME.transcript.cbor.
+    #[arg(long, value_name = "NAME")]
+    keep: Option<PathBuf>,
+    /// Answer as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Answer a reader that proves nothing.
+    #[arg(long, hide = true)]
+    danger_trust_anyone: bool,
+    /// Change this element to another text before it is shown, as hacked software would.
+    #[arg(long, hide = true, value_name = "ELEMENT=TEXT")]
+    danger_forge: Option<String>,
+}
+
+impl Present {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let mut host = self.place.open()?;
+        let genuine = host.state.passes.clone();
+        if let Some(forgery) = &self.danger_forge {
+            forge(&mut host.state.passes, forgery)?;
+        }
+        let secret = P256Secret::from_bytes(world::entropy()?);
+        let tap = edge::wallet_host::tap(&AwsLc, world::now(), secret);
+        #[allow(unused_mut, reason = "a measure is broken only on purpose")]
+        let mut tap = tap.or_fail("cannot begin")?;
+        if self.danger_trust_anyone {
+            tap.danger_trust_anyone();
+        }
+        let mut link = Link::connect(self.reader).or_fail("cannot reach the reader")?;
+        let mut ambiguous = None;
+        let mut decide = |proposal: &Proposal| self.decide(proposal, &mut ambiguous);
+        let shown = host
+            .present(&mut link, &AwsLc, tap, &world::now, &mut decide)
+            .or_fail("cannot answer the reader")?;
+        if self.danger_forge.is_some() {
+            host.state.passes = genuine;
+        }
+        self.place.save(&host)?;
+        if let Some(names) = ambiguous {
+            return Err(Failure::usage("several passes fit")
+                .hint(format!("name one with `--pass`: {names}")));
+        }
+        let (code, answer, plain) = match shown {
+            Ok(shown) => {
+                self.keep(&shown)?;
+                let elements = shown.elements.join(", ");
+                let plain = format!("shown to {}: {} ({elements})\n", shown.reader, shown.pass);
+                let answer = json!({
+                    "outcome": "shown", "reader": shown.reader, "pass": shown.pass,
+                    "elements": shown.elements,
+                });
+                (ExitCode::SUCCESS, answer, plain)
+            }
+            Err(error) => {
+                let reason = chain(&error);
+                let plain = format!("nothing shown: {reason}\n");
+                let answer = json!({ "outcome": "nothing-shown", "reason": reason });
+                (ExitCode::from(3), answer, plain)
+            }
+        };
+        if self.json {
+            output::json(&answer)?
+        } else {
+            output::text(&plain)?
+        }
+        Ok(code)
+    }
+
+    fn keep(&self, shown: &Shown) -> Result<(), Failure> {
+        let Some(name) = &self.keep else { return Ok(()) };
+        let with = |ending: &str| {
+            let mut path = name.clone().into_os_string();
+            path.push(ending);
+            PathBuf::from(path)
+        };
+        for (ending, bytes) in [
+            (".response.cbor", &shown.device_response),
+            (".transcript.cbor", &shown.session_transcript),
+        ] {
+            edge::file::replace(&with(ending), bytes).or_fail("cannot keep what was shown")?;
+        }
+        Ok(())
+    }
+
+    fn decide(&self, proposal: &Proposal, ambiguous: &mut Option<String>) -> Consent {
+        let presence = if self.confirm { Presence::Confirmed } else { Presence::Unknown };
+        let fits = |name: &str| self.pass.as_ref().is_none_or(|wanted| wanted == name);
+        let mut fitting = proposal.candidates.iter().enumerate().filter(|(_, c)| fits(&c.name));
+        let (first, second) = (fitting.next(), fitting.next());
+        match (first, second) {
+            _ if self.decline => Consent::Decline,
+            (Some((candidate, _)), None) => Consent::Show { candidate, presence },
+            (None, _) => Consent::Decline,
+            (Some(_), Some(_)) => {
+                let names = proposal.candidates.iter().map(|c| format!("`{}`", c.name));
+                *ambiguous = Some(names.collect::<Vec<_>>().join(", "));
+                Consent::Decline
+            }
+        }
+    }
+}
+
+/// Changes one element of every mdoc, leaving the issuer's digests as they are.
+fn forge(passes: &mut [Pass], forgery: &str) -> Result<(), Failure> {
+    let (element, text) = forgery
+        .split_once('=')
+        .ok_or_else(|| Failure::usage("a forgery is written ELEMENT=TEXT"))?;
+    for document in passes.iter_mut().flat_map(|pass| &mut pass.documents) {
+        if let Content::Mdoc(bytes) = &mut document.content {
+            *bytes = forge_element(bytes, element, text).or_fail("cannot forge")?;
+        }
+    }
+    Ok(())
+}
+
+fn forge_element(
+    bytes: &[u8],
+    element: &str,
+    text: &str,
+) -> Result<Vec<u8>, credential::rejection::Rejection> {
+    let document = IssuerSigned::parse(bytes)?;
+    let mut encoder = Encoder::new();
+    encoder.map(2).text("nameSpaces").map(1).text(NAME_SPACE).array(document.items.len());
+    for item in &document.items {
+        if item.element != element {
+            encoder.raw(item.raw);
+            continue;
+        }
+        let mut forged = Encoder::new();
+        forged.map(4).text("digestID").unsigned(item.digest_id);
+        forged.text("random").bytes(item.random).text("elementIdentifier").text(element);
+        forged.text("elementValue").text(text);
+        encoder.embedded(forged.as_bytes());
+    }
+    encoder.text("issuerAuth").raw(document.issuer_auth);
+    Ok(encoder.into_bytes())
+}
+
+/// `limen wallet danger-import`.
+#[derive(Args)]
+pub(crate) struct DangerImport {
+    #[command(flatten)]
+    place: Place,
+    /// An IssuerSigned that belongs to somebody else.
+    file: PathBuf,
+}
+
+impl DangerImport {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let mut host = self.place.open()?;
+        let bytes = input::cbor(input::read(&self.file)?);
+        let mso = signed_object(&bytes).or_fail("cannot import")?;
+        let entropy = world::entropy()?;
+        let key = host.element.generate(&AwsLc, entropy, PresenceRule::NotNeeded);
+        let document = Document {
+            key: key.or_fail("cannot import")?,
+            kind: mso.0,
+            valid_from: mso.1,
+            valid_until: mso.2,
+            shown: 0,
+            content: Content::Mdoc(bytes),
+        };
+        host.state.passes.push(Pass {
+            name: String::from("Somebody else's pass"),
+            issuer: String::new(),
+            configuration: String::new(),
+            documents: vec![document],
+        });
+        self.place.save(&host)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+type Signed = (String, vocabulary::time::Instant, vocabulary::time::Instant);
+
+fn signed_object(bytes: &[u8]) -> Result<Signed, credential::rejection::Rejection> {
+    Decoder::new(bytes)?;
+    let document = IssuerSigned::parse(bytes)?;
+    let message = credential::cose::Sign1::parse(document.issuer_auth)?;
+    let mso = MobileSecurityObject::parse(message.payload.unwrap_or_default())?;
+    Ok((mso.doc_type.into(), mso.valid_from, mso.valid_until))
+}
