@@ -23,6 +23,11 @@ impl<T: DeserializeOwned> FromRequest<Server> for Json<T> {
     async fn from_request(request: Request, server: &Server) -> Result<Self, Problem> {
         require_type(request.headers(), "application/json")?;
         let bytes = read(request, server).await?;
+        // A list would be taken for the fields in their order: only an object is a request.
+        if bytes.trim_ascii_start().first().is_some_and(|byte| *byte != b'{') {
+            let detail = "the body is no JSON object";
+            return Err(Problem::form(StatusCode::BAD_REQUEST, "body-form", detail));
+        }
         let value = serde_json::from_slice(&bytes);
         value.map(Self).map_err(|error| {
             // The position alone: the message of the parser may repeat what the client sent.

@@ -76,20 +76,21 @@ impl Server {
     /// # Errors
     /// [`StartError`] naming what cannot be opened.
     pub async fn open(config: &Config) -> Result<Self, StartError> {
-        let custody = open_keystore(config)?;
-        Self::with_custody(config, Arc::new(custody)).await
+        config.check().map_err(StartError::Config)?;
+        let custody = Arc::new(open_keystore(config)?);
+        Self::with(config, custody, open_store(&config.store.data)?).await
     }
 
-    /// Opens a server whose keys somebody else holds.
+    /// Opens a server whose keys and rows somebody else has opened.
     ///
     /// # Errors
     /// [`StartError`] naming what cannot be opened.
-    pub async fn with_custody(
+    pub async fn with(
         config: &Config,
         custody: Arc<dyn Custody>,
+        store: Store,
     ) -> Result<Self, StartError> {
         config.check().map_err(StartError::Config)?;
-        let store = open_store(&config.store.data)?;
         let city = Facts::load(&store).await?;
         let recorder = Recorder::open(&Recorder::path(&config.keys.keystore));
         Ok(Self(Arc::new(Inner {

@@ -108,7 +108,7 @@ pub async fn create_city(
     for (purpose, name, profile, life) in [
         (Purpose::ReaderAuthority, "readers", build::Purpose::Authority, AUTHORITY_LIFE),
         (Purpose::StatusList, "status lists", build::Purpose::Leaf, SIGNER_LIFE),
-        (Purpose::Bundle, "bundles", build::Purpose::Leaf, SIGNER_LIFE),
+        (Purpose::Bundle, "bundles", build::Purpose::BundleSigner, SIGNER_LIFE),
     ] {
         let key = generate(&server, purpose, None, now).await?;
         let name = format!("{} {name}", founding.name);

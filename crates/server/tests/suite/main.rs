@@ -1,0 +1,22 @@
+//! Black-box tests: a city of its own per test, a server on a real loopback port, HTTP from outside.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests may panic"
+)]
+
+mod bad_input;
+mod client;
+mod disk;
+mod limits;
+mod log;
+mod phone;
+mod readers;
+mod staff;
+mod stopping;
+mod town;
+mod wallets;

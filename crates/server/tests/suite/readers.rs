@@ -1,0 +1,172 @@
+//! Readers from the one-time code to the journal.
+
+use ::reader::bundle::{Pin, VerifiedBundle};
+use ::reader::journal::{Event, Outcome, Watermark};
+use audit::journal::Head;
+use credential::aws_lc::AwsLc;
+use credential::crypto::PublicKey;
+use credential::jose::base64url;
+use credential::x509::{Certificate, TrustAnchors};
+use serde_json::{Value, json};
+use server::world::now;
+
+use crate::client::Answer;
+use crate::phone::Key;
+use crate::staff::ticket;
+use crate::town::Town;
+
+/// A reader with its key and what it was given.
+struct Gate {
+    key: Key,
+    id: vocabulary::id::ReaderId,
+    enrolled: Value,
+}
+
+fn enrolment(town: &Town) -> String {
+    let owner = town.harbour();
+    let place = json!({"code": "pier/gate-1", "name": "Gate 1", "zone": "B"});
+    owner.post("/v1/places", &place);
+    let request = json!({"label": "Gate 1", "doors": ["pier/gate-1"]});
+    let answer = owner.post("/v1/readers/enrolments", &request);
+    answer.expect(201);
+    answer.text("code")
+}
+
+fn enrol(town: &Town, code: &str, key: &Key, signer: &Key) -> Answer {
+    let PublicKey::P256(public) = key.public else { panic!() };
+    let challenge = fleet::enrolment::EnrolmentCode::parse(code).unwrap().challenge(&public);
+    let request = json!({
+        "code": code,
+        "public_key": base64url::encode(&public),
+        "proof": base64url::encode(signer.sign(&challenge).as_bytes()),
+    });
+    town.anyone().post("/v1/readers/enrol", &request)
+}
+
+impl Gate {
+    fn new(town: &Town) -> Self {
+        let key = Key::new(51);
+        let enrolled = enrol(town, &enrolment(town), &key, &key).expect(201);
+        let id = enrolled["reader"].as_str().unwrap().parse().unwrap();
+        Self { key, id, enrolled }
+    }
+
+    fn secret(&self) -> &str {
+        self.enrolled["secret"].as_str().unwrap()
+    }
+
+    fn upload(&self, town: &Town, records: &[Vec<u8>], head: &Head, signer: &Key) -> Answer {
+        let unsigned = head.unsigned(now());
+        let signature = signer.sign(unsigned.to_be_signed());
+        let signed = unsigned.complete(signature.as_bytes().try_into().unwrap());
+        let records: Vec<String> = records.iter().map(|record| base64url::encode(record)).collect();
+        let body = json!({"records": records, "signed_head": base64url::encode(&signed)});
+        let path = format!("/v1/readers/{}/journal", self.id);
+        town.anyone().as_bearer(self.secret()).post(&path, &body)
+    }
+}
+
+fn event(outcome: Outcome) -> Vec<u8> {
+    let door = "pier/gate-1".parse().unwrap();
+    Event { door, outcome, pass: None, watermark: Watermark::default(), missed: 0 }.encode()
+}
+
+#[test]
+fn one_time_code_makes_one_reader_with_a_certificate_below_the_root() {
+    let town = Town::new();
+    let code = enrolment(&town);
+    let key = Key::new(51);
+    let stranger = Key::new(52);
+    assert_eq!(enrol(&town, &code, &key, &stranger).problem(422), "key-possession");
+    let enrolled = enrol(&town, &code, &key, &key).expect(201);
+    assert_eq!(enrol(&town, &code, &key, &key).problem(403), "enrolment-code");
+    let der =
+        credential::x509::pem::decode(enrolled["certificate"].as_str().unwrap(), "CERTIFICATE");
+    let der = der.unwrap().remove(0);
+    assert_eq!(Certificate::parse(&der).unwrap().public_key, key.public);
+    let listed = town.harbour().get("/v1/readers").expect(200);
+    assert_eq!(listed["items"][0]["id"], enrolled["reader"]);
+    assert_eq!(town.hill().get("/v1/readers").expect(200)["items"], json!([]));
+    let path = format!("/v1/readers/{}", enrolled["reader"].as_str().unwrap());
+    assert_eq!(town.harbour().get(&path).text("state"), "enrolled");
+    let unknown = town.hill().get("/v1/readers/reader_01kapzzzzz0000000000000000");
+    assert_eq!(town.hill().get(&path).body, unknown.body);
+}
+
+#[test]
+fn wrong_codes_are_counted_and_end_an_enrolment() {
+    let town = Town::new();
+    let code = enrolment(&town);
+    let key = Key::new(51);
+    let flipped = if code.ends_with('0') { '1' } else { '0' };
+    let wrong = format!("{}{flipped}", &code[..code.len() - 1]);
+    for _ in 0..fleet::enrolment::TRIES_MAX {
+        assert_eq!(enrol(&town, &wrong, &key, &key).problem(403), "enrolment-code");
+    }
+    assert_eq!(enrol(&town, &code, &key, &key).problem(403), "enrolment-code");
+}
+
+#[test]
+fn bundle_is_signed_below_the_root_for_this_reader_and_numbered() {
+    let town = Town::new();
+    town.harbour().post("/v1/products", &ticket("first-class")).expect(201);
+    let gate = Gate::new(&town);
+    let fetch = |id: &str| {
+        let path = format!("/v1/readers/{id}/bundle");
+        town.anyone().as_bearer(gate.secret()).get(&path)
+    };
+    let root = TrustAnchors::from_pem(gate.enrolled["city_root"].as_str().unwrap()).unwrap();
+    for epoch in 1..=2 {
+        let answer = fetch(&gate.id.to_string());
+        assert_eq!(answer.header("content-type"), Some("application/cbor"));
+        let pin = Pin { root: &root, reader: gate.id, epoch: epoch - 1, at: now() };
+        let bundle = VerifiedBundle::verify(&AwsLc, &answer.body, &pin).unwrap();
+        assert_eq!(bundle.bundle().epoch, epoch);
+        let doors = bundle.bundle().table.doors();
+        assert_eq!(doors[0].place().as_str(), "pier/gate-1");
+        assert!(doors[0].rules().iter().any(|rule| rule.product.as_str() == "first-class"));
+        assert!(bundle.issuers_of(&"harbour".parse().unwrap()).is_some());
+        assert!(bundle.issuers_of(&"hill".parse().unwrap()).is_none());
+    }
+    let other = fetch("reader_01kapzzzzz0000000000000000");
+    assert_eq!(other.problem(404), "not-found");
+    assert_eq!(town.anyone().as_bearer(gate.secret()).get("/v1/people").problem(404), "not-found");
+}
+
+#[test]
+fn journal_is_taken_once_in_order_and_becomes_leaves() {
+    let town = Town::new();
+    let gate = Gate::new(&town);
+    let start = Head::start(*gate.id.as_bytes());
+    let granted = event(Outcome::Granted { rule: 0 });
+    let (first, after_first) = start.append(now(), &granted).unwrap();
+    let (second, after_second) = after_first.append(now(), &event(Outcome::Egress)).unwrap();
+    let both = [first.clone(), second.clone()];
+
+    assert_eq!(
+        gate.upload(&town, &both, &after_second, &Key::new(52)).problem(422),
+        "journal-head"
+    );
+    assert_eq!(
+        gate.upload(&town, std::slice::from_ref(&second), &after_second, &gate.key).problem(409),
+        "journal-gap"
+    );
+    let receipt = gate.upload(&town, &both[..1], &after_first, &gate.key).expect(200);
+    assert_eq!(receipt, json!({"next": 1, "accepted": 1}));
+    let receipt = gate.upload(&town, &both, &after_second, &gate.key).expect(200);
+    assert_eq!(receipt, json!({"next": 2, "accepted": 1}));
+    let receipt = gate.upload(&town, &both, &after_second, &gate.key).expect(200);
+    assert_eq!(receipt, json!({"next": 2, "accepted": 0}));
+    let (other, after_other) = start.append(now(), &event(Outcome::Egress)).unwrap();
+    assert_eq!(gate.upload(&town, &[other], &after_other, &gate.key).problem(409), "journal-fork");
+
+    let events = town.harbour().get("/v1/events?limit=200").expect(200);
+    let kinds: Vec<&str> = events["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["kind"].as_str().unwrap())
+        .filter(|kind| kind.starts_with("door") || kind.starts_with("journal"))
+        .collect();
+    assert_eq!(kinds, ["door-granted", "journal-upload", "door-egress", "journal-upload"]);
+}

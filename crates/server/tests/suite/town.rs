@@ -1,0 +1,168 @@
+//! A small city in a folder of its own, and its server in a thread of its own.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use keys::unlock::Unlock;
+use server::city::ceremony::{Founding, RootFile, create_city};
+use server::config::{Config, Http, Keys, Limits, Store};
+use server::server::Server;
+use server::start::{start, start_server};
+use server::world::now;
+use tokio::sync::watch;
+
+use crate::client::Client;
+
+/// A city and what its people know.
+pub struct Town {
+    pub config: Config,
+    pub folder: PathBuf,
+    /// First tokens of `city`, `harbour` and `hill`.
+    pub tokens: [String; 3],
+    running: Option<Running>,
+}
+
+struct Running {
+    stop: watch::Sender<bool>,
+    thread: JoinHandle<()>,
+}
+
+impl Town {
+    /// A city with a running server.
+    pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// A city whose server has other limits.
+    pub fn with(limit: impl FnOnce(&mut Limits)) -> Self {
+        let mut town = Self::closed(limit);
+        town.open();
+        town
+    }
+
+    /// A city whose server does not run.
+    pub fn closed(limit: impl FnOnce(&mut Limits)) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("limen-server-{}-{count}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_dir_all(&folder);
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut config = Config {
+            http: Http {
+                listen: format!("127.0.0.1:{port}").parse().unwrap(),
+                public_url: format!("http://127.0.0.1:{port}"),
+                tls_cert: None,
+                tls_key: None,
+            },
+            store: Store { data: folder.join("data") },
+            keys: Keys {
+                keystore: folder.join("keys/city.keys"),
+                key_file: Some(folder.join("keys/city.key")),
+                passphrase_file: None,
+            },
+            limits: Limits::default(),
+        };
+        limit(&mut config.limits);
+        let root_key = folder.join("root.key");
+        std::fs::create_dir_all(&folder).unwrap();
+        Unlock::create_key_file(&root_key).unwrap();
+        let unlock = Unlock::key_file(&root_key, &config.store.data).unwrap();
+        let root = RootFile { path: &folder.join("root/root.keys"), unlock: &unlock };
+        let operator = |code: &str, name: &str| identity::operator::NewOperator {
+            code: code.parse().unwrap(),
+            name: name.parse().unwrap(),
+        };
+        let founding = Founding {
+            name: "Testhaven".parse().unwrap(),
+            country: "UT".into(),
+            operators: vec![operator("harbour", "Harbour"), operator("hill", "Hill")],
+        };
+        let tokens = runtime().block_on(create_city(&config, &root, &founding, now())).unwrap();
+        let tokens: Vec<String> = tokens.into_iter().map(|token| token.secret).collect();
+        Self { config, folder, tokens: tokens.try_into().unwrap(), running: None }
+    }
+
+    /// Starts the server.
+    pub fn open(&mut self) {
+        let config = self.config.clone();
+        self.run(async move { start(&config).await.unwrap() });
+    }
+
+    /// Starts the server on a store of the test's own.
+    pub fn open_on(&mut self, store: store::store::Store) {
+        let config = self.config.clone();
+        self.run(async move {
+            let key_file = config.keys.key_file.clone().unwrap();
+            let unlock = Unlock::key_file(&key_file, &config.store.data).unwrap();
+            let keys = keys::software::Keystore::open_server(&config.keys.keystore, &unlock);
+            let custody = std::sync::Arc::new(keys.unwrap());
+            let server = Server::with(&config, custody, store).await.unwrap();
+            start_server(server, &config).await.unwrap()
+        });
+    }
+
+    fn run(&mut self, started: impl Future<Output = server::start::Started> + Send + 'static) {
+        assert!(self.running.is_none());
+        let (stop, stopped) = watch::channel(false);
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            runtime().block_on(async move {
+                let started = started.await;
+                ready.send(started.address().unwrap()).unwrap();
+                started.run(stopped).await;
+            });
+        });
+        let address = is_ready.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert_eq!(address, self.config.http.listen);
+        self.running = Some(Running { stop, thread });
+    }
+
+    /// Orders the server to stop, without waiting.
+    pub fn order_stop(&self) {
+        self.running.as_ref().unwrap().stop.send_replace(true);
+    }
+
+    /// Stops the server and waits for its end.
+    pub fn close(&mut self) {
+        self.order_stop();
+        self.running.take().unwrap().thread.join().unwrap();
+    }
+
+    /// Somebody without a token.
+    pub fn anyone(&self) -> Client {
+        Client::new(&self.config.http.public_url, None)
+    }
+
+    /// The registrar of the city.
+    pub fn registrar(&self) -> Client {
+        self.anyone().as_bearer(&self.tokens[0])
+    }
+
+    /// The owner of `harbour`.
+    pub fn harbour(&self) -> Client {
+        self.anyone().as_bearer(&self.tokens[1])
+    }
+
+    /// The owner of `hill`.
+    pub fn hill(&self) -> Client {
+        self.anyone().as_bearer(&self.tokens[2])
+    }
+}
+
+impl Drop for Town {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop.send_replace(true);
+            let _ = running.thread.join();
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
