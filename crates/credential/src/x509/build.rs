@@ -55,7 +55,9 @@ pub enum Purpose {
     DocumentSigner,
     /// Authenticates a reader.
     Reader,
-    /// Signs status lists, bundles or the like.
+    /// Signs the trust bundles of readers, and nothing else.
+    BundleSigner,
+    /// Signs status lists or the like.
     Leaf,
 }
 
@@ -310,6 +312,7 @@ fn write_extensions(list: &mut Writer, request: &Request<'_>, authority_key_id: 
     let extended = match request.purpose {
         Purpose::DocumentSigner => Some(oid::MDOC_DOCUMENT_SIGNER),
         Purpose::Reader => Some(oid::MDOC_READER),
+        Purpose::BundleSigner => Some(oid::BUNDLE_SIGNER),
         _ => None,
     };
     if let Some(id) = extended {

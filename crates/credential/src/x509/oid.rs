@@ -1,6 +1,6 @@
 //! Object identifiers that certificates of this system carry, as the contents of their DER encoding.
 //!
-//! From RFC 5280, RFC 5480, RFC 8410 and ISO/IEC 18013-5:2021, Annex B.
+//! From RFC 5280, RFC 5480, RFC 8410 and ISO/IEC 18013-5:2021, Annex B; and one of our own.
 
 /// ecdsa-with-SHA256, 1.2.840.10045.4.3.2.
 pub const ECDSA_SHA256: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02];
@@ -41,3 +41,10 @@ pub const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x25];
 pub const MDOC_DOCUMENT_SIGNER: &[u8] = &[0x28, 0x81, 0x8C, 0x5D, 0x05, 0x01, 0x02];
 /// id-mdl-kp-mdlReaderAuth, 1.0.18013.5.1.6: authenticates readers (ISO/IEC 18013-5, B.1.7).
 pub const MDOC_READER: &[u8] = &[0x28, 0x81, 0x8C, 0x5D, 0x05, 0x01, 0x06];
+
+/// 2.25.147696067079666128044095208235646881591, made of a UUID (ITU-T X.667): signs trust bundles
+/// of readers.
+pub const BUNDLE_SIGNER: &[u8] = &[
+    0x69, 0x81, 0xDE, 0x9D, 0x9D, 0x94, 0xD9, 0x8E, 0xBA, 0xAC, 0x93, 0xA4, 0xEB, 0xD6, 0xFC, 0xA1,
+    0x84, 0xF2, 0x9E, 0x37,
+];

@@ -10,7 +10,10 @@ pub enum Profile {
     DocumentSigner,
     /// Authenticates a reader: ISO/IEC 18013-5, B.1.7.
     Reader,
-    /// Signs something else of the city (status lists, bundles): digitalSignature and no authority.
+    /// Signs the trust bundles of readers: like [`Profile::Leaf`], with an extended key usage of its own.
+    BundleSigner,
+    /// Signs something else of the city (status lists, SD-JWTs): digitalSignature and no authority;
+    /// and not certified as a reader, whose key hangs in a wall, nor to sign bundles.
     Leaf,
 }
 
@@ -19,7 +22,7 @@ impl Profile {
     #[must_use]
     pub const fn culprit(self) -> Culprit {
         match self {
-            Self::DocumentSigner | Self::Leaf => Culprit::Issuer,
+            Self::DocumentSigner | Self::BundleSigner | Self::Leaf => Culprit::Issuer,
             Self::Reader => Culprit::Reader,
         }
     }
@@ -36,17 +39,23 @@ impl Profile {
         if !usage.allows(KeyUsage::DIGITAL_SIGNATURE) || usage.allows(KeyUsage::CERTIFICATE_SIGN) {
             return Err(wrong("is not for digital signatures alone"));
         }
-        let purpose = match self {
-            Self::DocumentSigner => oid::MDOC_DOCUMENT_SIGNER,
-            Self::Reader => oid::MDOC_READER,
-            Self::Leaf => return Ok(()),
+        let is_for =
+            |purpose| leaf.extended_key_usage.is_some_and(|usages| usages.contains(purpose));
+        let (fits, complaint) = match self {
+            Self::DocumentSigner => (
+                is_for(oid::MDOC_DOCUMENT_SIGNER),
+                "is not for mdoc document signers (extended key usage 1.0.18013.5.1.2)",
+            ),
+            Self::Reader => (
+                is_for(oid::MDOC_READER),
+                "is not for mdoc readers (extended key usage 1.0.18013.5.1.6)",
+            ),
+            Self::BundleSigner => (is_for(oid::BUNDLE_SIGNER), "is not for signers of bundles"),
+            Self::Leaf => (
+                !is_for(oid::MDOC_READER) && !is_for(oid::BUNDLE_SIGNER),
+                "is for mdoc readers or for signers of bundles, and for nothing else",
+            ),
         };
-        if leaf.extended_key_usage.is_some_and(|usages| usages.contains(purpose)) {
-            return Ok(());
-        }
-        Err(wrong(match self {
-            Self::Reader => "is not for mdoc readers (extended key usage 1.0.18013.5.1.6)",
-            _ => "is not for mdoc document signers (extended key usage 1.0.18013.5.1.2)",
-        }))
+        if fits { Ok(()) } else { Err(wrong(complaint)) }
     }
 }

@@ -64,6 +64,8 @@ fn each_leaf_is_trusted_for_its_own_use_only() {
     let key = Key::new(40);
     let leaf = request(Purpose::Leaf, "Status", &key);
     let leaf = certify(&leaf, Some(&city.root), &city.root_key);
+    let bundles = request(Purpose::BundleSigner, "Bundles", &key);
+    let bundles = certify(&bundles, Some(&city.root), &city.root_key);
     let all = anchors(&[&city.root, &city.authority, &city.reader_authority]);
     let wrong = |culprit| Err((culprit, "certificate-profile"));
     for (chain, profile, expected) in [
@@ -72,7 +74,13 @@ fn each_leaf_is_trusted_for_its_own_use_only() {
         (&city.signer, Profile::Leaf, Ok(())),
         (&city.reader, Profile::Reader, Ok(())),
         (&city.reader, Profile::DocumentSigner, wrong(Issuer)),
+        // A reader hangs in a wall: its key signs neither credentials nor status lists.
+        (&city.reader, Profile::Leaf, wrong(Issuer)),
+        (&city.reader, Profile::BundleSigner, wrong(Issuer)),
+        (&bundles, Profile::BundleSigner, Ok(())),
+        (&bundles, Profile::Leaf, wrong(Issuer)),
         (&leaf, Profile::Leaf, Ok(())),
+        (&leaf, Profile::BundleSigner, wrong(Issuer)),
         (&leaf, Profile::DocumentSigner, wrong(Issuer)),
         (&leaf, Profile::Reader, wrong(Reader)),
     ] {

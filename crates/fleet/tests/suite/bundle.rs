@@ -71,7 +71,7 @@ impl World {
         let product =
             |of: &str, code: &str| Product { operator: operator(of), code: code.parse().unwrap() };
         Self {
-            signer: signed(Purpose::Leaf, &signer_key),
+            signer: signed(Purpose::BundleSigner, &signer_key),
             issuers: vec![issuer("harbour", 13), issuer("airport", 14), issuer("museum", 15)],
             status_signers: vec![signed(Purpose::Leaf, &Key::new(16))],
             tree: tree(),

@@ -1,8 +1,8 @@
 //! TBSCertificates (RFC 5280 section 4.1.2), told apart by what they allow their subject.
 //!
 //! The city root certifies authorities (with path length 0, or itself) and the bundle and status
-//! signers; none of these has an extended key usage. Issuing authority and reader authority certify
-//! leaves of their one extended key usage and never an authority.
+//! signers; of these the bundle signer alone has an extended key usage, its own. Issuing authority
+//! and reader authority certify leaves of their one extended key usage and never an authority.
 
 use credential::crypto::PublicKey;
 use credential::x509::der::{self, Reader};
@@ -13,7 +13,8 @@ use credential::x509::{Certificate, KeyUsage, oid};
 pub fn is_of_city(tbs: &[u8]) -> bool {
     with_certificate(tbs, |certificate| {
         if certificate.extended_key_usage.is_some() {
-            return false;
+            let bundle_signer = Usage { bundle_signer: true, ..Usage::default() };
+            return Usage::of(certificate) == bundle_signer && !claims_authority(certificate);
         }
         if !certificate.is_authority() {
             return !claims_authority(certificate);
@@ -27,7 +28,7 @@ pub fn is_of_city(tbs: &[u8]) -> bool {
 #[must_use]
 pub fn is_document_signer(tbs: &[u8]) -> bool {
     with_certificate(tbs, |certificate| {
-        Usage::of(certificate) == Usage { document_signer: true, reader: false }
+        Usage::of(certificate) == Usage { document_signer: true, ..Usage::default() }
             && !claims_authority(certificate)
     })
 }
@@ -36,7 +37,7 @@ pub fn is_document_signer(tbs: &[u8]) -> bool {
 #[must_use]
 pub fn is_reader(tbs: &[u8]) -> bool {
     with_certificate(tbs, |certificate| {
-        Usage::of(certificate) == Usage { document_signer: false, reader: true }
+        Usage::of(certificate) == Usage { reader: true, ..Usage::default() }
             && !claims_authority(certificate)
     })
 }
@@ -47,17 +48,22 @@ pub fn certifies(certificate: &[u8], public_key: &PublicKey) -> bool {
     Certificate::parse(certificate).is_ok_and(|certificate| certificate.public_key == *public_key)
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 struct Usage {
     document_signer: bool,
     reader: bool,
+    bundle_signer: bool,
 }
 
 impl Usage {
     fn of(certificate: &Certificate<'_>) -> Self {
         let lists =
             |purpose| certificate.extended_key_usage.is_some_and(|usage| usage.contains(purpose));
-        Self { document_signer: lists(oid::MDOC_DOCUMENT_SIGNER), reader: lists(oid::MDOC_READER) }
+        Self {
+            document_signer: lists(oid::MDOC_DOCUMENT_SIGNER),
+            reader: lists(oid::MDOC_READER),
+            bundle_signer: lists(oid::BUNDLE_SIGNER),
+        }
     }
 }
 

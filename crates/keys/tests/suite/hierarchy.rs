@@ -76,7 +76,7 @@ fn keys_sign_what_the_other_crates_make_from_root_to_document() {
     let by_root = |purpose, of| certify((&store, &key(purpose)), of, (&root_store, &root));
     let issuing = by_root(Purpose::IssuingAuthority, CertificatePurpose::Authority);
     let readers = by_root(Purpose::ReaderAuthority, CertificatePurpose::Authority);
-    by_root(Purpose::Bundle, CertificatePurpose::Leaf);
+    by_root(Purpose::Bundle, CertificatePurpose::BundleSigner);
     let status = by_root(Purpose::StatusList, CertificatePurpose::Leaf);
     let by_issuing = |purpose| {
         certify((&store, &key(purpose)), CertificatePurpose::DocumentSigner, (&store, &issuing))
