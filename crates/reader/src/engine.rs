@@ -42,7 +42,7 @@ use crate::snapshot::StatusSnapshot;
 pub const CLOCK_LAG_MAX: Duration = Duration::from_secs(60);
 /// Events that wait for the record before them.
 pub const WAITING_MAX: usize = 32;
-/// For how long a door unlocks for a way out while the reader has no bundle that says so.
+/// For how long a door unlocks for a way out at least, whatever the bundle says, and without one.
 pub const EGRESS_UNLOCK_MS: u32 = 5_000;
 
 /// What a reader is, fixed when it is enrolled.
@@ -159,6 +159,8 @@ pub struct Engine {
     bundle: Option<VerifiedBundle>,
     /// Verified, but not yet stored.
     staged: Option<VerifiedBundle>,
+    /// Memories that are given out and of which the host has not said what became of them.
+    persisting: u32,
     status: StatusSnapshot,
     cache: SignerCache,
     head: Head,
@@ -202,6 +204,7 @@ impl Engine {
             epoch,
             bundle: None,
             staged: None,
+            persisting: 0,
             status: StatusSnapshot::new(),
             cache: SignerCache::new(),
             head,
@@ -244,7 +247,7 @@ impl Engine {
             Input::Bundle(bytes) => self.receive_bundle(crypto, now, bytes),
             Input::StatusList(token) => self.receive_status(crypto, now, token),
             Input::Persisted => self.persisted(crypto),
-            Input::PersistFailed => self.staged = None,
+            Input::PersistFailed => self.persist_failed(),
             Input::Acknowledged { records } => {
                 self.acknowledged = self.acknowledged.max(records.min(self.head.entries()));
             }

@@ -83,10 +83,21 @@ impl Engine {
             bundle: bundle.map(|bundle| bundle.as_bytes().to_vec()),
             status: self.status.tokens(),
         };
+        self.persisting = self.persisting.saturating_add(1);
         self.outputs.push_back(Output::Persist(memory.encode()));
     }
 
+    pub(super) fn persist_failed(&mut self) {
+        self.persisting = self.persisting.saturating_sub(1);
+        self.staged = None;
+    }
+
     pub(super) fn persisted(&mut self, crypto: &dyn Crypto) {
+        self.persisting = self.persisting.saturating_sub(1);
+        // A bundle counts by the memory that holds it, not by one given out before.
+        if self.persisting > 0 {
+            return;
+        }
         if let Some(bundle) = self.staged.take() {
             self.epoch = self.epoch.max(bundle.bundle().epoch);
             self.floor = self.floor.max(bundle.bundle().issued_at);

@@ -40,8 +40,8 @@ impl Engine {
     }
 
     pub(super) fn egress(&mut self, now: Instant, door: PlaceCode) {
-        let duration_ms =
-            self.bundle.as_ref().map_or(EGRESS_UNLOCK_MS, |bundle| bundle.bundle().unlock_ms);
+        let duration_ms = self.bundle.as_ref().map_or(0, |bundle| bundle.bundle().unlock_ms);
+        let duration_ms = duration_ms.max(EGRESS_UNLOCK_MS);
         self.outputs.push_back(Output::Unlock { door: door.clone(), duration_ms });
         if self.room() == 0 || self.waiting.len() >= WAITING_MAX {
             self.missed = self.missed.saturating_add(1);

@@ -38,6 +38,18 @@ fn bundle_counts_only_once_it_is_stored() {
 }
 
 #[test]
+fn bundle_counts_by_its_own_memory_and_not_by_one_given_out_before() {
+    let city = City::new();
+    let mut gate = Gate::ready(&city);
+    interrupted(&mut gate, Input::StatusList(&city.status_list(hours(0))));
+    interrupted(&mut gate, Input::Bundle(&city.signed(&city.bundle(2))));
+    gate.engine.handle(CRYPTO, noon(), Input::Persisted);
+    assert_eq!(gate.engine.watermark().bundle_epoch, 1, "only the status list is stored");
+    gate.engine.handle(CRYPTO, noon(), Input::Persisted);
+    assert_eq!(gate.engine.watermark().bundle_epoch, 2, "control");
+}
+
+#[test]
 fn full_disk_leaves_the_bundle_that_was() {
     let city = City::new();
     let mut gate = Gate::ready(&city);

@@ -3,7 +3,7 @@
 use audit::journal::Head;
 use credential::crypto::PublicKey;
 use reader::decision::Reason;
-use reader::engine::{Engine, Input, Memory, Output};
+use reader::engine::{EGRESS_UNLOCK_MS, Engine, Input, Memory, Output};
 use reader::journal::{Outcome, RESERVE};
 
 use crate::city::{CRYPTO, City, GATE, GATE_C, READER, noon, place, public};
@@ -39,6 +39,21 @@ fn record_that_fails_keeps_the_door_closed() {
     assert_eq!(gate.tap(&phone(&city), GATE), Seen::Unlocked, "control");
     let events = gate.events();
     assert_eq!((events.len(), events[0].missed), (1, 2), "{events:?}");
+}
+
+#[test]
+fn way_out_unlocks_for_long_enough_whatever_the_bundle_says() {
+    let city = City::new();
+    for (unlock_ms, expected) in [(0, EGRESS_UNLOCK_MS), (20_000, 20_000)] {
+        let mut gate = Gate::ready(&city);
+        let bundle = reader::bundle::Bundle { unlock_ms, ..city.bundle(2) };
+        gate.give(Input::Bundle(&city.signed(&bundle)));
+        gate.engine.handle(CRYPTO, noon(), Input::Egress { door: place(GATE) });
+        let Some(Output::Unlock { duration_ms, .. }) = gate.engine.poll_output() else {
+            panic!("the way out is free")
+        };
+        assert_eq!(duration_ms, expected);
+    }
 }
 
 #[test]
