@@ -2,7 +2,9 @@
 //!
 //! Lists are Status List Tokens as CWT (Token Status List), verified when they come in. The rule:
 //! what is known to be revoked or suspended stays so however old the list is; what is not known,
-//! or known too long ago, opens no door of high class, and at the others follows the bundle.
+//! or known too long ago, opens no door of high class, and at the others follows the bundle. Where a
+//! list was lost with the trust in its signer, what it knew as revoked must not come back as unknown:
+//! until another list is in its place, a pass of a list that is not here opens no door.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -41,6 +43,8 @@ pub enum Stale {
 #[derive(Debug, Default)]
 pub struct StatusSnapshot {
     lists: Vec<Held>,
+    /// Lists that were lost and have no other in their place yet.
+    lost: usize,
 }
 
 #[derive(Debug)]
@@ -54,7 +58,7 @@ impl StatusSnapshot {
     /// No list.
     #[must_use]
     pub const fn new() -> Self {
-        Self { lists: Vec::new() }
+        Self { lists: Vec::new(), lost: 0 }
     }
 
     /// Verifies a Status List Token (CWT) and takes it in place of the older one of its URI.
@@ -90,9 +94,15 @@ impl StatusSnapshot {
             }
             None => {
                 self.lists.push(held);
+                self.lost = self.lost.saturating_sub(1);
                 Ok(issued_at)
             }
         }
+    }
+
+    /// Notes that a list that was here does not hold any more.
+    pub(crate) fn lose(&mut self) {
+        self.lost = self.lost.saturating_add(1);
     }
 
     /// Whether a pass with this status reference may open a door of `class` at `at`.
@@ -112,7 +122,14 @@ impl StatusSnapshot {
         };
         let Some(reference) = reference else { return unproved(Reason::StatusUnknown) };
         let held = self.lists.iter().find(|held| held.list.uri() == reference.uri);
-        let Some(Held { list, .. }) = held else { return unproved(Reason::StatusUnknown) };
+        let Some(Held { list, .. }) = held else {
+            let is_lost = self.lost > 0;
+            return if is_lost {
+                Err(Reason::StatusUnknown)
+            } else {
+                unproved(Reason::StatusUnknown)
+            };
+        };
         match list.status(reference) {
             Ok(Status::Valid) => {}
             Ok(Status::Invalid) => return Err(Reason::Revoked),

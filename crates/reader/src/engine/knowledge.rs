@@ -69,6 +69,7 @@ impl Engine {
     pub(super) fn take_all_status(&mut self, crypto: &dyn Crypto, tokens: Vec<(Instant, Vec<u8>)>) {
         for (at, token) in tokens {
             if let Err(rejection) = self.take_status(crypto, &token, at) {
+                self.status.lose();
                 self.outputs.push_back(Output::Rejected(rejection));
             }
         }

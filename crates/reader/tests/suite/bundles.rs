@@ -8,11 +8,14 @@ use reader::bundle::{
     BUNDLE_BYTES_MAX, BUNDLE_TYP, Bundle, ISSUERS_MAX, Pin, STATUS_SIGNERS_MAX, UNLOCK_MS_MAX,
     VerifiedBundle,
 };
+use reader::decision::Reason;
 use reader::engine::Input;
 use vocabulary::id::ReaderId;
 
-use crate::city::{CRYPTO, City, Identity, READER, days, identity, noon, sign};
-use crate::gate::Gate;
+use crate::city::{
+    CRYPTO, City, GATE, Identity, READER, days, hours, identity, key, noon, sign, ticket,
+};
+use crate::gate::{Bent, Gate, Phone, Seen};
 
 fn verify(city: &City, bytes: &[u8]) -> Result<Bundle, &'static str> {
     let root = TrustAnchors::from_ders([city.root.der.as_slice()]).unwrap();
@@ -140,6 +143,31 @@ fn status_signer_that_a_new_bundle_drops_is_not_believed_any_more() {
     gate.give(Input::Bundle(&city.signed(&bundle)));
     assert_eq!(gate.rejected, ["untrusted-signer"]);
     assert_eq!(gate.engine.watermark().status_issued_at, None);
+}
+
+#[test]
+fn revoked_pass_does_not_come_back_when_the_signer_of_its_list_goes() {
+    let city = City::new();
+    let device = key(50);
+    let pass = |status| Phone {
+        issuer_signed: city.pass(&city.transit_signer, &ticket(), Some(status), &device),
+        device: device.clone(),
+        bent: Bent::Not,
+    };
+    // The gate is of low class: where nothing is known it opens.
+    let mut gate = Gate::new(&city);
+    gate.give(Input::Bundle(&city.signed(&city.bundle(1))));
+    assert_eq!(gate.tap(&pass(1), GATE), Seen::Unlocked, "control: nothing was ever known");
+    gate.give(Input::StatusList(&city.status_list(hours(1))));
+    assert_eq!(gate.tap(&pass(1), GATE), Seen::Refused(Reason::Revoked));
+    let next = City { status_signer: identity(83, Purpose::Leaf, Some(&city.root)), ..City::new() };
+    gate.give(Input::Bundle(&next.signed(&next.bundle(2))));
+    let unknown = Seen::Refused(Reason::StatusUnknown);
+    assert_eq!(gate.tap(&pass(1), GATE), unknown);
+    assert_eq!(gate.restart(&city).tap(&pass(1), GATE), unknown, "nor after a restart");
+    gate.give(Input::StatusList(&next.status_list(hours(0))));
+    assert_eq!(gate.tap(&pass(1), GATE), Seen::Refused(Reason::Revoked));
+    assert_eq!(gate.tap(&pass(0), GATE), Seen::Unlocked, "control");
 }
 
 proptest::proptest! {
