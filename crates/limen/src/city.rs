@@ -93,8 +93,14 @@ impl Command {
 }
 
 impl Files {
+    /// A city whose configuration and keys lie in `folder`.
     pub(crate) fn at(folder: &Path) -> Self {
         Self { folder: folder.into() }
+    }
+
+    /// The data of a city, unless it is said to lie elsewhere.
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
     }
 
     /// The configuration file.
@@ -109,7 +115,14 @@ impl Files {
 
 impl Create {
     fn run(self) -> Result<ExitCode, Failure> {
-        let tokens = found(&self.files, &self.name, &self.country, self.operator, self.listen)?;
+        let plan = Plan {
+            name: self.name.clone(),
+            country: self.country.clone(),
+            operators: self.operator.clone(),
+            listen: self.listen,
+            data: self.files.data(),
+        };
+        let tokens = found(&self.files, plan)?;
         let listed: Vec<_> = tokens
             .iter()
             .map(|token| json!({ "operator": token.operator.as_str(), "token": token.secret }))
@@ -150,34 +163,43 @@ impl AddOperator {
     }
 }
 
+/// A city that is to be.
+pub(crate) struct Plan {
+    /// What people call it.
+    pub(crate) name: String,
+    /// Two capital letters.
+    pub(crate) country: String,
+    /// Its first operators.
+    pub(crate) operators: Vec<NewOperator>,
+    /// Where its server will listen.
+    pub(crate) listen: SocketAddr,
+    /// Where its database and its audit log will lie.
+    pub(crate) data: PathBuf,
+}
+
 /// Creates a city in `files`: keys outside of the data, the root in a folder of its own.
-pub(crate) fn found(
-    files: &Files,
-    name: &str,
-    country: &str,
-    operators: Vec<NewOperator>,
-    listen: SocketAddr,
-) -> Result<Vec<FirstToken>, Failure> {
+pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failure> {
     let attempt = "cannot create the city";
     let folder = &files.folder;
     if files.config().exists() {
         return Err(Failure::usage(format!("`{}` holds a city already", folder.display())));
     }
-    for part in ["data", "keys", "root"] {
-        std::fs::create_dir_all(folder.join(part)).or_fail(attempt)?;
+    for part in [plan.data.clone(), folder.join("keys"), files.root_folder()] {
+        std::fs::create_dir_all(part).or_fail(attempt)?;
     }
+    let data = std::path::absolute(&plan.data).or_fail(attempt)?;
     let (key_file, root_key) = (folder.join("keys/city.key"), files.root_folder().join("root.key"));
     for path in [&key_file, &root_key] {
         Unlock::create_key_file(path).or_fail(attempt)?;
     }
     let config = Config {
         http: config::Http {
-            listen,
-            public_url: format!("http://{listen}"),
+            listen: plan.listen,
+            public_url: format!("http://{}", plan.listen),
             tls_cert: None,
             tls_key: None,
         },
-        store: config::Store { data: "data".into() },
+        store: config::Store { data },
         keys: config::Keys {
             keystore: "keys/city.keys".into(),
             key_file: Some("keys/city.key".into()),
@@ -192,8 +214,8 @@ pub(crate) fn found(
     let unlock = Unlock::key_file(&root_key, &config.store.data).or_fail(attempt)?;
     let path = files.root_folder().join("root.keys");
     let root = RootFile { path: &path, unlock: &unlock };
-    let name = name.parse().or_fail("this is no name for a city")?;
-    let founding = Founding { name, country: country.into(), operators };
+    let name = plan.name.parse().or_fail("this is no name for a city")?;
+    let founding = Founding { name, country: plan.country, operators: plan.operators };
     let created = ceremony::create_city(&config, &root, &founding, world::now());
     let tokens = runtime()?.block_on(created).or_fail(attempt)?;
     // The configuration appears last: a folder with one holds a whole city.

@@ -22,6 +22,8 @@ pub(crate) struct Limen {
 enum Noun {
     /// Show the main job from end to end: a pass is issued to a phone and opens an offline gate.
     Demo(crate::demo::Demo),
+    /// Run an example city that stays: server, operator, products, one person.
+    Up(crate::up::Up),
     /// Create a city, and certify its operators.
     #[command(subcommand)]
     City(crate::city::Command),
@@ -77,6 +79,7 @@ impl Limen {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         match self.noun {
             Noun::Demo(demo) => demo.run(),
+            Noun::Up(up) => up.run(),
             Noun::City(command) => command.run(),
             Noun::Serve(serve) => serve.run(),
             Noun::Login(login) => login.run(),

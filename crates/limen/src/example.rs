@@ -13,6 +13,7 @@ use vocabulary::time::{Civil, Date, Instant};
 
 use crate::client::Client;
 use crate::failure::Failure;
+use crate::field::get;
 
 /// The operator of the example.
 pub(crate) const OPERATOR: &str = "harbour";
@@ -40,7 +41,8 @@ pub(crate) fn add_places(client: &Client) -> Result<(), Failure> {
         (GATE_C, "Quay, gate to zone C", Some("C"), ZoneClass::Low),
     ] {
         let zone = zone.map(String::from);
-        let place = Place { code: code.into(), name: name.into(), zone, zone_class: Some(zone_class) };
+        let place =
+            Place { code: code.into(), name: name.into(), zone, zone_class: Some(zone_class) };
         let _: Place = client.post_json("/v1/places", &place)?;
     }
     Ok(())
@@ -142,10 +144,10 @@ pub(crate) fn has_operator(client: &Client) -> Result<bool, Failure> {
     Ok(operator.code == OPERATOR)
 }
 
-/// How many places there are.
+/// Whether the example was filled in already.
 pub(crate) fn has_places(client: &Client) -> Result<bool, Failure> {
     let page: Value = client.get_json("/v1/places?limit=1")?;
-    Ok(page["items"].as_array().is_some_and(|items| !items.is_empty()))
+    Ok(get(&page, "items").as_array().is_some_and(|items| !items.is_empty()))
 }
 
 /// The last second of the month in which `now` lies; of the next, on a month's last day.

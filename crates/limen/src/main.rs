@@ -11,6 +11,7 @@ mod credential;
 mod demo;
 mod example;
 mod failure;
+mod field;
 mod input;
 mod log;
 mod login;
@@ -28,6 +29,7 @@ mod reader_admin;
 mod status;
 mod table;
 mod tree;
+mod up;
 mod wallet;
 mod world;
 

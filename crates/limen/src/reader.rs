@@ -18,7 +18,7 @@ use crate::{output, world};
 
 #[derive(Subcommand)]
 #[command(after_help = "Example:\n  \
-    limen reader invite --label 'Gate 3' --door harbour/quay/gate-3\n  \
+    limen reader invite 'Gate 3' --door harbour/quay/gate-3\n  \
     limen reader enrol --folder gate-3 --server https://city.example --code enrolment_...\n  \
     limen reader sync --folder gate-3\n  \
     limen reader run --folder gate-3 --port 7000")]
@@ -33,6 +33,12 @@ pub(crate) enum Command {
     Egress(Egress),
     /// Show what this reader knows.
     Inspect(Inspect),
+    /// Await a new reader: the server makes its one-time code.
+    Invite(crate::reader_admin::Invite),
+    /// List the readers that the server knows.
+    List(crate::reader_admin::List),
+    /// Show a reader as the server knows it.
+    Show(crate::reader_admin::Show),
     /// Be a reader that no city knows: an attack.
     #[command(hide = true)]
     DangerRogue(rogue::Rogue),
@@ -90,6 +96,9 @@ impl Command {
             Self::Run(run) => run.run(),
             Self::Egress(egress) => egress.run(),
             Self::Inspect(inspect) => inspect.run(),
+            Self::Invite(invite) => invite.run(),
+            Self::List(list) => list.run(),
+            Self::Show(show) => show.run(),
             Self::DangerRogue(rogue) => rogue.run(),
         }
     }

@@ -17,6 +17,7 @@ use wallet::pass::Content;
 
 use crate::client::{Client, Connection};
 use crate::failure::{Failure, OrFail};
+use crate::field::get;
 use crate::{output, world};
 
 #[derive(Subcommand)]
@@ -232,8 +233,8 @@ fn list(look: &Look) -> Result<ExitCode, Failure> {
             "{}  ({})  {} of {} documents current, until {}\n",
             text("name"),
             text("kind"),
-            pass["current"],
-            pass["documents"],
+            get(pass, "current"),
+            get(pass, "documents"),
             text("valid_until"),
         ))?;
     }

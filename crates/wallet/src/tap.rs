@@ -103,8 +103,8 @@ pub enum TapError {
 impl fmt::Display for TapError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Reader(rejection) => write!(f, "the reader is not trusted: {rejection}"),
-            Self::Request(rejection) => write!(f, "the request is malformed: {rejection}"),
+            Self::Reader(_) => f.write_str("the reader is not trusted"),
+            Self::Request(_) => f.write_str("the request is malformed"),
             Self::NoPass { doc_type } => write!(f, "no pass of the type `{doc_type}`"),
             Self::Declined => f.write_str("the owner declined"),
             Self::Element(_) => f.write_str("the secure element did not sign"),

@@ -7,6 +7,7 @@ use edge::link::Link;
 use serde_json::Value;
 
 use crate::failure::{Failure, OrFail};
+use crate::field::get;
 
 /// Answers the reader with what a phone answered in a recorded tap, whatever it asks.
 pub(super) fn replay(reader: SocketAddr, recorded: &[[String; 2]]) -> Result<(), Failure> {
@@ -26,7 +27,7 @@ pub(super) fn replay(reader: SocketAddr, recorded: &[[String; 2]]) -> Result<(),
 /// The APDUs of a tap event.
 pub(super) fn apdus(event: &Value) -> Vec<[String; 2]> {
     let pair = |pair: &Value| Some([text(pair.get(0)?)?, text(pair.get(1)?)?]);
-    event["apdus"].as_array().into_iter().flatten().filter_map(pair).collect()
+    get(event, "apdus").as_array().into_iter().flatten().filter_map(pair).collect()
 }
 
 fn text(value: &Value) -> Option<String> {

@@ -15,6 +15,7 @@ use vocabulary::code::PlaceCode;
 
 use super::Place;
 use crate::failure::{Failure, OrFail, chain};
+use crate::field::get;
 use crate::{output, world};
 
 #[derive(Args)]
@@ -101,12 +102,17 @@ impl Run {
             return output::text(&format!("{event}\n"));
         }
         let text = |name: &str| event[name].as_str().unwrap_or_default().escape_debug().to_string();
-        let line = match event["event"].as_str() {
+        let line = match get(event, "event").as_str() {
             Some("listening") => {
                 format!("waiting at {} for phones at {}", text("door"), text("reader"))
             }
             Some("tap") => {
-                format!("{}: {} ({} us)", text("outcome"), text("reason"), event["duration_us"])
+                format!(
+                    "{}: {} ({} us)",
+                    text("outcome"),
+                    text("reason"),
+                    get(event, "duration_us")
+                )
             }
             _ => format!("the tap broke off: {}", text("reason")),
         };

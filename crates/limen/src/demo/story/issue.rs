@@ -4,6 +4,7 @@ use super::{Ending, Props};
 use crate::demo::stage::Stage;
 use crate::example;
 use crate::failure::Failure;
+use crate::field::get;
 use crate::world;
 
 pub(super) fn create_city(stage: &mut Stage, _: &mut Props) -> Result<Ending, Failure> {
@@ -23,9 +24,9 @@ pub(super) fn create_city(stage: &mut Stage, _: &mut Props) -> Result<Ending, Fa
         "--json",
     ])?;
     let created = created.json();
-    let tokens = created["tokens"].as_array().into_iter().flatten();
-    let mut mine = tokens.filter(|token| token["operator"] == example::OPERATOR);
-    let token = mine.next().and_then(|token| token["token"].as_str());
+    let tokens = get(&created, "tokens").as_array().into_iter().flatten();
+    let mut mine = tokens.filter(|token| get(token, "operator") == example::OPERATOR);
+    let token = mine.next().and_then(|token| get(token, "token").as_str());
     let token = token.ok_or_else(|| Failure::broken("the city gave its operator no token"))?;
     stage.keep_token(token.into());
     Ok(Ending::done("the root key lies in a file of its own that no server opens"))
@@ -98,7 +99,7 @@ pub(super) fn stop_server(stage: &mut Stage, props: &mut Props) -> Result<Ending
             arguments.extend(["--danger-sabotage", sabotage]);
         }
         let (process, first) = stage.start(name, &arguments)?;
-        let address = first["reader"].as_str().unwrap_or_default().to_owned();
+        let address = get(&first, "reader").as_str().unwrap_or_default().to_owned();
         Ok::<_, Failure>((process, address))
     };
     props.door = Some(reader("door", example::STAFF_DOOR)?);
@@ -137,7 +138,7 @@ fn enrol(stage: &Stage, name: &str, label: &str, doors: &[&str]) -> Result<Endin
     let synced = stage.must(&["reader", "sync", "--folder", &folder, "--json"])?.json();
     Ok(Ending::done(format!(
         "it has its certificate, trust bundle {}, access table and the status of every pass",
-        synced["bundle_epoch"]
+        get(&synced, "bundle_epoch")
     )))
 }
 

@@ -7,6 +7,7 @@ use crate::demo::attack;
 use crate::demo::stage::{Process, Stage};
 use crate::example;
 use crate::failure::{Failure, OrFail};
+use crate::field::get;
 
 /// The month after this one has begun by then, and every ticket of this month has ended.
 const DAYS_AHEAD: &str = "32";
@@ -60,7 +61,7 @@ pub(super) fn replayed(_: &mut Stage, props: &mut Props) -> Result<Ending, Failu
 
 pub(super) fn rogue(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
     let (mut rogue, first) = stage.start("rogue", &["reader", "danger-rogue"])?;
-    let address = first["reader"].as_str().unwrap_or_default().to_owned();
+    let address = get(&first, "reader").as_str().unwrap_or_default().to_owned();
     let mut arguments = vec!["--pass", example::TICKET_NAME, "--confirm"];
     if stage.breaks("reader-authentication-skipped") {
         arguments.push("--danger-trust-anyone");
@@ -68,10 +69,11 @@ pub(super) fn rogue(stage: &mut Stage, props: &mut Props) -> Result<Ending, Fail
     let shown = present(stage, "mira", &address, &arguments)?;
     let event = rogue.event()?;
     let _ = props;
-    let outcome = if event["outcome"] == "granted" { Outcome::Granted } else { Outcome::Refused };
+    let outcome =
+        if get(&event, "outcome") == "granted" { Outcome::Granted } else { Outcome::Refused };
     let reason = match outcome {
-        Outcome::Granted => format!("the phone gave away {} bytes", event["bytes_harvested"]),
-        _ => shown["reason"].as_str().unwrap_or("the phone disclosed nothing").to_owned(),
+        Outcome::Granted => format!("the phone gave away {} bytes", get(&event, "bytes_harvested")),
+        _ => get(&shown, "reason").as_str().unwrap_or("the phone disclosed nothing").to_owned(),
     };
     Ok(Ending { outcome, reason, tap: None })
 }
@@ -93,8 +95,10 @@ pub(super) fn way_out(stage: &mut Stage, props: &mut Props) -> Result<Ending, Fa
         "--json",
     ])?;
     props.deeds += 1;
-    let reason =
-        format!("the door is open for {} ms; the way out asks nobody", opened.json()["unlock_ms"]);
+    let reason = format!(
+        "the door is open for {} ms; the way out asks nobody",
+        get(&opened.json(), "unlock_ms")
+    );
     Ok(Ending { outcome: Outcome::Granted, reason, tap: None })
 }
 
@@ -137,13 +141,13 @@ fn other_gate(stage: &Stage, props: &mut Props, settings: &[&str]) -> Result<End
     let broken = sabotage.as_ref().map_or(&[][..], |pair| &pair[..]);
     let once = [&run[..], broken, settings, &["--taps", "1"]].concat();
     let (mut process, first) = stage.start("gate", &once)?;
-    let address = first["reader"].as_str().unwrap_or_default().to_owned();
+    let address = get(&first, "reader").as_str().unwrap_or_default().to_owned();
     present(stage, "mira", &address, &["--pass", example::TICKET_NAME, "--confirm"])?;
     let event = process.event()?;
     drop(process);
     let again = [&run[..], broken, &["--door", example::GATE_B]].concat();
     let (gate, first) = stage.start("gate", &again)?;
-    props.gate = Some((gate, first["reader"].as_str().unwrap_or_default().to_owned()));
+    props.gate = Some((gate, get(&first, "reader").as_str().unwrap_or_default().to_owned()));
     Ok(told(props, &event))
 }
 
@@ -159,15 +163,16 @@ fn present(stage: &Stage, phone: &str, reader: &str, arguments: &[&str]) -> Resu
 
 /// What the reader told of a tap.
 fn told(props: &mut Props, event: &Value) -> Ending {
-    let outcome = if event["outcome"] == "granted" { Outcome::Granted } else { Outcome::Refused };
+    let outcome =
+        if get(event, "outcome") == "granted" { Outcome::Granted } else { Outcome::Refused };
     // Every deed must stand in the journal; a phone that goes away leaves no mark there.
-    if event["code"] != "interrupted" {
+    if get(event, "code") != "interrupted" {
         props.deeds += 1;
     }
     let tap = Tap {
-        duration_us: event["duration_us"].as_u64().unwrap_or_default(),
+        duration_us: get(event, "duration_us").as_u64().unwrap_or_default(),
         apdus: attack::apdus(event),
     };
-    let reason = event["reason"].as_str().unwrap_or("the tap broke off").to_owned();
+    let reason = get(event, "reason").as_str().unwrap_or("the tap broke off").to_owned();
     Ending { outcome, reason, tap: Some(tap) }
 }

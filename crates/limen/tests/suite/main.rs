@@ -1,0 +1,18 @@
+//! The command line from outside: the built program, its exit codes and what it prints.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests may panic"
+)]
+
+mod city;
+mod config;
+mod credential;
+mod help;
+mod log;
+mod login;
+mod run;
+mod status;
