@@ -17,7 +17,7 @@ fn pass(state: &str) -> Value {
 /// Echoes what is made, as the server would answer it.
 fn server() -> Listening {
     listen(Box::new(|first, _, body| {
-        let made = |value: Value| (201, "application/json", value.to_string());
+        let made = |value: Value| (201, "application/json", value.to_string().into_bytes());
         let with = |mut value: Value, more: Value| {
             value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             value
@@ -35,11 +35,12 @@ fn server() -> Listening {
                 "uri_by_value": "openid-credential-offer://?credential_offer=y",
                 "transaction_code": "493536", "expires_at": "2027",
             })),
+            ["passes", PASS] => made(pass("active")),
             ["passes", PASS, deed] => made(pass(deed)),
             ["passes", "limit=2"] => made(json!({ "items": [pass("issued")], "next": "a b" })),
             ["passes", "limit=200"] => made(json!({ "items": [pass("issued")], "next": "a b" })),
             ["passes", _] => made(json!({ "items": [pass("\u{1b}[31mred")] })),
-            ["tokens", _] => (204, "text/plain", String::new()),
+            ["tokens", _] => (204, "text/plain", Vec::new()),
             ["tokens"] => made(json!({
                 "id": "token_1", "label": body["label"], "roles": body["roles"],
                 "expires_at": "2027", "secret": "limen_secret",
@@ -47,7 +48,7 @@ fn server() -> Listening {
             ["readers", "enrolments"] => {
                 made(json!({ "id": "enrolment_1", "code": "once", "expires_at": "2027" }))
             }
-            _ => (500, "text/plain", path.to_owned()),
+            _ => (500, "text/plain", path.into()),
         }
     }))
 }
@@ -55,10 +56,14 @@ fn server() -> Listening {
 /// Runs a command; checks what it shows and what the server was asked last.
 fn check(arguments: &[&str], shown: &str, asked: (&str, Value)) {
     let (folder, server) = (Folder::new(), server());
-    folder.file("product.json", json!({ "code": "day", "terms": {
-        "display": [{ "language": "en", "name": "Day" }], "stake": "low", "rights": {},
-        "pass_days_max": 1, "document_hours": 24,
-    }}).to_string());
+    folder.file(
+        "product.json",
+        json!({ "code": "day", "terms": {
+            "display": [{ "language": "en", "name": "Day" }], "stake": "low", "rights": {},
+            "pass_days_max": 1, "document_hours": 24,
+        }})
+        .to_string(),
+    );
     let call = ["--server", &server.url, "--token", "secret"];
     folder.limen(&[arguments, &call].concat()).expect(0, shown);
     let last = server.asked.lock().unwrap().last().unwrap().clone();
@@ -88,7 +93,16 @@ fn each_deed_is_asked_for_in_the_words_of_the_api() {
         ),
     );
     check(
-        &["admin", "token", "create", "shop", "--role", "issuer-clerk", "--until", "2028-01-01T00:00:00Z"],
+        &[
+            "admin",
+            "token",
+            "create",
+            "shop",
+            "--role",
+            "issuer-clerk",
+            "--until",
+            "2028-01-01T00:00:00Z",
+        ],
         "limen_secret",
         (
             "POST /v1/tokens",
@@ -125,7 +139,16 @@ fn a_product_comes_from_a_file_or_from_options() {
 #[test]
 fn a_pass_goes_from_issue_to_revocation() {
     let new = json!({ "person": PERSON, "product": "day", "valid_from": "2027-03-01T00:00:00Z" });
-    let issue = ["pass", "issue", "--person", PERSON, "--product", "day", "--from", "2027-03-01T01:00:00+01:00"];
+    let issue = [
+        "pass",
+        "issue",
+        "--person",
+        PERSON,
+        "--product",
+        "day",
+        "--from",
+        "2027-03-01T01:00:00+01:00",
+    ];
     check(&issue, "limen pass offer pass_", ("POST /v1/passes", new));
     let offer = format!("POST /v1/passes/{PASS}/offers");
     check(&[&issue[..], &["--offer"]].concat(), "493536", (&offer, Value::Null));
@@ -133,7 +156,11 @@ fn a_pass_goes_from_issue_to_revocation() {
     check(&["pass", "offer", PASS, "--json"], "uri_by_value", (&offer, Value::Null));
     for verb in ["suspend", "resume", "revoke"] {
         let path = format!("POST /v1/passes/{PASS}/{verb}");
-        check(&["pass", verb, PASS, "--reason", "lost"], verb, (&path, json!({ "reason": "lost" })));
+        check(
+            &["pass", verb, PASS, "--reason", "lost"],
+            verb,
+            (&path, json!({ "reason": "lost" })),
+        );
     }
     check(&["pass", "show", PASS], "version", (&format!("GET /v1/passes/{PASS}"), Value::Null));
 }

@@ -32,7 +32,10 @@ fn an_mdl_verifies_with_and_without_its_session() {
     let alone = verify(&folder, &base).expect(0, "\"holder\": \"unchecked\"").json();
     assert_eq!((&alone["verdict"], &alone["format"]), (&json!("valid"), &json!("mso_mdoc")));
     let claims = &alone["claims"]["org.iso.18013.5.1.mDL"]["org.iso.18013.5.1"];
-    assert_eq!((&claims["family_name"], &claims["document_number"]), (&json!("Doe"), &json!("123456789")));
+    assert_eq!(
+        (&claims["family_name"], &claims["document_number"]),
+        (&json!("Doe"), &json!("123456789"))
+    );
     let session = ["--session-transcript", "transcript.hex", "--reader-key", "reader.hex"];
     let whole = verify(&folder, &[&base[..], &session].concat()).expect(0, "valid").json();
     assert_eq!(whole["holder"], "mac");

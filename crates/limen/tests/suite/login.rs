@@ -10,13 +10,13 @@ fn server() -> Listening {
     listen(Box::new(|first, token, _| {
         let problem = |status: u16, code: &str| {
             let body = json!({ "status": status, "title": "no", "code": code, "detail": "why" });
-            (status, "application/problem+json", body.to_string())
+            (status, "application/problem+json", body.to_string().into())
         };
         match (first, token) {
             (_, Some("narrow")) => problem(403, "denied"),
             (_, Some("secret-1")) if first.starts_with("GET /v1/operators?") => {
                 let item = json!({ "code": "tram", "name": "Tram", "registered_at": "2027" });
-                (200, "application/json", json!({ "items": [item] }).to_string())
+                (200, "application/json", json!({ "items": [item] }).to_string().into())
             }
             _ => problem(401, "unauthorized"),
         }
@@ -34,7 +34,7 @@ fn a_profile_is_checked_kept_private_and_used() {
     folder.limen(&["operator", "list"]).expect(0, "CODE  NAME  REGISTERED\ntram  Tram  2027\n");
     // The token of this server goes to no other.
     let other = listen(Box::new(|_, token, _| {
-        (401, "text/plain", format!("token: {}", token.unwrap_or("none")))
+        (401, "text/plain", format!("token: {}", token.unwrap_or("none")).into())
     }));
     folder.limen(&["operator", "list", "--server", &other.url]).expect(1, "token: none");
     // A file that others can read is not taken.

@@ -11,6 +11,7 @@
 mod city;
 mod config;
 mod credential;
+mod demo;
 mod help;
 mod log;
 mod login;

@@ -87,7 +87,10 @@ impl Done {
     pub(crate) fn expect(self, code: i32, text: &str) -> Self {
         let Self { line, out, err, .. } = &self;
         assert_eq!(self.code, code, "limen {line}\n{out}\n{err}");
-        assert!(out.contains(text) || err.contains(text), "limen {line}: no `{text}`\n{out}\n{err}");
+        assert!(
+            out.contains(text) || err.contains(text),
+            "limen {line}: no `{text}`\n{out}\n{err}"
+        );
         self
     }
 
@@ -114,7 +117,7 @@ pub(crate) fn vectors(name: &str, file: &str) -> Option<Value> {
 }
 
 /// Answers a request, given as its first line, its token and its body: status, type, body.
-type Answer = dyn Fn(&str, Option<&str>, &str) -> (u16, &'static str, String) + Send;
+type Answer = dyn Fn(&str, Option<&str>, &str) -> (u16, &'static str, Vec<u8>) + Send;
 
 /// A server that answers as a function says, and remembers what it was asked.
 pub(crate) struct Listening {
@@ -151,13 +154,13 @@ pub(crate) fn listen(answer: Box<Answer>) -> Listening {
             let body = String::from_utf8(body).unwrap();
             let first = first.trim_end().trim_end_matches(" HTTP/1.1");
             memory.lock().unwrap().push(format!("{first} {body}").trim_end().to_owned());
-            let (status, kind, text) = answer(first, token.as_deref(), &body);
+            let (status, kind, body) = answer(first, token.as_deref(), &body);
             let head = format!(
                 "HTTP/1.1 {status} Answer\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\
                  connection: close\r\n\r\n",
-                text.len()
+                body.len()
             );
-            let _ = stream.write_all((head + &text).as_bytes());
+            let _ = stream.write_all(&[head.into_bytes(), body].concat());
         }
     });
     Listening { url, asked }

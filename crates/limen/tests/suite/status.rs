@@ -22,7 +22,10 @@ fn a_list_is_shown_in_both_forms() {
     let mut jwt = inspect("list.jwt");
     let mut cwt = inspect("list.cwt");
     assert_eq!(jwt["uri"], "https://example.com/statuslists/1");
-    assert_eq!((&jwt["bits"], &jwt["entries"], &jwt["ttl_seconds"]), (&json!(1), &json!(16), &json!(43_200)));
+    assert_eq!(
+        (&jwt["bits"], &jwt["entries"], &jwt["ttl_seconds"]),
+        (&json!(1), &json!(16), &json!(43_200))
+    );
     assert_eq!(jwt["statuses"], json!({ "valid": 7, "invalid": 9 }));
     for answer in [&mut jwt, &mut cwt] {
         answer.as_object_mut().unwrap().remove("format").unwrap();
@@ -48,7 +51,11 @@ fn an_entry_is_looked_up_and_judged() {
     }
     let compact = tokens["status_list_jwt"]["compact"].as_str().unwrap();
     folder.file("forged.jwt", compact.replace(".2lKU", ".2lKV"));
-    check(&["forged.jwt", "1", "--trust", "signer.jwk", "--at", "2024-01-01T00:00:00Z"], 3, "rejected");
+    check(
+        &["forged.jwt", "1", "--trust", "signer.jwk", "--at", "2024-01-01T00:00:00Z"],
+        3,
+        "rejected",
+    );
     check(&["list.jwt", "1", "--at", "2024-01-01T00:00:00Z"], 2, "--trust");
 }
 
@@ -58,14 +65,16 @@ fn a_list_is_fetched_without_the_token() {
     let compact = tokens["status_list_jwt"]["compact"].as_str().unwrap().to_owned();
     let server = listen(Box::new(move |first, token, _| match first {
         "GET /v1/status-lists" => {
-            (200, "application/json", json!({ "status_lists": ["https://a/1"] }).to_string())
+            (200, "application/json", json!({ "status_lists": ["https://a/1"] }).to_string().into())
         }
-        "GET /lists/1" if token.is_none() => (200, "application/statuslist+jwt", compact.clone()),
+        "GET /lists/1" if token.is_none() => (200, "application/statuslist+jwt", compact.clone().into()),
         _ => (500, "text/plain", "unexpected".into()),
     }));
     let url = format!("{}/lists/1", server.url);
     let call = ["--server", &server.url, "--token", "secret"];
     folder.limen(&[&["status", "fetch"], &call[..]].concat()).expect(0, "https://a/1");
-    folder.limen(&[&["status", "fetch", &url, "--out", "got"], &call[..]].concat()).expect(0, "got");
+    folder
+        .limen(&[&["status", "fetch", &url, "--out", "got"], &call[..]].concat())
+        .expect(0, "got");
     folder.limen(&["status", "check", "got", "1"]).expect(0, "valid");
 }

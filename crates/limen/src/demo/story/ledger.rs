@@ -80,7 +80,7 @@ pub(super) fn verify(stage: &mut Stage, props: &mut Props) -> Result<Ending, Fai
     if is_verified {
         return Ok(Ending::done("every entry is included, and nothing was taken away"));
     }
-    let told = get(&done.json(), "message").as_str().map(String::from);
+    let told = get(&done.json(), "reason").as_str().map(String::from);
     Ok(Ending::refused(told.unwrap_or(done.stderr)))
 }
 
