@@ -13,6 +13,7 @@ use server::config::{self, Config};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
 
 use crate::failure::{Failure, OrFail};
 use crate::{output, world};
@@ -22,6 +23,7 @@ pub(crate) enum Command {
     /// Create a city: its root, authorities, signers and operators.
     Create(Create),
     /// Certify one more operator, with the root file at hand. Stop the server first.
+    #[command(after_help = "Example:\n  limen city add-operator --operator tram='City Tram'")]
     AddOperator(AddOperator),
 }
 
@@ -73,7 +75,8 @@ pub(crate) struct AddOperator {
 /// `limen serve`.
 #[derive(Args)]
 #[command(after_help = "Example:\n  limen serve --config harbour/limen.toml\n\n\
-    Stop it with Ctrl-C or SIGTERM: requests at hand are finished first.")]
+    Stop it with Ctrl-C or SIGTERM: requests at hand are finished first.\n\
+    Logs go to standard error as JSON lines; LIMEN_LOG=debug says more.")]
 pub(crate) struct Serve {
     /// The configuration; `limen config example` prints one.
     #[arg(long, value_name = "FILE", default_value = "limen-city/limen.toml")]
@@ -242,6 +245,7 @@ pub(crate) async fn serve(
     config: &Config,
     ready: impl FnOnce(SocketAddr) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    trace();
     let mut terminate = signal(SignalKind::terminate()).or_fail("cannot wait for signals")?;
     let started = server::start::start(config).await.or_fail("cannot start the server")?;
     ready(started.address().or_fail("cannot start the server")?)?;
@@ -253,6 +257,14 @@ pub(crate) async fn serve(
     }
     stop.send_replace(true);
     running.await.or_fail("the server ended badly")
+}
+
+/// Structured logs to standard error, one JSON object per line; `LIMEN_LOG` sets the level.
+fn trace() {
+    let filter = EnvFilter::try_from_env("LIMEN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().json().with_env_filter(filter);
+    // It fails only where something listens already, which is as good.
+    let _ = lines.with_writer(std::io::stderr).try_init();
 }
 
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
