@@ -24,14 +24,20 @@ use crate::{output, world};
     limen reader run --folder gate-3 --port 7000")]
 pub(crate) enum Command {
     /// Enrol this machine as a reader, by a one-time code.
+    #[command(after_help = "Example:\n  \
+        limen reader enrol --folder gate-3 --server https://city.example --code CODE")]
     Enrol(sync::Enrol),
     /// Fetch bundle and status from the city, and bring it the journal.
+    #[command(after_help = "Example:\n  limen reader sync --folder gate-3")]
     Sync(sync::Sync),
     /// Wait for phones and decide, without any network.
     Run(run::Run),
     /// Let somebody out: the way out asks nobody.
+    #[command(after_help = "Example:\n  \
+        limen reader egress --folder gate-3 --door harbour/quay/gate-3")]
     Egress(Egress),
     /// Show what this reader knows.
+    #[command(after_help = "Example:\n  limen reader inspect --folder gate-3 --json")]
     Inspect(Inspect),
     /// Await a new reader: the server makes its one-time code.
     Invite(crate::reader_admin::Invite),

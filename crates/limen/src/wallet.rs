@@ -27,16 +27,20 @@ use crate::{output, world};
     limen wallet present --reader 127.0.0.1:7000")]
 pub(crate) enum Command {
     /// Make an empty wallet that trusts the city of a server.
+    #[command(after_help = "Example:\n  limen wallet init --server https://city.example")]
     Init(Init),
     /// Accept an offer: collect the passes into the wallet (OpenID4VCI).
     Accept(accept::Accept),
     /// List the passes.
+    #[command(after_help = "Example:\n  limen wallet list --json")]
     List(Look),
     /// Show the owner's log: which reader asked for what, and what was shown.
+    #[command(after_help = "Example:\n  limen wallet log")]
     Log(Look),
     /// Hold the phone to a reader.
     Present(present::Present),
     /// Write the documents of a pass into files.
+    #[command(after_help = "Example:\n  limen wallet export --out documents")]
     Export(Export),
     /// Put somebody else's document into this wallet, bound to a key of its own: an attack.
     #[command(hide = true)]

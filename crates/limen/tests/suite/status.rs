@@ -67,7 +67,9 @@ fn a_list_is_fetched_without_the_token() {
         "GET /v1/status-lists" => {
             (200, "application/json", json!({ "status_lists": ["https://a/1"] }).to_string().into())
         }
-        "GET /lists/1" if token.is_none() => (200, "application/statuslist+jwt", compact.clone().into()),
+        "GET /lists/1" if token.is_none() => {
+            (200, "application/statuslist+jwt", compact.clone().into())
+        }
         _ => (500, "text/plain", "unexpected".into()),
     }));
     let url = format!("{}/lists/1", server.url);
