@@ -93,6 +93,9 @@ pub async fn create_city(
     // Refuses a URL that no issuer can have, before anything is made.
     issuance::issuer::Issuer::new(city(), String::new(), public_url)
         .map_err(StartError::PublicUrl)?;
+    if config.keys.keystore.exists() || root.path.exists() {
+        return Err(CeremonyError::Exists);
+    }
     for path in [Some(root.path), Some(&config.keys.keystore), config.keys.key_file.as_deref()] {
         make_folder_of(path)?;
     }
@@ -355,6 +358,8 @@ fn make_folder_of(path: Option<&Path>) -> Result<(), CeremonyError> {
 pub enum CeremonyError {
     /// Files of the city cannot be opened or made.
     Start(StartError),
+    /// There are keys of a city already where this one's would be.
+    Exists,
     /// The file of the root holds no key.
     NoRoot,
     /// There is no such operator.
@@ -387,6 +392,7 @@ impl std::fmt::Display for CeremonyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Start(_) => f.write_str("hold ceremony: a file of the city is not usable"),
+            Self::Exists => f.write_str("hold ceremony: there are keys of a city here already"),
             Self::NoRoot => f.write_str("hold ceremony: the file of the root holds no key"),
             Self::NoOperator(code) => write!(f, "hold ceremony: there is no operator `{code}`"),
             Self::Name(_) => f.write_str("hold ceremony: a name cannot be shown to people"),
@@ -401,7 +407,7 @@ impl std::error::Error for CeremonyError {
             Self::Start(source) => Some(source),
             Self::Name(source) => Some(source),
             Self::Failed(source) => Some(source.as_ref()),
-            Self::NoRoot | Self::NoOperator(_) => None,
+            Self::Exists | Self::NoRoot | Self::NoOperator(_) => None,
         }
     }
 }

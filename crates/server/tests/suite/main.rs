@@ -10,12 +10,14 @@
 )]
 
 mod bad_input;
+mod ceremonies;
 mod client;
 mod disk;
 mod limits;
 mod log;
 mod phone;
 mod readers;
+mod silence;
 mod staff;
 mod stopping;
 mod town;

@@ -1,13 +1,17 @@
 //! A small city in a folder of its own, and its server in a thread of its own.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use identity::operator::NewOperator;
 use keys::unlock::Unlock;
-use server::city::ceremony::{Founding, RootFile, create_city};
+use policy::role::{Role, Roles};
+use server::city::ceremony::{
+    CeremonyError, Founding, RootFile, add_operator, create_city, make_token,
+};
 use server::config::{Config, Http, Keys, Limits, Store};
 use server::server::Server;
 use server::start::{start, start_server};
@@ -15,6 +19,25 @@ use server::world::now;
 use tokio::sync::watch;
 
 use crate::client::Client;
+
+/// Where the root key lies in the folder of a city.
+const ROOT: &str = "root/root.keys";
+
+fn root_unlock(folder: &Path) -> Unlock {
+    Unlock::key_file(&folder.join("root.key"), &folder.join("data")).unwrap()
+}
+
+fn operator(code: &str, name: &str) -> NewOperator {
+    NewOperator { code: code.parse().unwrap(), name: name.parse().unwrap() }
+}
+
+fn founding() -> Founding {
+    Founding {
+        name: "Testhaven".parse().unwrap(),
+        country: "UT".into(),
+        operators: vec![operator("harbour", "Harbour"), operator("hill", "Hill")],
+    }
+}
 
 /// A city and what its people know.
 pub struct Town {
@@ -45,6 +68,7 @@ impl Town {
 
     /// A city whose server does not run.
     pub fn closed(limit: impl FnOnce(&mut Limits)) -> Self {
+        crate::silence::listen();
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("limen-server-{}-{count}", std::process::id());
@@ -67,21 +91,11 @@ impl Town {
             limits: Limits::default(),
         };
         limit(&mut config.limits);
-        let root_key = folder.join("root.key");
         std::fs::create_dir_all(&folder).unwrap();
-        Unlock::create_key_file(&root_key).unwrap();
-        let unlock = Unlock::key_file(&root_key, &config.store.data).unwrap();
-        let root = RootFile { path: &folder.join("root/root.keys"), unlock: &unlock };
-        let operator = |code: &str, name: &str| identity::operator::NewOperator {
-            code: code.parse().unwrap(),
-            name: name.parse().unwrap(),
-        };
-        let founding = Founding {
-            name: "Testhaven".parse().unwrap(),
-            country: "UT".into(),
-            operators: vec![operator("harbour", "Harbour"), operator("hill", "Hill")],
-        };
-        let tokens = runtime().block_on(create_city(&config, &root, &founding, now())).unwrap();
+        Unlock::create_key_file(&folder.join("root.key")).unwrap();
+        let unlock = root_unlock(&folder);
+        let root = RootFile { path: &folder.join(ROOT), unlock: &unlock };
+        let tokens = runtime().block_on(create_city(&config, &root, &founding(), now())).unwrap();
         let tokens: Vec<String> = tokens.into_iter().map(|token| token.secret).collect();
         Self { config, folder, tokens: tokens.try_into().unwrap(), running: None }
     }
@@ -119,6 +133,29 @@ impl Town {
         let address = is_ready.recv_timeout(Duration::from_secs(60)).unwrap();
         assert_eq!(address, self.config.http.listen);
         self.running = Some(Running { stop, thread });
+    }
+
+    /// Tries to create a city where this one is.
+    pub fn found_again(&self) -> Result<(), CeremonyError> {
+        let unlock = root_unlock(&self.folder);
+        let root = RootFile { path: &self.folder.join("other-root.keys"), unlock: &unlock };
+        runtime().block_on(create_city(&self.config, &root, &founding(), now())).map(drop)
+    }
+
+    /// Certifies an operator while the server does not run; gives its first token.
+    pub fn add_operator(&self, code: &str, name: &str) -> String {
+        assert!(self.running.is_none());
+        let unlock = root_unlock(&self.folder);
+        let root = RootFile { path: &self.folder.join(ROOT), unlock: &unlock };
+        let added = add_operator(&self.config, &root, operator(code, name), now());
+        runtime().block_on(added).unwrap().secret
+    }
+
+    /// Makes a token at the machine, whether the server runs or not.
+    pub fn make_token(&self, code: &str, role: Role) -> Result<String, CeremonyError> {
+        let (code, life) = (code.parse().unwrap(), Duration::from_secs(3_600));
+        let made = make_token(&self.config, &code, Roles::only(role), "by hand", life, now());
+        runtime().block_on(made).map(|token| token.secret)
     }
 
     /// Orders the server to stop, without waiting.
