@@ -213,7 +213,9 @@ impl Listener {
             Asked::Container => tag::Container::parse(response.data)
                 .map_or_else(|error| error.to_string(), |container| describe(&container)),
             Asked::Length => match <[u8; 2]>::try_from(response.data) {
-                Ok(length) => format!("it has {}", figure::bytes(u16::from_be_bytes(length).into())),
+                Ok(length) => {
+                    format!("it has {}", figure::bytes(u16::from_be_bytes(length).into()))
+                }
                 Err(_) => "no length".into(),
             },
             Asked::Ndef => self.engagement(response.data),
@@ -281,4 +283,77 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    fn words(tap: &Tap) -> Vec<String> {
+        let line = |m: &Message| format!("{:?} {:?}: {} | {}", m.chapter, m.way, m.label, m.note);
+        messages(tap).iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_tap_is_told_in_plain_words() {
+        let expected = "\
+Engagement ToPhone: SELECT NDEF application | the tag that a phone plays
+Engagement ToReader: 9000 done | \n\
+Engagement ToPhone: SELECT capability container | file E103
+Engagement ToReader: 9000 done | \n\
+Engagement ToPhone: READ BINARY, 15 bytes | what can be read here?
+Engagement ToReader: 9000 done | file E104, read access
+Engagement ToPhone: SELECT NDEF file E104 | the file with the engagement
+Engagement ToReader: 9000 done | \n\
+Engagement ToPhone: READ BINARY, 2 bytes | how long is the message?
+Engagement ToReader: 9000 done | it has 200 bytes
+Engagement ToPhone: READ BINARY, 200 bytes | the message, from offset 2
+Engagement ToReader: 9000 done | engagement: the phone's key for this tap
+Session ToPhone: SELECT mdoc application | from here on, the pass
+Session ToReader: 9000 done | \n\
+Session ToPhone: ENVELOPE, more follows | a part of a message
+Session ToReader: 9000 done | \n\
+Session ToPhone: ENVELOPE: session establishment | reader's key, sealed request (300 bytes)
+Session ToReader: 6100 more waits | a part of the answer
+Session ToPhone: GET RESPONSE | the next part of the answer, please
+Session ToReader: 9000 done | sealed, 500 bytes
+Ending ToPhone: ENVELOPE: session data | status 20 (session termination)
+Ending ToReader: no answer | the phone has gone";
+        assert_eq!(words(&sample::tap()).join("\n"), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_to_be_unreadable() {
+        let check = |command: &[u8], response: &[u8], expected: [&str; 2]| {
+            let pair = [base64url::encode(command), base64url::encode(response)];
+            let messages = messages(&Tap { duration_us: 0, apdus: vec![pair] });
+            let labels: Vec<&str> = messages.iter().map(|m| m.label.as_str()).collect();
+            assert_eq!(labels, expected);
+        };
+        check(&[0], &[0x90], ["unreadable command", "unreadable response"]);
+        check(&[0, 0xA4, 4, 0, 1, 7], &[0x6A, 0x82], ["SELECT application", "6A82 not found"]);
+        check(&[0, 0x20, 0, 0], &[0x6D, 0], ["instruction 20", "6D00 not supported"]);
+        check(&[0, 0xC3, 0, 0, 1, 7, 0], &[0x69, 0x85], ["ENVELOPE", "6985 not allowed now"]);
+        check(&[0, 0xC0, 0, 0, 0], &[7, 0x90, 0], ["GET RESPONSE", "9000 done"]);
+    }
+
+    #[test]
+    fn no_byte_is_lost_or_invented() {
+        let tap = sample::tap();
+        let sizes = |index: usize| -> u64 {
+            tap.apdus
+                .iter()
+                .map(|pair| figure::length(&base64url::decode(&pair[index]).unwrap()))
+                .sum()
+        };
+        let messages = messages(&tap);
+        assert_eq!(bytes(&messages, Way::ToPhone), sizes(0));
+        assert_eq!(bytes(&messages, Way::ToReader), sizes(1));
+    }
+
+    #[test]
+    fn text_that_is_no_base64url_is_an_unreadable_command() {
+        let tap = Tap { duration_us: 0, apdus: vec![["<b>".into(), "*".into()]] };
+        let lines = words(&tap);
+        assert!(lines[0].contains("unreadable command"), "{lines:?}");
+        assert!(lines[1].contains("no answer"), "{lines:?}");
+    }
+}

@@ -28,11 +28,12 @@ pub(super) fn gate(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failu
 }
 
 pub(super) fn wrong_zone(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
-    other_gate(stage, props, &["--door", example::GATE_C])
+    other_gate(stage, props, "tap-wrong-zone", &["--door", example::GATE_C])
 }
 
 pub(super) fn month_later(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
-    other_gate(stage, props, &["--door", example::GATE_B, "--danger-days-ahead", DAYS_AHEAD])
+    let settings = ["--door", example::GATE_B, "--danger-days-ahead", DAYS_AHEAD];
+    other_gate(stage, props, "tap-month-later", &settings)
 }
 
 pub(super) fn copied(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
@@ -79,7 +80,8 @@ pub(super) fn rogue(stage: &mut Stage, props: &mut Props) -> Result<Ending, Fail
 }
 
 pub(super) fn revoked(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
-    tap(stage, props, Which::Door, "old-phone", &["--pass", example::BADGE_NAME])
+    let keep = stage.path("documents/tap-revoked");
+    tap(stage, props, Which::Door, "old-phone", &["--pass", example::BADGE_NAME, "--keep", &keep])
 }
 
 pub(super) fn way_out(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
@@ -142,7 +144,8 @@ fn other_gate(stage: &Stage, props: &mut Props, settings: &[&str]) -> Result<End
     let once = [&run[..], broken, settings, &["--taps", "1"]].concat();
     let (mut process, first) = stage.start("gate", &once)?;
     let address = get(&first, "reader").as_str().unwrap_or_default().to_owned();
-    present(stage, "mira", &address, &["--pass", example::TICKET_NAME, "--confirm"])?;
+    let arguments = ["--pass", example::TICKET_NAME, "--confirm", "--keep", &keep];
+    present(stage, "mira", &address, &arguments)?;
     let event = process.event()?;
     drop(process);
     let again = [&run[..], broken, &["--door", example::GATE_B]].concat();
