@@ -304,8 +304,8 @@ Engagement ToReader: 9000 done | file E104, read access
 Engagement ToPhone: SELECT NDEF file E104 | the file with the engagement
 Engagement ToReader: 9000 done | \n\
 Engagement ToPhone: READ BINARY, 2 bytes | how long is the message?
-Engagement ToReader: 9000 done | it has 200 bytes
-Engagement ToPhone: READ BINARY, 200 bytes | the message, from offset 2
+Engagement ToReader: 9000 done | it has 194 bytes
+Engagement ToPhone: READ BINARY, 194 bytes | the message, from offset 2
 Engagement ToReader: 9000 done | engagement: the phone's key for this tap
 Session ToPhone: SELECT mdoc application | from here on, the pass
 Session ToReader: 9000 done | \n\

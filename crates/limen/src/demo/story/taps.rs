@@ -134,8 +134,14 @@ fn tap(
 }
 
 /// The ticket at a gate that runs with other settings; the journal is that of the same reader.
-fn other_gate(stage: &Stage, props: &mut Props, settings: &[&str]) -> Result<Ending, Failure> {
+fn other_gate(
+    stage: &Stage,
+    props: &mut Props,
+    name: &str,
+    settings: &[&str],
+) -> Result<Ending, Failure> {
     let folder = stage.path("readers/gate");
+    let keep = stage.path(&format!("documents/{name}"));
     // One process at a time works on the folder of a reader.
     props.gate = None;
     let run = ["reader", "run", "--folder", &folder, "--json"];
