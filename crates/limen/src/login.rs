@@ -59,16 +59,13 @@ impl Login {
         let client =
             Client::new(Connection { server: server.clone(), token: None, ca: ca.clone() })?;
         let token = read_token(&server)?;
-        let roles = check(&client, &token)?;
+        check(&client, &token)?;
         let path = profile::save(&self.profile, Profile { server: server.clone(), token, ca })?;
         let (name, path) = (self.profile, path.display().to_string());
         if self.json {
             output::json(&json!({ "server": server, "profile": name, "file": path }))?;
         } else {
-            let note = if roles == Standing::Narrow { " (its roles are narrow)" } else { "" };
-            output::text(&format!(
-                "Signed in at {server}{note}.\nProfile `{name}` is in {path}.\n"
-            ))?;
+            output::text(&format!("Signed in at {server}.\nProfile `{name}` is in {path}.\n"))?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -89,21 +86,14 @@ impl Logout {
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum Standing {
-    Full,
-    Narrow,
-}
-
-/// Shows the token to the server. A role that may not list operators is still a good token.
-fn check(client: &Client, token: &str) -> Result<Standing, Failure> {
+/// Shows the token to the server. A token that may not list operators is still a good one.
+fn check(client: &Client, token: &str) -> Result<(), Failure> {
     let url = format!("{}/v1/operators?limit=1", client.base());
     let bearer = format!("Bearer {token}");
     let headers = [("accept", "application/json"), ("authorization", bearer.as_str())];
     let answer = client.send(Method::GET, &url, &headers, &[])?;
     match (answer.status, answer.problem()) {
-        (200, _) => Ok(Standing::Full),
-        (403 | 404, Some(_)) => Ok(Standing::Narrow),
+        (200, _) | (403, Some(_)) => Ok(()),
         (401, Some(_)) => Err(Failure::broken("the server does not know this token")
             .hint("it may be mistyped, expired or revoked; nothing was remembered")),
         _ => Err(client::refused(&url, &answer)),

@@ -8,6 +8,7 @@ use vocabulary::id::PersonId;
 
 use crate::call::Call;
 use crate::failure::Failure;
+use crate::output;
 use crate::table::{Part, Shown};
 
 #[derive(Subcommand)]
@@ -60,8 +61,9 @@ impl Command {
             Self::Register(Register { name, contact, reference, call }) => {
                 let new = NewPerson { name, contact, reference };
                 let made: Person = call.client()?.post_json("/v1/people", &new)?;
-                let next = "limen pass issue --person ID --product CODE --offer";
-                call.show(&made, &[next.into()])
+                let id = output::printable(&made.id);
+                let next = format!("limen pass issue --person {id} --product CODE --offer");
+                call.show(&made, &[next])
             }
             Self::List(List { part, call }) => part.list::<Person>(&call, "/v1/people"),
             Self::Show(Show { id, call }) => {

@@ -237,8 +237,11 @@ fn rights(rights: &Rights) -> Tree {
     if let Some(class) = &rights.class {
         tree.leaf("class", class.as_str());
     }
-    tree.leaf("zones", rights.zones.join(", "));
-    tree.leaf("places", rights.places.join(", "));
+    for (name, codes) in [("zones", &rights.zones), ("places", &rights.places)] {
+        if !codes.is_empty() {
+            tree.leaf(name, codes.join(", "));
+        }
+    }
     tree.leaf("when", rights.recurrence.as_deref().unwrap_or("always"));
     if let Some(uses) = rights.uses_max {
         tree.leaf("uses at most", uses);

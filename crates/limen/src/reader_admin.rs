@@ -9,6 +9,7 @@ use vocabulary::id::ReaderId;
 
 use crate::call::Call;
 use crate::failure::Failure;
+use crate::output;
 use crate::table::{Part, Shown};
 
 /// `limen reader list`.
@@ -62,9 +63,11 @@ impl Invite {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let doors = self.doors.iter().map(ToString::to_string).collect();
         let new = NewEnrolment { label: self.label, doors };
-        let made: Enrolment = self.call.client()?.post_json("/v1/readers/enrolments", &new)?;
-        let next = "on the reader: limen reader enrol --folder FOLDER --server URL --code CODE";
-        self.call.show(&made, &[next.into()])
+        let client = self.call.client()?;
+        let made: Enrolment = client.post_json("/v1/readers/enrolments", &new)?;
+        let (server, code) = (client.base(), output::printable(&made.code));
+        let next = format!("limen reader enrol --folder FOLDER --server {server} --code {code}");
+        self.call.show(&made, &["on the machine of the reader:".into(), next])
     }
 }
 

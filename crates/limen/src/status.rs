@@ -99,7 +99,9 @@ impl Fetch {
                 return self.call.value(&lists);
             }
             let lines = lists.status_lists.iter().map(|uri| output::printable(uri) + "\n");
-            output::text(&lines.collect::<String>())?;
+            let lines: String = lines.collect();
+            let none = "There are no status lists yet: the first document makes one.\n";
+            output::text(if lines.is_empty() { none } else { &lines })?;
             return Ok(ExitCode::SUCCESS);
         };
         let answer = client.send(Method::GET, url, &[("accept", CWT_TYP)], &[])?;

@@ -29,7 +29,8 @@ pub(crate) trait Shown: Serialize {
     /// The thing by itself.
     fn tree(&self) -> Tree {
         let mut tree = Tree::new();
-        for (column, cell) in Self::COLUMNS.iter().zip(self.cells()) {
+        let cells = Self::COLUMNS.iter().zip(self.cells());
+        for (column, cell) in cells.filter(|(_, cell)| !cell.is_empty()) {
             tree.leaf(*column, cell);
         }
         tree

@@ -178,3 +178,53 @@ fn roots_must_be_certificates() {
     let text = made.err().unwrap().to_string();
     assert!(text.contains("as roots"), "{text}");
 }
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/client/tls/root.pem");
+
+/// Answers one request over TLS of one version; says how its handshake ended.
+fn serve_tls(
+    version: &'static rustls::SupportedProtocolVersion,
+) -> (String, Receiver<Option<rustls::ProtocolVersion>>) {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        let mut tls = rustls::Stream::new(&mut connection, &mut stream);
+        let mut request = [0; 1024];
+        if tls.read(&mut request).is_ok() {
+            let _ = tls.write_all(&response("200 OK", JSON, "{}"));
+        }
+        let _ = sender.send(connection.protocol_version());
+    });
+    (url, receiver)
+}
+
+#[test]
+fn tls_is_1_3_with_a_trusted_root_alone() {
+    use rustls::version::{TLS12, TLS13};
+    let ask = |version, ca: Option<&str>| {
+        let (url, ended) = serve_tls(version);
+        let connection = Connection { server: url, token: None, ca: ca.map(PathBuf::from) };
+        let answer: Result<Value, Failure> = Client::new(connection).unwrap().get_json("/v1/trust");
+        (answer.map_err(|failure| failure.to_string()), ended.recv().unwrap())
+    };
+    let (answer, version) = ask(&TLS13, Some(ROOT));
+    assert_eq!((answer, version), (Ok(json!({})), Some(rustls::ProtocolVersion::TLSv1_3)));
+    let (answer, _) = ask(&TLS13, None);
+    assert!(answer.as_ref().is_err_and(|text| text.contains("--ca FILE")), "{answer:?}");
+    let (answer, _) = ask(&TLS12, Some(ROOT));
+    assert!(answer.as_ref().is_err_and(|text| text.contains("only TLS 1.3")), "{answer:?}");
+}
