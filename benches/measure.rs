@@ -1,13 +1,17 @@
 //! How every benchmark of the house measures and reports; a file to include, not a crate.
 //!
-//! A figure is always a ratio: the job and its baseline run in turns in one process, so that
-//! a busy machine slows both. A benchmark includes this file by
-//! `#[path = "../../../benches/measure.rs"] mod measure;`, measures with [`Pair`] and prints
-//! with [`Bench::report`]. Where `BENCH_JSON=1` is set it prints one JSON object per line,
-//! which `cargo xtask bench` collects:
+//! A figure is always a ratio: the job and its baseline run in turns in one process, round by
+//! round, and the median over the rounds of their ratio is what counts, so that a machine that is
+//! busy for a while slows both. Work of a processor is measured by the time of its thread, disks
+//! and networks by the clock on the wall: see [`Clock`].
+//!
+//! A benchmark includes this file by `#[path = "../../../benches/measure.rs"] mod measure;`,
+//! measures with [`Pair`] and prints with [`Bench::report`]. Where `BENCH_JSON=1` is set it prints
+//! one JSON object per line, which `cargo xtask bench` collects:
 //! `{"name","value","baseline","ratio","goal","direction"}`.
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// Which side of the goal is good.
@@ -28,6 +32,9 @@ pub struct Bench {
     pub value: f64,
     /// What was measured of the baseline in the same run.
     pub baseline: f64,
+    /// Ours to the baseline. Where rounds were measured it is the median of their ratios, which
+    /// need not be the ratio of the two medians.
+    pub ratio: f64,
     /// What the ratio is held against.
     pub goal: f64,
     /// Which side of the goal is good.
@@ -35,9 +42,19 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Ours divided by the baseline.
-    pub fn ratio(&self) -> f64 {
-        self.value / self.baseline
+    /// What a job costs, in nanoseconds, against the least that it could cost.
+    pub fn cost(name: &'static str, pair: Pair, goal: f64) -> Self {
+        let Pair { job_ns, baseline_ns, ratio } = pair;
+        let direction = Direction::AtMost;
+        Self { name, value: job_ns, baseline: baseline_ns, ratio, goal, direction }
+    }
+
+    /// How many times a second a job is done that does `each` of something, against another's.
+    pub fn rate(name: &'static str, pair: Pair, each: f64, goal: f64) -> Self {
+        let per_second = |ns: f64| each * 1e9 / ns;
+        let (value, baseline) = (per_second(pair.job_ns), per_second(pair.baseline_ns));
+        let direction = Direction::AtLeast;
+        Self { name, value, baseline, ratio: 1.0 / pair.ratio, goal, direction }
     }
 
     /// Prints the line, for a machine where `BENCH_JSON=1` is set, else for a person.
@@ -49,13 +66,8 @@ impl Bench {
                 Direction::AtMost => "at most",
                 Direction::AtLeast => "at least",
             };
-            let (name, goal) = (self.name, self.goal);
-            println!(
-                "{name}: {:.3} (goal: {word} {goal:.2}; {:.0} to {:.0})",
-                self.ratio(),
-                self.value,
-                self.baseline
-            );
+            let Self { name, value, baseline, ratio, goal, .. } = self;
+            println!("{name}: {ratio:.3} (goal: {word} {goal:.2}; {value:.0} to {baseline:.0})");
         }
     }
 
@@ -69,7 +81,7 @@ impl Bench {
         let figures = [
             ("value", self.value),
             ("baseline", self.baseline),
-            ("ratio", self.ratio()),
+            ("ratio", self.ratio),
             ("goal", self.goal),
         ];
         for (key, figure) in figures {
@@ -80,6 +92,15 @@ impl Bench {
     }
 }
 
+/// A clock that only grows.
+pub type Clock = fn() -> Duration;
+
+/// The time that passed, for disks and networks.
+pub fn wall() -> Duration {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGIN.elapsed()
+}
+
 /// Median times of one call of the job and of its baseline, in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair {
@@ -87,48 +108,76 @@ pub struct Pair {
     pub job_ns: f64,
     /// The baseline.
     pub baseline_ns: f64,
+    /// The median over all rounds of ours to the baseline.
+    pub ratio: f64,
 }
 
 impl Pair {
-    /// Fewest rounds whose median is worth reading.
-    pub const ROUNDS: usize = 31;
+    /// Rounds of a measurement.
+    pub const ROUNDS: usize = 41;
 
     /// Runs both in turns, [`Self::ROUNDS`] rounds of about `round` each; which of the two
     /// goes first alternates. Pass results through `std::hint::black_box`.
-    pub fn measure(round: Duration, mut job: impl FnMut(), mut baseline: impl FnMut()) -> Self {
-        let (job_calls, baseline_calls) =
-            (calls_in(round, &mut job), calls_in(round, &mut baseline));
-        let (mut job_times, mut baseline_times) = (Vec::new(), Vec::new());
+    pub fn measure(
+        clock: Clock,
+        round: Duration,
+        mut job: impl FnMut(),
+        mut baseline: impl FnMut(),
+    ) -> Self {
+        let calls = (calls_in(clock, round, &mut job), calls_in(clock, round, &mut baseline));
+        Self::measure_calls(clock, calls, job, baseline)
+    }
+
+    /// As [`Pair::measure`], with so many calls of the job and of the baseline in each round.
+    pub fn measure_calls(
+        clock: Clock,
+        (job_calls, baseline_calls): (u32, u32),
+        mut job: impl FnMut(),
+        mut baseline: impl FnMut(),
+    ) -> Self {
+        Self::of_rounds(
+            || time(clock, job_calls, &mut job),
+            || time(clock, baseline_calls, &mut baseline),
+        )
+    }
+
+    /// Runs [`Self::ROUNDS`] rounds of what tells by itself how many nanoseconds one call took.
+    pub fn of_rounds(mut job: impl FnMut() -> f64, mut baseline: impl FnMut() -> f64) -> Self {
+        let (mut jobs, mut baselines, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..Self::ROUNDS {
-            if index % 2 == 0 {
-                job_times.push(time(job_calls, &mut job));
-                baseline_times.push(time(baseline_calls, &mut baseline));
+            let (job_ns, baseline_ns) = if index % 2 == 0 {
+                let job_ns = job();
+                (job_ns, baseline())
             } else {
-                baseline_times.push(time(baseline_calls, &mut baseline));
-                job_times.push(time(job_calls, &mut job));
-            }
+                let baseline_ns = baseline();
+                (job(), baseline_ns)
+            };
+            jobs.push(job_ns);
+            baselines.push(baseline_ns);
+            ratios.push(job_ns / baseline_ns);
         }
-        Self { job_ns: median(job_times), baseline_ns: median(baseline_times) }
+        Self { job_ns: median(jobs), baseline_ns: median(baselines), ratio: median(ratios) }
     }
 }
 
 /// How many calls fill `round`, at least one; warms up on the way.
-fn calls_in(round: Duration, call: &mut impl FnMut()) -> u32 {
+fn calls_in(clock: Clock, round: Duration, call: &mut impl FnMut()) -> u32 {
     let mut calls = 1_u32;
     loop {
-        let begin = Instant::now();
+        let begin = clock();
         (0..calls).for_each(|_| call());
-        if begin.elapsed() >= round / 2 || calls >= 1 << 30 {
+        if clock().saturating_sub(begin) >= round / 2 || calls >= 1 << 30 {
             return calls;
         }
         calls *= 2;
     }
 }
 
-fn time(calls: u32, call: &mut impl FnMut()) -> f64 {
-    let begin = Instant::now();
+/// Nanoseconds of one of so many calls.
+pub fn time(clock: Clock, calls: u32, call: &mut impl FnMut()) -> f64 {
+    let begin = clock();
     (0..calls).for_each(|_| call());
-    begin.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
+    clock().saturating_sub(begin).as_secs_f64() * 1e9 / f64::from(calls)
 }
 
 /// The middle of the figures; 0 for none.

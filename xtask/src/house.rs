@@ -127,6 +127,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "wallet",
             "identity",
             "keys",
+            "store",
             "server",
         ],
     ),

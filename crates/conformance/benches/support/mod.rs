@@ -1,0 +1,19 @@
+//! What the benchmarks of the house share: the interleaved runner, a clock of the thread's own
+//! time, and the document that is verified, with the bare cryptography that verifying it needs.
+
+#[path = "../../../../benches/measure.rs"]
+pub mod measure;
+
+pub mod bare;
+#[path = "../../tests/suite/city.rs"]
+pub mod city;
+mod clock;
+pub mod door;
+pub mod licence;
+
+use std::time::Duration;
+
+pub use clock::cpu;
+
+/// The length of a round where processors are measured: some 20 to 100 calls.
+pub const ROUND: Duration = Duration::from_millis(4);
