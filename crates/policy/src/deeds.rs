@@ -72,7 +72,6 @@ const HELP_DESK: &[Action] = &[
     Action::ProductList,
     Action::PersonShow,
     Action::PersonList,
-    Action::PassOffer,
     Action::PassShow,
     Action::PassList,
     Action::PassSuspend,

@@ -13,7 +13,7 @@ pub enum Role {
     Owner,
     /// Registers people and issues passes.
     IssuerClerk,
-    /// Helps people: looks up, suspends and resumes, never issues.
+    /// Helps people: looks up, suspends and resumes; never issues a pass nor offers one again.
     HelpDesk,
     /// Runs readers, places and what they know.
     FleetManager,

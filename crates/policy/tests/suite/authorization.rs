@@ -104,6 +104,19 @@ fn no_role_reaches_another_operator() {
     assert!(own > 20, "{own}");
 }
 
+/// Whoever may offer a pass again may collect it on a phone of their own.
+#[test]
+fn help_desk_brings_no_pass_to_any_phone() {
+    let may = |role, action| {
+        authorize(&actor(role, "harbour"), action, Resource::of(operator("harbour"))).is_ok()
+    };
+    for action in [Action::PassIssue, Action::PassOffer, Action::PassRevoke] {
+        assert!(!may(Role::HelpDesk, action), "{action}");
+        assert!(may(Role::IssuerClerk, action), "control: {action}");
+    }
+    assert!(may(Role::HelpDesk, Action::PassSuspend), "control");
+}
+
 #[test]
 fn staff_cannot_be_a_machine() {
     let everything: Roles = Role::ALL.into_iter().collect();
