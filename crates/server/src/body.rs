@@ -80,6 +80,18 @@ pub(crate) fn require_type(headers: &HeaderMap, expected: &str) -> Result<(), Pr
     Err(Problem::form(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", detail))
 }
 
+/// What stands in the path of a request; what cannot be read names nothing.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Server> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, server).await;
+        path.map(|axum::extract::Path(read)| Self(read)).map_err(|_| Problem::not_found())
+    }
+}
+
 /// The page that a query asks for.
 pub(crate) struct Paged(pub(crate) Page);
 

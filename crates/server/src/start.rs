@@ -22,7 +22,7 @@ use crate::listener::Listener;
 use crate::routes;
 use crate::server::Server;
 use crate::work;
-use crate::world::NoEntropy;
+use crate::world::{NoEntropy, now};
 
 /// A server that has its port and waits for [`Started::run`].
 pub struct Started {
@@ -45,7 +45,7 @@ pub async fn start(config: &Config) -> Result<Started, StartError> {
 /// # Errors
 /// [`StartError`] naming what stands in the way.
 pub async fn start_server(server: Server, config: &Config) -> Result<Started, StartError> {
-    work::signers::renew_all(&server).await.map_err(|_| StartError::Signers)?;
+    work::signers::renew_all(&server, now()).await.map_err(|_| StartError::Signers)?;
     let signer = Arc::new(LogSigner::of(&server)?);
     let sequencer = Sequencer::open(&server.store, server.log.clone(), signer).await;
     let sequencer = sequencer.map_err(StartError::Log)?;

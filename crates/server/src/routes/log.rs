@@ -1,12 +1,12 @@
 //! `/v1/log`: the audit log as files (C2SP tlog-tiles), and `/v1/events`: an operator's own deeds.
 
 use api::event::Event;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use policy::action::Action;
 use serde::Deserialize;
 
-use crate::body::{Paged, bytes, page};
+use crate::body::{Paged, Path, bytes, page};
 use crate::caller::{Anyone, Caller};
 use crate::problem::Problem;
 use crate::server::Server;

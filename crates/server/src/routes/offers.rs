@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use api::pass::Offer;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use issuance::offer::{OfferEntropy, link_by_reference, link_by_value, make_offer};
 use policy::action::Action;
 use vocabulary::id::PassId;
 
-use crate::body::{Created, path};
+use crate::body::{Created, Path, path};
 use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::record::Deed;

@@ -1,7 +1,7 @@
 //! `/v1/operators`: the register of operators, which is the city's own.
 
 use api::operator::{NewOperator, Operator};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use identity::change::Change;
 use identity::operator::register_operator;
@@ -10,7 +10,7 @@ use policy::actor::{CITY, Resource};
 use policy::authorize::authorize;
 use vocabulary::code::OperatorCode;
 
-use crate::body::{Created, Json, Paged, Shown, field, page, path};
+use crate::body::{Created, Json, Paged, Path, Shown, field, page, path};
 use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::record::Deed;

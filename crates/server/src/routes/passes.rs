@@ -2,7 +2,7 @@
 //! in the same transaction, and of the status list before the answer leaves.
 
 use api::pass::{NewPass, Pass, PassDeed};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use issuance::change::Change;
 use issuance::document::Document;
@@ -16,7 +16,7 @@ use vocabulary::id::{PassId, PersonId};
 use vocabulary::time::Instant;
 
 use super::tokens::instant;
-use crate::body::{Created, Json, Paged, Shown, field, page, path};
+use crate::body::{Created, Json, Paged, Path, Shown, field, page, path};
 use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::record::Deed;

@@ -1,14 +1,14 @@
 //! `/v1/people`: personal data, shown to staff who may see it and written into no log.
 
 use api::person::{NewPerson, Person};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use identity::change::Change;
 use identity::person::register_person;
 use policy::action::Action;
 use vocabulary::id::PersonId;
 
-use crate::body::{Created, Json, Paged, Shown, field, optional, page, path};
+use crate::body::{Created, Json, Paged, Path, Shown, field, optional, page, path};
 use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::record::Deed;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::product::{NewProduct, Product};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use credential::rights::{DOC_TYPE, VCT};
 use issuance::product::{
@@ -13,7 +13,7 @@ use issuance::product::{
 use policy::action::Action;
 use vocabulary::code::ProductCode;
 
-use crate::body::{Created, Json, Paged, Shown, field, optional, page, path};
+use crate::body::{Created, Json, Paged, Path, Shown, field, optional, page, path};
 use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::record::Deed;

@@ -1,13 +1,13 @@
 //! Status lists (IETF Token Status List), public and signed: as CWT, or as JWT to who accepts it.
 
 use api::status::StatusLists;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use store::page::Page;
 use vocabulary::code::OperatorCode;
 
-use crate::body::{Shown, bytes, path};
+use crate::body::{Path, Shown, bytes, path};
 use crate::caller::Anyone;
 use crate::problem::Problem;
 use crate::server::Server;

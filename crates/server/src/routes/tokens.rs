@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::token::{CreatedToken, NewToken, Token};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use identity::change::Change;
@@ -15,7 +15,7 @@ use policy::role::{Role, Roles};
 use vocabulary::id::TokenId;
 use vocabulary::time::Instant;
 
-use crate::body::{Created, Json, Paged, field, page, path};
+use crate::body::{Created, Json, Paged, Path, field, page, path};
 use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::record::Deed;

@@ -6,7 +6,7 @@
 //! the way.
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -20,7 +20,7 @@ use store::page::Page;
 use vocabulary::code::OperatorCode;
 use vocabulary::time::Instant;
 
-use crate::body::{bytes, path};
+use crate::body::{Path, bytes, path};
 use crate::caller::Anyone;
 use crate::problem::Problem;
 use crate::server::Server;

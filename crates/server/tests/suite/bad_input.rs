@@ -160,6 +160,7 @@ fn pages_hold_to_their_limits() {
 fn paths_and_methods_that_nobody_serves_are_problems_too() {
     let town = Town::new();
     assert_eq!(town.harbour().get("/v1/secrets").problem(404), "not-found");
+    assert_eq!(town.harbour().get("/v1/people/%ff").problem(404), "not-found");
     assert_eq!(town.harbour().delete("/v1/people").problem(405), "method");
     assert_eq!(town.anyone().get("/v1/log/tile/../../limen.db").problem(404), "not-found");
     assert_eq!(town.anyone().get("/v1/log/tile/%2e%2e%2flimen.db").problem(404), "not-found");

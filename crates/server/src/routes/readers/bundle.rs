@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ::reader::bundle::{Freshness, Issuer};
 use ::reader::snapshot::{ClassPolicy, Stale};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use fleet::bundle::{City, LIFE_DEFAULT, Numbered, make_bundle};
 use keys::custody::Custody;
@@ -16,7 +16,7 @@ use store::store::TenantStore;
 use vocabulary::id::ReaderId;
 use vocabulary::time::Instant;
 
-use crate::body::{bytes, path};
+use crate::body::{Path, bytes, path};
 use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::record::Deed;

@@ -3,7 +3,7 @@
 
 use ::reader::journal::{Event, Outcome};
 use api::reader::{JournalReceipt, JournalUpload};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use credential::jose::base64url;
 use fleet::change::Change;
@@ -15,7 +15,7 @@ use store::commit::AuditEntry;
 use vocabulary::id::ReaderId;
 use vocabulary::time::Instant;
 
-use crate::body::{Json, Shown, path};
+use crate::body::{Json, Path, Shown, path};
 use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::record::Deed;

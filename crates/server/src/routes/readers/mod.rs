@@ -1,7 +1,7 @@
 //! `/v1/readers`: readers from the one-time code to the journal.
 
 use api::reader::{EnrolRequest, Enrolled, Enrolment, NewEnrolment, Reader};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use credential::crypto::{Algorithm, Signature};
 use credential::jose::base64url;
@@ -22,7 +22,7 @@ use vocabulary::id::ReaderId;
 use vocabulary::time::Instant;
 
 use super::places::tree;
-use crate::body::{Created, Json, Paged, Shown, field, page, path};
+use crate::body::{Created, Json, Paged, Path, Shown, field, page, path};
 use crate::caller::{Anyone, Caller};
 use crate::problem::Problem;
 use crate::record::Deed;

@@ -1,6 +1,6 @@
 //! The credential and notification endpoints (OpenID4VCI 1.0, 8 and 11).
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use issuance::access::{Access, AccessRefusal};
@@ -23,7 +23,7 @@ use store::store::TenantStore;
 use vocabulary::time::Instant;
 
 use super::{JSON, NO_STORE, WalletError, access, issuer};
-use crate::body::{Raw, bytes, require_type};
+use crate::body::{Path, Raw, bytes, require_type};
 use crate::caller::Anyone;
 use crate::problem::Problem;
 use crate::record::Deed;

@@ -1,6 +1,6 @@
 //! The token endpoint (OpenID4VCI 1.0, 6): a pre-authorized code becomes an access token.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use issuance::dpop::{BoundRequest, DpopProof, verify_dpop};
@@ -13,7 +13,7 @@ use store::commit::{CommitError, Table};
 use vocabulary::time::Instant;
 
 use super::{DPOP, JSON, NO_STORE, WalletError, issuer};
-use crate::body::{Raw, bytes, require_type};
+use crate::body::{Path, Raw, bytes, require_type};
 use crate::caller::Anyone;
 use crate::problem::Problem;
 use crate::record::Deed;
