@@ -221,6 +221,14 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint(Get, "/v1/readers", ("readers", "List readers"), Token, None, Page("Reader")),
     endpoint(Get, "/v1/readers/{id}", ("readers", "Show a reader"), Token, None, Ok("Reader")),
     endpoint(
+        Post,
+        "/v1/readers/{id}/certificate",
+        ("readers", "Renew the certificate of a reader"),
+        Token,
+        Some("RenewRequest"),
+        Ok("Renewed"),
+    ),
+    endpoint(
         Get,
         "/v1/readers/{id}/bundle",
         ("readers", "Fetch the signed bundle of a reader"),

@@ -31,6 +31,8 @@ use crate::endpoint::{Access, ENDPOINTS, Endpoint, Response};
     crate::reader::JournalUpload,
     crate::reader::NewEnrolment,
     crate::reader::Reader,
+    crate::reader::RenewRequest,
+    crate::reader::Renewed,
     crate::status::StatusLists,
     crate::token::CreatedToken,
     crate::token::NewToken,

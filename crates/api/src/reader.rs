@@ -50,6 +50,23 @@ pub struct Enrolled {
     pub secret: String,
 }
 
+/// A reader that wants its certificate anew, for its key or for its next one.
+#[derive(Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RenewRequest {
+    /// The public key to be certified: an uncompressed P-256 point, base64url.
+    pub public_key: String,
+    /// Signature by that key over the challenge that the certificate at hand gives, base64url.
+    pub proof: String,
+}
+
+/// A certificate made anew.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct Renewed {
+    /// The certificate, PEM.
+    pub certificate: String,
+}
+
 /// A reader.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct Reader {

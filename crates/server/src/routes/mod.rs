@@ -102,6 +102,7 @@ fn v1() -> Routes {
         .on(Post, "/v1/readers/enrol", readers::enrol)
         .on(Get, "/v1/readers", readers::list)
         .on(Get, "/v1/readers/{id}", readers::show)
+        .on(Post, "/v1/readers/{id}/certificate", readers::renew)
         .on(Get, "/v1/readers/{id}/bundle", readers::bundle::fetch)
         .on(Post, "/v1/readers/{id}/journal", readers::journal::upload)
         .on(Get, "/v1/status-lists", status::list)

@@ -4,7 +4,7 @@ use ::reader::bundle::{Pin, VerifiedBundle};
 use ::reader::journal::{Event, Outcome, Watermark};
 use audit::journal::Head;
 use credential::aws_lc::AwsLc;
-use credential::crypto::PublicKey;
+use credential::crypto::{Crypto, PublicKey};
 use credential::jose::base64url;
 use credential::x509::{Certificate, TrustAnchors};
 use serde_json::{Value, json};
@@ -169,4 +169,34 @@ fn journal_is_taken_once_in_order_and_becomes_leaves() {
         .filter(|kind| kind.starts_with("door") || kind.starts_with("journal"))
         .collect();
     assert_eq!(kinds, ["door-granted", "journal-upload", "door-egress", "journal-upload"]);
+}
+
+#[test]
+fn certificate_is_renewed_for_whoever_holds_the_key_and_once_per_challenge() {
+    let town = Town::new();
+    let gate = Gate::new(&town);
+    let pem = |text: &str| {
+        credential::x509::pem::decode(text, "CERTIFICATE").unwrap().into_iter().next().unwrap()
+    };
+    let next = Key::new(53);
+    let PublicKey::P256(public) = next.public else { panic!() };
+    // `fleet::certificate::renewal_challenge`, as a reader computes it.
+    let challenge = |der: &[u8]| {
+        let about = [gate.id.as_bytes().as_slice(), &AwsLc.sha256(der), &public].concat();
+        [b"limen reader renewal 1\0".as_slice(), &AwsLc.sha256(&about)].concat()
+    };
+    let renew = |der: &[u8], signer: &Key| {
+        let request = json!({
+            "public_key": base64url::encode(&public),
+            "proof": base64url::encode(signer.sign(&challenge(der)).as_bytes()),
+        });
+        let path = format!("/v1/readers/{}/certificate", gate.id);
+        town.anyone().as_bearer(gate.secret()).post(&path, &request)
+    };
+    let first = pem(gate.enrolled["certificate"].as_str().unwrap());
+    assert_eq!(renew(&first, &gate.key).problem(422), "key-possession");
+    let second = pem(&renew(&first, &next).text("certificate"));
+    assert_eq!(Certificate::parse(&second).unwrap().public_key, next.public);
+    assert_eq!(renew(&first, &next).problem(422), "key-possession");
+    renew(&second, &next).expect(200);
 }

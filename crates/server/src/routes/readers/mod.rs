@@ -1,12 +1,12 @@
 //! `/v1/readers`: readers from the one-time code to the journal.
 
-use api::reader::{EnrolRequest, Enrolled, Enrolment, NewEnrolment, Reader};
+use api::reader::{EnrolRequest, Enrolled, Enrolment, NewEnrolment, Reader, RenewRequest, Renewed};
 use axum::extract::State;
 use axum::response::IntoResponse;
 use credential::crypto::{Algorithm, Signature};
 use credential::jose::base64url;
 use credential::x509::{Certificate, pem};
-use fleet::certificate::{Authority, LIFE_DEFAULT, ProvenKey};
+use fleet::certificate::{Authority, LIFE_DEFAULT, ProvenKey, renew_reader};
 use fleet::change::Change;
 use fleet::enrolment::{
     EnrolmentCode, EnrolmentEntropy, Invitation, Presented, ReaderEntropy, enrol_reader,
@@ -100,7 +100,19 @@ fn decide(
     authority: &[u8],
     at: Instant,
 ) -> Result<fleet::enrolment::Enrolled, Problem> {
-    let certificate = Certificate::parse(authority).map_err(|error| Problem::fault(&error))?;
+    let entropy = ReaderEntropy { id: entropy()?, serial: entropy()?, secret: entropy()? };
+    with_authority(server, authority, |authority| {
+        enrol_reader(permit, enrolment, request, authority, &server.crypto, at, &entropy)
+    })
+}
+
+/// Lets the reader authority, whose certificate is given, be asked for a certificate.
+fn with_authority<T>(
+    server: &Server,
+    certificate: &[u8],
+    decide: impl FnOnce(&Authority<'_>) -> Result<T, Refusal>,
+) -> Result<T, Problem> {
+    let certificate = Certificate::parse(certificate).map_err(|error| Problem::fault(&error))?;
     let crl_uri = format!("{}/crl", server.public_url);
     let authority = Authority {
         certificate: &certificate,
@@ -109,9 +121,32 @@ fn decide(
         crl_uri: &crl_uri,
         life: LIFE_DEFAULT,
     };
-    let entropy = ReaderEntropy { id: entropy()?, serial: entropy()?, secret: entropy()? };
-    let crypto = &server.crypto;
-    Ok(enrol_reader(permit, enrolment, request, &authority, crypto, at, &entropy)?)
+    Ok(decide(&authority)?)
+}
+
+/// Certifies a reader again, with its key or with its next one.
+pub(super) async fn renew(
+    State(server): State<Server>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(request): Json<RenewRequest>,
+) -> Result<impl IntoResponse, Problem> {
+    let id: ReaderId = path(&id)?;
+    let permit = caller.permit_reader(Action::ReaderRenew, id)?;
+    let proven = proven(&request.public_key, &request.proof)?;
+    let reader = server.store.for_operator(permit.operator()).reader(id).await?;
+    let reader = reader.ok_or_else(Problem::not_found)?;
+    let (at, serial) = (now(), entropy()?);
+    let (key, authority) = certified(&*server.custody, Purpose::ReaderAuthority, None, at)?;
+    let change = with_authority(&server, &authority, |authority| {
+        renew_reader(&permit, &reader, &proven, authority, &server.crypto, at, serial)
+    })?;
+    let change = sign(&*server.custody, &key, change).await?;
+    let Change::UpdateReader(reader) = &change else { return Err(Problem::internal()) };
+    let reply = Renewed { certificate: pem::encode("CERTIFICATE", &reader.certificate.der) };
+    let deed = Deed::of(&permit, id.to_string(), at);
+    server.commit(deed, vec![change.into()], Vec::new()).await?;
+    Ok(Shown(reply))
 }
 
 async fn spend_try(server: &Server, change: Change, at: Instant) -> Result<(), Problem> {
@@ -128,15 +163,19 @@ async fn spend_try(server: &Server, change: Change, at: Instant) -> Result<(), P
 }
 
 fn parse(request: &EnrolRequest) -> Result<fleet::enrolment::EnrolRequest, Problem> {
+    let key = proven(&request.public_key, &request.proof)?;
+    Ok(fleet::enrolment::EnrolRequest { code: EnrolmentCode::parse(&request.code)?, key })
+}
+
+fn proven(public_key: &str, proof: &str) -> Result<ProvenKey, Problem> {
     let bytes = |name: &str, text: &str| {
         base64url::decode(text).ok_or_else(|| Problem::field(name, "not base64url"))
     };
-    let key = bytes("public_key", &request.public_key)?;
+    let key = bytes("public_key", public_key)?;
     let key = key.try_into().map_err(|_| Problem::field("public_key", "not 65 bytes"))?;
-    let proof = Signature::new(Algorithm::Es256, &bytes("proof", &request.proof)?);
+    let proof = Signature::new(Algorithm::Es256, &bytes("proof", proof)?);
     let proof = proof.map_err(|_| Problem::field("proof", "not 64 bytes"))?;
-    let code = EnrolmentCode::parse(&request.code)?;
-    Ok(fleet::enrolment::EnrolRequest { code, key: ProvenKey { key, proof } })
+    Ok(ProvenKey { key, proof })
 }
 
 pub(super) async fn list(
