@@ -209,8 +209,7 @@ fn check_state(
     let operators = [&grant.operator, &pass.operator, &product.operator, &status_list.operator];
     let belongs = operators.into_iter().all(|operator| operator == issuer.operator())
         && grant.pass == pass.id
-        && product.code == pass.product
-        && product.version == pass.product_version;
+        && pass.is_of(product);
     if belongs { Ok(()) } else { Err(CollectRefusal::State) }
 }
 

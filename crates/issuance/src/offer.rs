@@ -105,7 +105,7 @@ impl OfferMade {
 ///
 /// # Errors
 /// [`OfferRefusal`] when the permit is for something else, the pass is out of force, the product
-/// is not the pass's, or the lifetime is zero or longer than [`OFFER_LIFETIME_MAX`].
+/// or its version is not the pass's, or the lifetime is zero or longer than [`OFFER_LIFETIME_MAX`].
 pub fn make_offer(
     permit: &Permit,
     pass: &Pass,
@@ -118,7 +118,7 @@ pub fn make_offer(
         .covers(Action::PassIssue, &pass.operator)
         .or_else(|_| permit.covers(Action::PassOffer, &pass.operator))
         .map_err(OfferRefusal::Permit)?;
-    if product.operator != pass.operator || product.code != pass.product {
+    if !pass.is_of(product) {
         return Err(OfferRefusal::Product);
     }
     if pass.state.after(PassEvent::Collect).is_none() || now >= pass.valid_until {
@@ -206,7 +206,7 @@ fn six_digits(entropy: [u8; 8]) -> String {
 pub enum OfferRefusal {
     /// The permit is for another deed or operator.
     Permit(WrongPermit),
-    /// The product is not the pass's.
+    /// The product, or its version, is not the pass's.
     Product,
     /// The pass is suspended or has ended.
     PassState,

@@ -118,11 +118,29 @@ impl PassState {
     }
 }
 
+impl Pass {
+    /// Whether `product` is what this pass was issued from: of its operator, its code, its version.
+    pub(crate) fn is_of(&self, product: &Product) -> bool {
+        product.operator == self.operator
+            && product.code == self.product
+            && product.version == self.product_version
+    }
+}
+
+/// A person as the caller has loaded it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// The operator in whose register the person stands.
+    pub operator: OperatorCode,
+    /// The person.
+    pub id: PersonId,
+}
+
 /// What is asked for when a pass is issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssueRequest {
-    /// The person who shall hold it; the caller has loaded this person of this operator.
-    pub person: PersonId,
+    /// The person who shall hold it.
+    pub person: Registered,
     /// First moment at which it shall hold.
     pub valid_from: Instant,
     /// First moment at which it shall no longer hold.
@@ -132,7 +150,8 @@ pub struct IssueRequest {
 /// Issues a pass of `product`.
 ///
 /// # Errors
-/// [`PassRefusal`] when the permit is for something else or the period is not one of the product.
+/// [`PassRefusal`] when the permit is for something else, or for another operator than the person's
+/// or the product's, and when the period is not one of the product.
 pub fn issue_pass(
     permit: &Permit,
     product: &Product,
@@ -141,7 +160,8 @@ pub fn issue_pass(
     entropy: [u8; 10],
 ) -> Result<Pass, PassRefusal> {
     permit.covers(Action::PassIssue, &product.operator).map_err(PassRefusal::Permit)?;
-    let IssueRequest { person, valid_from, valid_until } = *request;
+    permit.covers(Action::PassIssue, &request.person.operator).map_err(PassRefusal::Permit)?;
+    let IssueRequest { ref person, valid_from, valid_until } = *request;
     if valid_until <= valid_from || valid_until <= now {
         return Err(PassRefusal::Period);
     }
@@ -151,7 +171,7 @@ pub fn issue_pass(
     Ok(Pass {
         id: PassId::new(now, entropy),
         operator: product.operator.clone(),
-        person,
+        person: person.id,
         product: product.code.clone(),
         product_version: product.version,
         state: PassState::Issued,

@@ -104,6 +104,9 @@ pub fn redeem_offer(
     let refuse = |refusal| TokenRefused { refusal, changes: Vec::new() };
     let OfferedPass { offer, pass, product } = found.ok_or(refuse(TokenRefusal::Code))?;
     check_offer(request, offer, pass, now).map_err(refuse)?;
+    if pass.operator != offer.operator || pass.product != offer.product || !pass.is_of(product) {
+        return Err(refuse(TokenRefusal::State));
+    }
     if product.terms.stake == Stake::High && dpop.is_none() {
         return Err(refuse(TokenRefusal::DpopMissing));
     }
@@ -213,6 +216,8 @@ pub enum TokenRefusal {
     Dpop,
     /// The DPoP proof was used before.
     DpopReplayed,
+    /// The caller loaded what does not belong together.
+    State,
 }
 
 impl From<DpopError> for TokenRefusal {
@@ -237,10 +242,12 @@ impl TokenRefusal {
             Self::DpopMissing => "dpop-missing",
             Self::Dpop => "dpop-proof",
             Self::DpopReplayed => "dpop-replayed",
+            Self::State => "token-state",
         }
     }
 
     /// The OAuth error code that the wallet sees (RFC 6749, 5.2; RFC 9449, 5; OpenID4VCI 1.0, 6.3).
+    /// `server_error` is a fault of the caller, to be answered as such.
     #[must_use]
     pub const fn oauth_error(self) -> &'static str {
         match self {
@@ -250,6 +257,7 @@ impl TokenRefusal {
             Self::GrantType => "unsupported_grant_type",
             Self::Code | Self::Expired | Self::PassState | Self::TransactionCode => "invalid_grant",
             Self::DpopMissing | Self::Dpop | Self::DpopReplayed => "invalid_dpop_proof",
+            Self::State => "server_error",
         }
     }
 }
@@ -268,6 +276,7 @@ impl fmt::Display for TokenRefusal {
             Self::DpopMissing => "a DPoP proof is needed",
             Self::Dpop => "the DPoP proof does not hold",
             Self::DpopReplayed => "the DPoP proof was used before",
+            Self::State => "the loaded state does not belong together",
         })
     }
 }

@@ -18,7 +18,7 @@ use issuance::dpop::{BoundRequest, DpopProof, verify_dpop};
 use issuance::issuer::{Endpoint, Issuer};
 use issuance::nonce::{NonceKey, mint};
 use issuance::offer::{OfferEntropy, OfferMade, make_offer};
-use issuance::pass::{IssueRequest, issue_pass};
+use issuance::pass::{IssueRequest, Registered, issue_pass};
 use issuance::product::{
     AttestationLevel, Display, Format, RightsTemplate, Stake, Terms, TransactionCode,
     create_product,
@@ -61,6 +61,11 @@ pub fn at(seconds: i64) -> Instant {
 
 pub fn operator() -> OperatorCode {
     "harbour".parse().unwrap()
+}
+
+/// A person in the register of an operator.
+pub fn person(operator: &str) -> Registered {
+    Registered { operator: operator.parse().unwrap(), id: PersonId::from_bytes([2; 16]) }
 }
 
 pub fn staff(action: Action) -> Permit {
@@ -139,7 +144,7 @@ impl City {
         let created = create_product(&staff(Action::ProductAdd), None, code, terms, at(NOW));
         city.rows.commit(created.unwrap()).unwrap();
         let request = IssueRequest {
-            person: PersonId::from_bytes([2; 16]),
+            person: person("harbour"),
             valid_from: at(NOW),
             valid_until: at(NOW + 30 * DAY),
         };

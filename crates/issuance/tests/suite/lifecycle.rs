@@ -10,12 +10,12 @@ use issuance::pass::{
 };
 use issuance::product::{
     BATCH_MAX, DESCRIPTION_BYTES_MAX, DISPLAYS_MAX, DOCUMENT_LIFE_MIN, Display, NAME_BYTES_MAX,
-    PASS_PERIOD_MAX, ProductRefusal, TYPE_BYTES_MAX, Term, Terms, create_product, update_product,
+    PASS_PERIOD_MAX, Product, ProductRefusal, TYPE_BYTES_MAX, Term, Terms, create_product,
+    update_product,
 };
 use policy::action::Action;
-use vocabulary::id::PersonId;
 
-use crate::city::{City, DAY, NOW, at, staff, ticket};
+use crate::city::{City, DAY, NOW, at, person, staff, ticket};
 
 fn pass_in(state: PassState) -> Pass {
     let pass = City::with(ticket()).rows.passes[0].clone();
@@ -116,8 +116,8 @@ fn deeds_need_a_permit_for_themselves() {
 fn period_of_a_pass_is_one_of_its_product() {
     let product = City::with(ticket()).rows.products[0].clone();
     let check = |from: i64, until: i64, expected: Option<&str>| {
-        let person = PersonId::from_bytes([2; 16]);
-        let request = IssueRequest { person, valid_from: at(from), valid_until: at(until) };
+        let (valid_from, valid_until) = (at(from), at(until));
+        let request = IssueRequest { person: person("harbour"), valid_from, valid_until };
         let issued = issue_pass(&staff(Action::PassIssue), &product, &request, at(NOW), [1; 10]);
         assert_eq!(issued.err().map(|no| no.code()), expected, "{from} to {until}");
     };
@@ -128,6 +128,22 @@ fn period_of_a_pass_is_one_of_its_product() {
     check(NOW + 1, NOW, Some("pass-period"));
     check(NOW - DAY, NOW, Some("pass-period"));
     check(NOW - DAY, NOW + 1, None);
+}
+
+#[test]
+fn nobody_gets_a_pass_of_another_operator_than_the_one_that_registered_them() {
+    let product = City::with(ticket()).rows.products[0].clone();
+    let elsewhere = Product { operator: "other".parse().unwrap(), ..product.clone() };
+    let check = |whose: &str, product: &Product, expected: Option<&str>| {
+        let (valid_from, valid_until) = (at(NOW), at(NOW + DAY));
+        let request = IssueRequest { person: person(whose), valid_from, valid_until };
+        let issued = issue_pass(&staff(Action::PassIssue), product, &request, at(NOW), [1; 10]);
+        assert_eq!(issued.err().map(|no| no.code()), expected, "{whose}");
+    };
+    check("harbour", &product, None);
+    check("other", &product, Some("wrong-permit"));
+    check("harbour", &elsewhere, Some("wrong-permit"));
+    check("other", &elsewhere, Some("wrong-permit"));
 }
 
 fn terms_check(edit: impl Fn(&mut Terms), expected: Option<Term>) {

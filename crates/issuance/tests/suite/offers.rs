@@ -4,8 +4,9 @@ use issuance::offer::{
     OFFER_LIFETIME_MAX, OFFER_TRIES_MAX, OfferEntropy, OfferState, link_by_value, make_offer,
     show_offer,
 };
-use issuance::pass::{PassState, suspend_pass};
-use issuance::token::TokenRefusal;
+use issuance::pass::{Pass, PassState, suspend_pass};
+use issuance::product::Product;
+use issuance::token::{OfferedPass, TokenRefusal, redeem_offer};
 use issuance::wire;
 use policy::action::Action;
 use serde_json::{Value, json};
@@ -55,19 +56,57 @@ fn code_is_good_once() {
     assert_eq!(refused.refusal.oauth_error(), "invalid_grant");
 }
 
+/// Everything that differs in one way from the product of which a pass is.
+fn other_products(product: &Product) -> [(&'static str, Product); 3] {
+    let version = product.version + 1;
+    [
+        ("operator", Product { operator: "other".parse().unwrap(), ..product.clone() }),
+        ("code", Product { code: "week-ticket".parse().unwrap(), ..product.clone() }),
+        ("version", Product { version, ..product.clone() }),
+    ]
+}
+
+#[test]
+fn token_follows_the_product_of_the_pass_and_no_other() {
+    let city = City::with(ticket());
+    let request = wire::token::read(city.form().as_bytes()).unwrap();
+    let (offer, pass) = (&city.rows.offers[0], &city.rows.passes[0]);
+    let check = |what, pass: &Pass, product: &Product, expected| {
+        let found = OfferedPass { offer, pass, product };
+        let redeemed = redeem_offer(&request, Some(found), None, at(NOW), [1; 32]);
+        let refusal = redeemed.err().map(|refused| (refused.refusal.code(), refused.changes.len()));
+        assert_eq!(refusal, expected, "{what}");
+    };
+    let product = &city.rows.products[0];
+    check("control", pass, product, None);
+    let state = Some(("token-state", 0));
+    for (what, other) in other_products(product) {
+        check(what, pass, &other, state);
+    }
+    // A pass and a product that belong together, but are not those of the offer.
+    for (what, other) in other_products(product) {
+        let pass = Pass {
+            operator: other.operator.clone(),
+            product: other.code.clone(),
+            product_version: other.version,
+            ..pass.clone()
+        };
+        check(what, &pass, &other, if what == "version" { None } else { state });
+    }
+    assert_eq!(TokenRefusal::State.oauth_error(), "server_error");
+}
+
 #[test]
 fn two_wallets_with_one_code_get_one_token() {
     let mut city = City::with(ticket());
     let request = wire::token::read(city.form().as_bytes()).unwrap();
     let both = [[1; 32], [2; 32]].map(|entropy| {
-        let found = issuance::token::OfferedPass {
+        let found = OfferedPass {
             offer: &city.rows.offers[0],
             pass: &city.rows.passes[0],
             product: &city.rows.products[0],
         };
-        issuance::token::redeem_offer(&request, Some(found), None, at(NOW), entropy)
-            .unwrap()
-            .changes
+        redeem_offer(&request, Some(found), None, at(NOW), entropy).unwrap().changes
     });
     let outcomes = both.map(|changes| city.rows.commit(changes).is_ok());
     assert_eq!(outcomes, [true, false], "the second finds the offer changed");
@@ -98,14 +137,13 @@ fn guesses_at_the_same_time_count_one_by_one() {
     let bad = format!("{}&tx_code=000000", city.form().split_once("&tx_code=").unwrap().0);
     let request = wire::token::read(bad.as_bytes()).unwrap();
     let costs = [0, 1].map(|_| {
-        let found = issuance::token::OfferedPass {
+        let found = OfferedPass {
             offer: &city.rows.offers[0],
             pass: &city.rows.passes[0],
             product: &city.rows.products[0],
         };
         let proof = city.token_proof(&Key::new(31), "same", NOW);
-        let refused =
-            issuance::token::redeem_offer(&request, Some(found), Some(&proof), at(NOW), [1; 32]);
+        let refused = redeem_offer(&request, Some(found), Some(&proof), at(NOW), [1; 32]);
         refused.err().unwrap().changes
     });
     let outcomes = costs.map(|changes| city.rows.commit(changes).is_ok());
@@ -188,6 +226,11 @@ fn offer_lives_up_to_its_limit_and_only_for_a_pass_in_force() {
     let city = City::with(ticket());
     let (pass, product) = (city.rows.passes[0].clone(), &city.rows.products[0]);
     let entropy = || OfferEntropy { id: [1; 10], code: [1; 32], transaction_code: [1; 8] };
+    for (what, other) in other_products(product) {
+        let (permit, second) = (staff(Action::PassOffer), Duration::from_secs(1));
+        let made = make_offer(&permit, &pass, &other, second, at(NOW), &entropy());
+        assert_eq!(made.err().map(|no| no.code()), Some("offer-product"), "{what}");
+    }
     let make = |pass, lifetime| {
         let permit = staff(Action::PassOffer);
         let made = make_offer(&permit, pass, product, lifetime, at(NOW), &entropy());

@@ -7,7 +7,7 @@ use axum::response::IntoResponse;
 use issuance::change::Change;
 use issuance::document::Document;
 use issuance::pass::{
-    IssueRequest, PassRefusal, issue_pass, resume_pass, revoke_pass, suspend_pass,
+    IssueRequest, PassRefusal, Registered, issue_pass, resume_pass, revoke_pass, suspend_pass,
 };
 use policy::action::Action;
 use policy::authorize::Permit;
@@ -46,7 +46,7 @@ pub(super) async fn issue(
     let product = tenant.product(&product).await?.ok_or_else(|| unknown("product"))?;
     let until_end = || valid_from.saturating_add(product.terms.pass_period_max);
     let request = IssueRequest {
-        person: person.id,
+        person: Registered { operator: person.operator, id: person.id },
         valid_from,
         valid_until: valid_until.unwrap_or_else(until_end),
     };
