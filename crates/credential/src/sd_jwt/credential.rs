@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use vocabulary::time::Instant;
 
 use super::issue::{CompactSdJwt, Decoys, IssueError, IssueRequest, Salt, issue};
-use super::process::{Processed, member_pointer};
+use super::process::{Processed, top_pointer};
 use crate::crypto::{Crypto, HashAlgorithm, PublicKey};
 use crate::jose::{HeaderParts, jwk};
 use crate::rejection::Rejection;
@@ -79,7 +79,7 @@ impl CredentialRequest<'_> {
             }
         }
         for name in NEVER_CONCEALED {
-            let pointer = member_pointer("", name);
+            let pointer = top_pointer(name);
             if self.concealed.iter().any(|concealed| is_within(concealed, &pointer)) {
                 return Err(IssueError::NeverConcealed(name.into()));
             }
@@ -94,7 +94,7 @@ impl CredentialRequest<'_> {
 /// Refuses a credential that hides what every verifier must see.
 pub(super) fn check_never_concealed(processed: &Processed) -> Result<(), Rejection> {
     for name in NEVER_CONCEALED {
-        let pointer = member_pointer("", name);
+        let pointer = top_pointer(name);
         if processed.disclosed.iter().any(|place| is_within(&place.pointer, &pointer)) {
             let message = alloc::format!("claim `{name}` was selectively disclosable");
             return Err(Rejection::issuer("claim-concealed", message));

@@ -17,7 +17,7 @@ pub use credential::{CREDENTIAL_TYP, CredentialRequest};
 pub use disclosure::{DISCLOSURES_MAX, Disclosure, SdJwt};
 pub use holder::{DiscloseError, Presentation};
 pub use issue::{CompactSdJwt, Decoys, IssueError, IssueRequest, SALT_BYTES, Salt, issue};
-pub use process::{Disclosed, Processed};
+pub use process::{Disclosed, PLACE_BYTES_MAX, Processed};
 pub use verify::{Expectation, Profile, Verified, verify};
 
 use crate::crypto::HashAlgorithm;

@@ -2,7 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use serde_json::{Map, Value};
@@ -12,6 +12,10 @@ use super::{DIGESTS, Disclosure, ELEMENT_DIGEST, HASH_NAME, is_reserved};
 use crate::crypto::{Crypto, HashAlgorithm};
 use crate::jose::json::DEPTH_MAX;
 use crate::rejection::{Culprit, Rejection};
+
+/// Bytes in the JSON pointer of a disclosure: each of them is told where it stands, and names that
+/// lead to many must not be long.
+pub const PLACE_BYTES_MAX: usize = 1024;
 
 /// The claims of an SD-JWT with everything in place that is disclosed.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +31,7 @@ pub struct Processed {
 /// The place of a disclosure in the processed payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disclosed {
-    /// JSON pointer (RFC 6901).
+    /// JSON pointer (RFC 6901), at most [`PLACE_BYTES_MAX`] bytes.
     pub pointer: String,
     /// Index among the disclosures of the SD-JWT.
     pub disclosure: usize,
@@ -39,7 +43,8 @@ impl SdJwt<'_> {
     ///
     /// # Errors
     /// [`Rejection`]: with culprit `wire` if a disclosure stands twice, of the issuer if one is not
-    /// covered by a digest, a digest stands twice, or a rule of section 7.1 is broken.
+    /// covered by a digest, a digest stands twice, a disclosure stands too far in, or a rule of
+    /// section 7.1 is broken.
     pub fn process(&self, crypto: &dyn Crypto) -> Result<Processed, Rejection> {
         let claims = self.jws.claims()?;
         let hash = Self::hash(&claims)?;
@@ -57,8 +62,9 @@ impl SdJwt<'_> {
             by_digest,
             digests: BTreeSet::new(),
             disclosed: Vec::new(),
+            pointer: String::new(),
         };
-        let claims = work.object(members, "", 0)?;
+        let claims = work.object(members, 0)?;
         if let Some(&index) = work.by_digest.values().next() {
             let name = self.disclosures.get(index).map(place_name).unwrap_or_default();
             let message = format!("no digest of the issuer covers the disclosure {name}");
@@ -76,21 +82,32 @@ struct Work<'w, 'a> {
     /// Digests met so far, whether or not something was disclosed for them.
     digests: BTreeSet<String>,
     disclosed: Vec<Disclosed>,
+    /// Where the walk is. It grows and shrinks, so that no step costs more than its own name.
+    pointer: String,
 }
 
 impl<'w, 'a> Work<'w, 'a> {
-    fn value(&mut self, value: Value, pointer: &str, depth: usize) -> Result<Value, Rejection> {
+    fn value(&mut self, value: Value, depth: usize) -> Result<Value, Rejection> {
         match value {
-            Value::Object(members) => self.object(members, pointer, depth).map(Value::Object),
-            Value::Array(elements) => self.array(elements, pointer, depth).map(Value::Array),
+            Value::Object(members) => self.object(members, depth).map(Value::Object),
+            Value::Array(elements) => self.array(elements, depth).map(Value::Array),
             scalar => Ok(scalar),
         }
+    }
+
+    /// The value of a disclosure that stands where the walk is.
+    fn disclosed(&mut self, value: &Value, index: usize, depth: usize) -> Result<Value, Rejection> {
+        if self.pointer.len() > PLACE_BYTES_MAX {
+            let message = format!("a disclosure stands beyond {PLACE_BYTES_MAX} bytes of names");
+            return Err(Rejection::issuer("disclosure-place", message));
+        }
+        self.disclosed.push(Disclosed { pointer: self.pointer.clone(), disclosure: index });
+        self.value(value.clone(), depth)
     }
 
     fn object(
         &mut self,
         mut members: Map<String, Value>,
-        pointer: &str,
         depth: usize,
     ) -> Result<Map<String, Value>, Rejection> {
         check_depth(depth)?;
@@ -100,12 +117,15 @@ impl<'w, 'a> Work<'w, 'a> {
                 texts(digests).ok_or_else(|| broken("`_sd` is not an array of texts"))?
             }
         };
+        let here = self.pointer.len();
         let mut claims = Map::new();
         for (name, value) in members {
             if is_reserved(&name) {
                 return Err(broken(format!("`{name}` stands where it may not")));
             }
-            let value = self.value(value, &member_pointer(pointer, &name), depth + 1)?;
+            push_member(&mut self.pointer, &name);
+            let value = self.value(value, depth + 1)?;
+            self.pointer.truncate(here);
             claims.insert(name, value);
         }
         for digest in digests {
@@ -119,35 +139,32 @@ impl<'w, 'a> Work<'w, 'a> {
             if claims.contains_key(name) {
                 return Err(broken(format!("the disclosed claim `{name}` is already there")));
             }
-            let pointer = member_pointer(pointer, name);
-            self.disclosed.push(Disclosed { pointer: pointer.clone(), disclosure: index });
-            let value = self.value(disclosure.value.clone(), &pointer, depth + 1)?;
+            push_member(&mut self.pointer, name);
+            let value = self.disclosed(&disclosure.value, index, depth + 1)?;
+            self.pointer.truncate(here);
             claims.insert(name.clone(), value);
         }
         Ok(claims)
     }
 
-    fn array(
-        &mut self,
-        elements: Vec<Value>,
-        pointer: &str,
-        depth: usize,
-    ) -> Result<Vec<Value>, Rejection> {
+    fn array(&mut self, elements: Vec<Value>, depth: usize) -> Result<Vec<Value>, Rejection> {
         check_depth(depth)?;
+        let here = self.pointer.len();
         let mut values = Vec::with_capacity(elements.len());
         for element in elements {
-            let pointer = format!("{pointer}/{}", values.len());
+            self.pointer.truncate(here);
+            push_member(&mut self.pointer, &values.len().to_string());
             let Some(digest) = element_digest(&element)? else {
-                values.push(self.value(element, &pointer, depth + 1)?);
+                values.push(self.value(element, depth + 1)?);
                 continue;
             };
             let Some((index, disclosure)) = self.take(digest)? else { continue };
             if disclosure.name.is_some() {
                 return Err(broken("a claim is disclosed as an array element"));
             }
-            self.disclosed.push(Disclosed { pointer: pointer.clone(), disclosure: index });
-            values.push(self.value(disclosure.value.clone(), &pointer, depth + 1)?);
+            values.push(self.disclosed(&disclosure.value, index, depth + 1)?);
         }
+        self.pointer.truncate(here);
         Ok(values)
     }
 
@@ -189,9 +206,25 @@ fn check_depth(depth: usize) -> Result<(), Rejection> {
     Err(Rejection::new(Culprit::Wire, "disclosure", message))
 }
 
-/// JSON pointer of a member (RFC 6901, section 3).
-pub(super) fn member_pointer(parent: &str, name: &str) -> String {
-    format!("{parent}/{}", name.replace('~', "~0").replace('/', "~1"))
+/// JSON pointer of a member at the top (RFC 6901, section 3).
+pub(super) fn top_pointer(name: &str) -> String {
+    let mut pointer = String::new();
+    push_member(&mut pointer, name);
+    pointer
+}
+
+/// Leads `pointer` on to the member or element `name`.
+fn push_member(pointer: &mut String, name: &str) {
+    pointer.push('/');
+    for part in name.split_inclusive(['~', '/']) {
+        match part.strip_suffix('~') {
+            Some(text) => pointer.extend([text, "~0"]),
+            None => match part.strip_suffix('/') {
+                Some(text) => pointer.extend([text, "~1"]),
+                None => pointer.push_str(part),
+            },
+        }
+    }
 }
 
 fn broken(message: impl Into<String>) -> Rejection {

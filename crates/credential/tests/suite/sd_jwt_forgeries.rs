@@ -7,7 +7,7 @@ use credential::jose::{HeaderParts, base64url, jwk};
 use credential::rejection::Culprit;
 use credential::sd_jwt::{
     CredentialRequest, DISCLOSURES_MAX, Decoys, Disclosure, Expectation, IssueError,
-    KeyBindingRule, Presence, Profile, Salt, SdJwt, Window, verify,
+    KeyBindingRule, PLACE_BYTES_MAX, Presence, Profile, Salt, SdJwt, Window, verify,
 };
 use credential::status::StatusReference;
 use credential::x509::TrustAnchors;
@@ -210,6 +210,56 @@ fn nesting_and_numbers_are_limited() {
     let many: Vec<_> = many.iter().map(String::as_str).collect();
     check_parts(&payload, &many[1..], Ok(()));
     check_parts(&payload, &many, Err((Culprit::Wire, "sd-jwt")));
+}
+
+#[test]
+fn disclosure_stands_within_its_limit() {
+    let one = disclosure(&json!(["s", "a", 1]));
+    let element = disclosure(&json!(["s", 1]));
+    let check_place = |length: usize, expected: Verdict<'_>| {
+        // `/name/a` and `/name/0` are as long as the limit says.
+        let name = "~".repeat((length - 3) / 2) + if length % 2 == 0 { "n" } else { "" };
+        check_parts(&json!({&name: {"_sd": [digest(&one)]}}), &[&one], expected);
+        check_parts(&json!({&name: [{"...": digest(&element)}]}), &[&element], expected);
+        // What is not disclosed may stand anywhere.
+        check_parts(&json!({&name: {"_sd": [digest(&one)], "b": [1]}}), &[], Ok(()));
+    };
+    check_place(PLACE_BYTES_MAX, Ok(()));
+    check_place(PLACE_BYTES_MAX + 1, Err((Culprit::Issuer, "disclosure-place")));
+}
+
+#[test]
+fn places_of_disclosures_are_told_in_json_pointers() {
+    let inner = disclosure(&json!(["s", "c/~d", true]));
+    let outer = disclosure(&json!(["s", {"_sd": [digest(&inner)]}]));
+    let last = disclosure(&json!(["s", "z", 1]));
+    let payload =
+        json!({"_sd": [digest(&last)], "a~/": [0, {"...": "x"}, {"...": digest(&outer)}]});
+    let jws = issuer().jws("example+sd-jwt", &payload);
+    let text = format!("{jws}~{inner}~{outer}~{last}~");
+    let processed = SdJwt::parse(&text).unwrap().process(PROVIDERS[0]).unwrap();
+    let places: Vec<(&str, usize)> =
+        processed.disclosed.iter().map(|place| (&place.pointer[..], place.disclosure)).collect();
+    assert_eq!(places, [("/a~0~1/1", 1), ("/a~0~1/1/c~1~0d", 0), ("/z", 2)]);
+}
+
+#[test]
+fn long_name_costs_its_length_once() {
+    let took = |length: usize| {
+        let members: serde_json::Map<String, Value> =
+            (0..30_000).map(|n| (n.to_string(), json!({}))).collect();
+        let text = issuer().jws("example+sd-jwt", &json!({"a".repeat(length): members})) + "~";
+        let sd_jwt = SdJwt::parse(&text).unwrap();
+        let run = || {
+            let start = std::time::Instant::now();
+            sd_jwt.process(PROVIDERS[0]).unwrap();
+            start.elapsed()
+        };
+        (0..3).map(|_| run()).min().unwrap()
+    };
+    // With a copy for each member, the long name costs a hundred times as much.
+    let (short, long) = (took(1), took(400_000));
+    assert!(long < short * 10, "{short:?} and {long:?}");
 }
 
 /// A credential as the city issues it, and what may be changed in its making.
