@@ -3,7 +3,9 @@
 //! ECDSA nonces come from the library's own generator, the one place where entropy is not an
 //! argument; everything else is a function of its inputs.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{self, ECDH_P256};
@@ -13,10 +15,11 @@ use aws_lc_rs::signature::{
     ED25519, EcdsaKeyPair, UnparsedPublicKey,
 };
 use aws_lc_rs::{digest, hkdf, hmac};
+use zeroize::Zeroizing;
 
 use crate::crypto::{
-    Algorithm, BadCiphertext, BadKey, BadSignature, Crypto, Digest, HashAlgorithm, P256Secret,
-    PublicKey, SharedSecret, Signature,
+    Agreement, Algorithm, BadCiphertext, BadKey, BadSignature, Crypto, Digest, HashAlgorithm,
+    P256Secret, PublicKey, SharedSecret, Signature, Signer,
 };
 
 /// The fast provider.
@@ -97,32 +100,64 @@ impl Crypto for AwsLc {
         opened.map(|_| ()).ok_or(BadCiphertext)
     }
 
-    fn p256_public(&self, secret: &P256Secret) -> Result<[u8; 65], BadKey> {
-        let public = private(secret)?.compute_public_key().map_err(|_| BadKey)?;
-        public.as_ref().try_into().map_err(|_| BadKey)
+    fn p256_agreement(&self, secret: &P256Secret) -> Result<Box<dyn Agreement>, BadKey> {
+        let private = agreement::PrivateKey::from_private_key(&ECDH_P256, secret.danger_bytes())
+            .map_err(|_| BadKey)?;
+        let public = private.compute_public_key().map_err(|_| BadKey)?;
+        let public = public.as_ref().try_into().map_err(|_| BadKey)?;
+        Ok(Box::new(AgreementKey { private, public }))
     }
 
-    fn p256_agree(&self, secret: &P256Secret, public: &[u8; 65]) -> Result<SharedSecret, BadKey> {
+    fn p256_signer(&self, secret: &P256Secret) -> Result<Box<dyn Signer>, BadKey> {
+        // From the scalar alone the library makes and checks the public key in two multiplications;
+        // its other ways in take four.
+        let der = Zeroizing::new([SEC1_BEFORE, secret.danger_bytes(), SEC1_AFTER].concat());
+        let key = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, &der);
+        Ok(Box::new(SigningKey(key.map_err(|_| BadKey)?)))
+    }
+}
+
+/// ECPrivateKey (RFC 5915) of P-256 without its public key, around the scalar.
+const SEC1_BEFORE: &[u8] = &[0x30, 0x31, 0x02, 0x01, 0x01, 0x04, 0x20];
+const SEC1_AFTER: &[u8] = &[0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+
+struct AgreementKey {
+    private: agreement::PrivateKey,
+    public: [u8; 65],
+}
+
+impl Agreement for AgreementKey {
+    fn public(&self) -> [u8; 65] {
+        self.public
+    }
+
+    fn agree(&self, public: &[u8; 65]) -> Result<SharedSecret, BadKey> {
         let peer = agreement::UnparsedPublicKey::new(&ECDH_P256, public);
-        agreement::agree(&private(secret)?, peer, BadKey, |shared| {
+        agreement::agree(&self.private, peer, BadKey, |shared| {
             shared.try_into().map(SharedSecret::from_bytes).map_err(|_| BadKey)
         })
     }
+}
 
-    fn p256_sign(&self, secret: &P256Secret, message: &[u8]) -> Result<Signature, BadKey> {
-        let key = EcdsaKeyPair::from_private_key_and_public_key(
-            &ECDSA_P256_SHA256_FIXED_SIGNING,
-            secret.danger_bytes(),
-            &self.p256_public(secret)?,
-        )
-        .map_err(|_| BadKey)?;
-        let signature = key.sign(&SystemRandom::new(), message).map_err(|_| BadKey)?;
+impl fmt::Debug for AgreementKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AgreementKey(..)")
+    }
+}
+
+struct SigningKey(EcdsaKeyPair);
+
+impl Signer for SigningKey {
+    fn sign(&self, message: &[u8]) -> Result<Signature, BadKey> {
+        let signature = self.0.sign(&SystemRandom::new(), message).map_err(|_| BadKey)?;
         Signature::new(Algorithm::Es256, signature.as_ref()).map_err(|_| BadKey)
     }
 }
 
-fn private(secret: &P256Secret) -> Result<agreement::PrivateKey, BadKey> {
-    agreement::PrivateKey::from_private_key(&ECDH_P256, secret.danger_bytes()).map_err(|_| BadKey)
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SigningKey(..)")
+    }
 }
 
 fn gcm(key: &[u8; 32]) -> Option<LessSafeKey> {

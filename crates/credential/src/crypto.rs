@@ -4,6 +4,7 @@
 //! Entropy is never drawn here: secrets and nonces are arguments. Algorithms are a closed list;
 //! nothing weaker can be named.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -333,23 +334,62 @@ pub trait Crypto {
         buffer: &mut Vec<u8>,
     ) -> Result<(), BadCiphertext>;
 
+    /// A private key of P-256, read once for any number of agreements.
+    ///
+    /// # Errors
+    /// [`BadKey`] if the secret is not a valid scalar.
+    fn p256_agreement(&self, secret: &P256Secret) -> Result<Box<dyn Agreement>, BadKey>;
+
+    /// A private key of P-256, read once for any number of signatures.
+    ///
+    /// # Errors
+    /// [`BadKey`] if the secret is not a valid scalar.
+    fn p256_signer(&self, secret: &P256Secret) -> Result<Box<dyn Signer>, BadKey>;
+
     /// The public key of `secret`.
     ///
     /// # Errors
     /// [`BadKey`] if the secret is not a valid scalar.
-    fn p256_public(&self, secret: &P256Secret) -> Result<[u8; 65], BadKey>;
+    fn p256_public(&self, secret: &P256Secret) -> Result<[u8; 65], BadKey> {
+        Ok(self.p256_agreement(secret)?.public())
+    }
 
     /// ECDH on P-256: the x coordinate of the shared point.
     ///
     /// # Errors
     /// [`BadKey`] if the secret is not a valid scalar or the public key not a point of the curve.
-    fn p256_agree(&self, secret: &P256Secret, public: &[u8; 65]) -> Result<SharedSecret, BadKey>;
+    fn p256_agree(&self, secret: &P256Secret, public: &[u8; 65]) -> Result<SharedSecret, BadKey> {
+        self.p256_agreement(secret)?.agree(public)
+    }
 
-    /// ES256 over `message` with a key held in software.
+    /// Signs `message` by ES256.
     ///
     /// # Errors
     /// [`BadKey`] if the secret is not a valid scalar.
-    fn p256_sign(&self, secret: &P256Secret, message: &[u8]) -> Result<Signature, BadKey>;
+    fn p256_sign(&self, secret: &P256Secret, message: &[u8]) -> Result<Signature, BadKey> {
+        self.p256_signer(secret)?.sign(message)
+    }
+}
+
+/// A private key of P-256 that is ready to agree on secrets. It never shows itself.
+pub trait Agreement: fmt::Debug + Send + Sync {
+    /// Its public key.
+    fn public(&self) -> [u8; 65];
+
+    /// ECDH: the x coordinate of the shared point.
+    ///
+    /// # Errors
+    /// [`BadKey`] if the public key is not a point of the curve.
+    fn agree(&self, public: &[u8; 65]) -> Result<SharedSecret, BadKey>;
+}
+
+/// A private key of P-256 that is ready to sign. It never shows itself.
+pub trait Signer: fmt::Debug + Send + Sync {
+    /// Signs `message` by ES256.
+    ///
+    /// # Errors
+    /// [`BadKey`] if the provider cannot sign.
+    fn sign(&self, message: &[u8]) -> Result<Signature, BadKey>;
 }
 
 /// Compares two byte strings in a time that does not depend on where they differ.

@@ -2,19 +2,19 @@
 //!
 //! ECDSA nonces are deterministic (RFC 6979), so that signing needs no generator.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes256Gcm, KeyInit, Nonce, Tag};
 use hmac::{Hmac, Mac};
-use p256::ecdsa::signature::{Signer, Verifier};
+use p256::ecdsa::signature::{Signer as _, Verifier};
 use p256::elliptic_curve::sec1::ToSec1Point;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
-use crate::crypto::Algorithm;
 use crate::crypto::{
-    BadCiphertext, BadKey, BadSignature, Crypto, Digest, GCM_TAG_BYTES, HashAlgorithm, P256Secret,
-    PublicKey, SharedSecret, Signature,
+    Agreement, Algorithm, BadCiphertext, BadKey, BadSignature, Crypto, Digest, GCM_TAG_BYTES,
+    HashAlgorithm, P256Secret, PublicKey, SharedSecret, Signature, Signer,
 };
 
 /// The portable provider.
@@ -109,21 +109,37 @@ impl Crypto for RustCrypto {
         opened.map(|_| ()).ok_or(BadCiphertext)
     }
 
-    fn p256_public(&self, secret: &P256Secret) -> Result<[u8; 65], BadKey> {
-        let key = scalar(secret)?;
-        key.public_key().to_sec1_point(false).as_bytes().try_into().map_err(|_| BadKey)
+    fn p256_agreement(&self, secret: &P256Secret) -> Result<Box<dyn Agreement>, BadKey> {
+        Ok(Box::new(AgreementKey(scalar(secret)?)))
     }
 
-    fn p256_agree(&self, secret: &P256Secret, public: &[u8; 65]) -> Result<SharedSecret, BadKey> {
+    fn p256_signer(&self, secret: &P256Secret) -> Result<Box<dyn Signer>, BadKey> {
+        Ok(Box::new(SigningKey(scalar(secret)?.into())))
+    }
+}
+
+#[derive(Debug)]
+struct AgreementKey(p256::SecretKey);
+
+impl Agreement for AgreementKey {
+    fn public(&self) -> [u8; 65] {
+        // INVARIANT: an uncompressed point of P-256 has 65 bytes.
+        self.0.public_key().to_sec1_point(false).as_bytes().try_into().unwrap_or([0; 65])
+    }
+
+    fn agree(&self, public: &[u8; 65]) -> Result<SharedSecret, BadKey> {
         let public = p256::PublicKey::from_sec1_bytes(public).map_err(|_| BadKey)?;
-        let shared =
-            p256::ecdh::diffie_hellman(scalar(secret)?.to_nonzero_scalar(), public.as_affine());
+        let shared = p256::ecdh::diffie_hellman(self.0.to_nonzero_scalar(), public.as_affine());
         Ok(SharedSecret::from_bytes((*shared.raw_secret_bytes()).into()))
     }
+}
 
-    fn p256_sign(&self, secret: &P256Secret, message: &[u8]) -> Result<Signature, BadKey> {
-        let key = p256::ecdsa::SigningKey::from(scalar(secret)?);
-        let signature: p256::ecdsa::Signature = key.sign(message);
+#[derive(Debug)]
+struct SigningKey(p256::ecdsa::SigningKey);
+
+impl Signer for SigningKey {
+    fn sign(&self, message: &[u8]) -> Result<Signature, BadKey> {
+        let signature: p256::ecdsa::Signature = self.0.sign(message);
         Signature::new(Algorithm::Es256, &signature.to_bytes()).map_err(|_| BadKey)
     }
 }

@@ -320,7 +320,7 @@ impl ReaderHost {
     /// # Errors
     /// [`HostError::Key`].
     pub fn pending_upload(&self, now: Instant) -> Result<Option<Upload<'_>>, HostError> {
-        let head = self.engine.signed_head(&*self.crypto, now).map_err(HostError::Key)?;
+        let head = self.engine.signed_head(now).map_err(HostError::Key)?;
         let head = head.filter(|_| !self.records.is_empty());
         Ok(head.map(|signed_head| Upload { records: &self.records, signed_head }))
     }

@@ -10,7 +10,7 @@ pub mod message;
 use alloc::vec::Vec;
 use core::fmt;
 
-use credential::crypto::{BadKey, Crypto, P256Secret};
+use credential::crypto::{BadKey, Crypto, P256Secret, SharedSecret};
 use zeroize::Zeroizing;
 
 use crate::transcript::SessionTranscript;
@@ -46,11 +46,20 @@ impl SessionKeys {
         peer: &[u8; 65],
         transcript: &SessionTranscript,
     ) -> Result<Self, BadKey> {
-        let shared = crypto.p256_agree(secret, peer)?;
+        Ok(Self::derive(crypto, &crypto.p256_agree(secret, peer)?, transcript))
+    }
+
+    /// Derives SKReader and SKDevice (clause 9.1.1.5) from what both ends agreed on.
+    #[must_use]
+    pub fn derive(
+        crypto: &dyn Crypto,
+        shared: &SharedSecret,
+        transcript: &SessionTranscript,
+    ) -> Self {
         let salt = crypto.sha256(&transcript.tagged());
         let derive =
             |info: &[u8]| Zeroizing::new(crypto.hkdf_sha256(shared.danger_bytes(), &salt, info));
-        Ok(Self { reader: derive(b"SKReader"), device: derive(b"SKDevice") })
+        Self { reader: derive(b"SKReader"), device: derive(b"SKDevice") }
     }
 }
 

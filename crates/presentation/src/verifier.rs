@@ -10,11 +10,12 @@
 mod engage;
 mod error;
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use credential::crypto::{BadKey, Crypto, P256Secret};
+use credential::crypto::{Agreement, BadKey, Crypto, P256Secret};
 use vocabulary::time::Instant;
 
 use self::engage::{Engaged, Engaging, Step};
@@ -80,6 +81,8 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Verifier {
     secret: P256Secret,
+    /// The secret, ready for use: reading it costs as much as a signature.
+    agreement: Box<dyn Agreement>,
     key_bytes: Vec<u8>,
     limits: LinkLimits,
     stage: Stage,
@@ -127,9 +130,11 @@ impl Verifier {
         secret: P256Secret,
         limits: LinkLimits,
     ) -> Result<Self, BadKey> {
-        let key_bytes = engagement::key_bytes(&crypto.p256_public(&secret)?);
+        let agreement = crypto.p256_agreement(&secret)?;
+        let key_bytes = engagement::key_bytes(&agreement.public());
         let mut verifier = Self {
             secret,
+            agreement,
             key_bytes,
             limits,
             stage: Stage::Engaging(Engaging::new()),
@@ -240,8 +245,11 @@ impl Verifier {
     ) -> Result<Session, VerifierError> {
         let handover = Handover::Nfc { select, request: None };
         let transcript = SessionTranscript::new(engagement.raw, &self.key_bytes, handover);
-        let keys = SessionKeys::agree(crypto, &self.secret, &engagement.device_key, &transcript)
+        let shared = self
+            .agreement
+            .agree(&engagement.device_key)
             .map_err(|BadKey| VerifierError::HolderKey)?;
+        let keys = SessionKeys::derive(crypto, &shared, &transcript);
         Ok(Session { channel: Channel::new(End::Reader, keys), transcript, limits })
     }
 

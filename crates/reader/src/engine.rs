@@ -16,12 +16,13 @@ mod record;
 pub mod sabotage;
 mod tap;
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use audit::journal::{Head, SIGNED_HEAD_BYTES};
-use credential::crypto::{BadKey, Crypto, P256Secret, Signature};
+use credential::crypto::{BadKey, Crypto, P256Secret, Signature, Signer};
 use credential::rejection::Rejection;
 use credential::x509::{SignerCache, TrustAnchors};
 use presentation::apdu::LinkLimits;
@@ -152,6 +153,8 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
+    /// The reader's own key, ready for use; nothing if it is elsewhere or no scalar.
+    signer: Option<Box<dyn Signer>>,
     /// The greatest time that the city has signed to this reader.
     floor: Instant,
     /// The greatest epoch of a bundle that is stored.
@@ -198,8 +201,13 @@ impl Engine {
         acknowledged: u64,
     ) -> Self {
         let Memory { floor, epoch, bundle, status } = memory;
+        let signer = match &config.key {
+            ReaderKey::Held(key) => crypto.p256_signer(key).ok(),
+            ReaderKey::Elsewhere => None,
+        };
         let mut engine = Self {
             config,
+            signer,
             floor,
             epoch,
             bundle: None,
@@ -292,14 +300,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`BadKey`] when the reader's key is no scalar.
-    pub fn signed_head(
-        &self,
-        crypto: &dyn Crypto,
-        now: Instant,
-    ) -> Result<Option<Vec<u8>>, BadKey> {
-        let ReaderKey::Held(key) = &self.config.key else { return Ok(None) };
+    pub fn signed_head(&self, now: Instant) -> Result<Option<Vec<u8>>, BadKey> {
+        let ReaderKey::Held(_) = &self.config.key else { return Ok(None) };
         let unsigned = self.head.unsigned(now);
-        let signature = crypto.p256_sign(key, unsigned.to_be_signed())?;
+        let signer = self.signer.as_ref().ok_or(BadKey)?;
+        let signature = signer.sign(unsigned.to_be_signed())?;
         let signature = signature.as_bytes().try_into().map_err(|_| BadKey)?;
         let signed = unsigned.complete(signature);
         debug_assert_eq!(signed.len(), SIGNED_HEAD_BYTES);
@@ -362,7 +367,7 @@ impl Engine {
     /// Carries out what the session of the tap asks for.
     fn drain(&mut self, crypto: &dyn Crypto, now: Instant) {
         while let Some(mut tap) = self.tap.take() {
-            let Some(step) = tap.step(crypto, now, &self.config) else {
+            let Some(step) = tap.step(crypto, now, &self.config, self.signer.as_deref()) else {
                 self.tap = Some(tap);
                 return;
             };

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use credential::crypto::{Algorithm, BadKey, Crypto, P256Secret, Signature};
+use credential::crypto::{Algorithm, BadKey, Crypto, P256Secret, Signature, Signer};
 use credential::mdoc::{
     DocRequestBytes, ItemsRequest, RequestedNameSpace, device_request, doc_request,
 };
@@ -84,6 +84,7 @@ impl Tap {
         crypto: &dyn Crypto,
         now: Instant,
         config: &Config,
+        signer: Option<&dyn Signer>,
     ) -> Option<Step> {
         loop {
             if let Some(reason) = self.failure.take() {
@@ -92,7 +93,9 @@ impl Tap {
             match self.verifier.poll_output()? {
                 Output::Command(command) => return Some(Step::Command(command)),
                 Output::NeedRequest { session_transcript } => {
-                    if let Some(step) = self.request(crypto, now, config, &session_transcript) {
+                    if let Some(step) =
+                        self.request(crypto, now, (config, signer), &session_transcript)
+                    {
                         return Some(step);
                     }
                 }
@@ -117,7 +120,7 @@ impl Tap {
         &mut self,
         crypto: &dyn Crypto,
         now: Instant,
-        config: &Config,
+        (config, signer): (&Config, Option<&dyn Signer>),
         transcript: &[u8],
     ) -> Option<Step> {
         // The journal keeps of a pass who issued it and of which product it is.
@@ -130,13 +133,13 @@ impl Tap {
             Err(rejection) => return Some(Step::Ended(Reason::ReaderFault, Some(rejection))),
         };
         match &config.key {
-            ReaderKey::Held(key) => match crypto.p256_sign(key, unsigned.to_be_signed()) {
-                Ok(signature) => {
+            ReaderKey::Held(_) => match signer.map(|signer| signer.sign(unsigned.to_be_signed())) {
+                Some(Ok(signature)) => {
                     self.unsigned = Some(unsigned);
                     self.signed(crypto, now, &signature);
                     None
                 }
-                Err(BadKey) => Some(Step::Ended(Reason::ReaderFault, None)),
+                Some(Err(BadKey)) | None => Some(Step::Ended(Reason::ReaderFault, None)),
             },
             ReaderKey::Elsewhere => {
                 let bytes = unsigned.to_be_signed().to_vec();

@@ -122,7 +122,7 @@ fn signed_head_covers_the_journal_and_verifies_with_the_reader_key() {
     let city = City::new();
     let mut gate = Gate::ready(&city);
     assert_eq!(gate.tap(&phone(&city), GATE), Seen::Unlocked);
-    let signed = gate.engine.signed_head(CRYPTO, noon()).unwrap().unwrap();
+    let signed = gate.engine.signed_head(noon()).unwrap().unwrap();
     let verify = |key: PublicKey| {
         let head = gate.engine.journal_head();
         head.verify_signed(&signed, |bytes, signature| {
