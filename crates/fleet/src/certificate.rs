@@ -13,6 +13,7 @@ use policy::action::Action;
 use policy::authorize::Permit;
 use sha2::{Digest, Sha256};
 use vocabulary::code::OperatorCode;
+use vocabulary::id::ReaderId;
 use vocabulary::text::Line;
 use vocabulary::time::Instant;
 
@@ -64,10 +65,10 @@ impl ProvenKey {
 /// The message that a reader signs with the key to be certified when it renews: good for this
 /// reader, this key and the certificate that it has now, hence once.
 #[must_use]
-pub fn renewal_challenge(reader: &Reader, key: &[u8; 65]) -> Vec<u8> {
+pub fn renewal_challenge(reader: ReaderId, certificate: &[u8], key: &[u8; 65]) -> Vec<u8> {
     let mut hash = Sha256::new();
-    hash.update(reader.id.as_bytes());
-    hash.update(Sha256::digest(&reader.certificate.der));
+    hash.update(reader.as_bytes());
+    hash.update(Sha256::digest(certificate));
     hash.update(key);
     [RENEWAL_DOMAIN, hash.finalize().as_slice()].concat()
 }
@@ -90,7 +91,7 @@ pub fn renew_reader(
     if !reader.is_enrolled() {
         return Err(Refusal::Retired);
     }
-    request.check(crypto, &renewal_challenge(reader, &request.key))?;
+    request.check(crypto, &renewal_challenge(reader.id, &reader.certificate.der, &request.key))?;
     let named = Named { operator: &reader.operator, label: &reader.label, key: request.key };
     let certificate = certificate(&named, authority, now, serial)?;
     let mut next = Reader { key: request.key, ..reader.next() };

@@ -81,9 +81,37 @@ pub(crate) struct Serve {
     /// The configuration; `limen config example` prints one.
     #[arg(long, value_name = "FILE", default_value = "limen-city/limen.toml")]
     config: PathBuf,
+    #[command(flatten)]
+    tls: Tls,
     /// Print one line of JSON when the server listens.
     #[arg(long)]
     json: bool,
+}
+
+/// TLS 1.3, instead of what the configuration says.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Tls {
+    /// The certificate chain of the server, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
+
+impl Tls {
+    /// Puts the files into the configuration, and checks it as a whole.
+    pub(crate) fn apply(&self, mut config: Config) -> Result<Config, Failure> {
+        if let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) {
+            config.http.tls_cert = Some(certificate.clone());
+            config.http.tls_key = Some(key.clone());
+            if let Some(rest) = config.http.public_url.strip_prefix("http://") {
+                config.http.public_url = format!("https://{rest}");
+            }
+        }
+        config.check().or_fail("cannot start the server")?;
+        Ok(config)
+    }
 }
 
 impl Command {
@@ -229,6 +257,7 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
 impl Serve {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let config = Config::load(&self.config).or_fail("cannot start the server")?;
+        let config = self.tls.apply(config)?;
         runtime()?.block_on(serve(&config, |address| {
             if self.json {
                 let line = json!({ "event": "listening", "address": address.to_string() });

@@ -8,7 +8,7 @@ use clap::Args;
 use identity::operator::NewOperator;
 use server::config::Config;
 
-use crate::city::{Files, Plan, found, runtime, serve};
+use crate::city::{Files, Plan, Tls, found, runtime, serve};
 use crate::client::{Client, Connection};
 use crate::failure::{Failure, OrFail};
 use crate::{example, output};
@@ -26,6 +26,8 @@ pub(crate) struct Up {
     /// Where to listen, on the first start.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
+    #[command(flatten)]
+    tls: Tls,
 }
 
 impl Up {
@@ -36,11 +38,13 @@ impl Up {
             self.create(&files, &folder)?;
         }
         let config = Config::load(&files.config()).or_fail("cannot start the city")?;
+        let config = self.tls.apply(config)?;
+        let ca = config.http.tls_cert.clone();
         let url = config.http.public_url.clone();
         runtime()?.block_on(serve(&config, |_| {
             // It talks to the server that starts now, and must not stand in its way.
             std::thread::spawn(move || {
-                if let Err(failure) = welcome(&folder, &url) {
+                if let Err(failure) = welcome(&folder, &url, ca) {
                     failure.report();
                 }
             });
@@ -78,10 +82,10 @@ impl Up {
 }
 
 /// Fills a new city with the example, then says where it is and what to try.
-fn welcome(folder: &Path, url: &str) -> Result<(), Failure> {
+fn welcome(folder: &Path, url: &str, ca: Option<PathBuf>) -> Result<(), Failure> {
     let path = folder.join(format!("{}.token", example::OPERATOR));
     let token = std::fs::read_to_string(&path).or_fail("cannot read the token of the example")?;
-    let connection = Connection { server: url.into(), token: Some(token), ca: None };
+    let connection = Connection { server: url.into(), token: Some(token), ca };
     let client = Client::new(connection)?;
     if !example::has_places(&client)? {
         example::add_places(&client)?;

@@ -164,7 +164,7 @@ fn renew(reader: &Reader, key: &Key, challenge: &[u8]) -> Result<Reader, Refusal
 fn reader_renews_for_its_next_key_once() {
     let (_, reader, _) = enrolled(1);
     let next = Key::new(2);
-    let challenge = renewal_challenge(&reader, &next.public());
+    let challenge = renewal_challenge(reader.id, &reader.certificate.der, &next.public());
     let renewed = renew(&reader, &next, &challenge).unwrap();
     assert_eq!((renewed.key, renewed.version), (next.public(), 2));
     assert!(renewed.certificate.not_after > reader.certificate.not_after);
@@ -180,7 +180,7 @@ fn retired_reader_is_not_certified_again() {
         panic!()
     };
     assert_eq!(retire_reader(&retire, &retired, NOW), Err(Refusal::Retired));
-    let challenge = renewal_challenge(&retired, &key.public());
+    let challenge = renewal_challenge(retired.id, &retired.certificate.der, &key.public());
     assert_eq!(renew(&retired, &key, &challenge), Err(Refusal::Retired));
     // It is still known, so that its journal can come in.
     assert!(authenticate(Some(&retired), &secret).is_ok());
@@ -191,7 +191,7 @@ fn retired_reader_is_not_certified_again() {
 #[test]
 fn life_of_a_certificate_is_cut_at_its_limit() {
     let (key, reader, _) = enrolled(1);
-    let proven = key.prove(&renewal_challenge(&reader, &key.public()));
+    let proven = key.prove(&renewal_challenge(reader.id, &reader.certificate.der, &key.public()));
     let permit = own_permit(Action::ReaderRenew, &reader);
     for (life, expected) in [(LIFE_MAX, LIFE_MAX), (LIFE_MAX + Duration::from_secs(1), LIFE_MAX)] {
         with_authority(|authority, city| {

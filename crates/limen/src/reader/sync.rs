@@ -6,12 +6,14 @@ use clap::Args;
 use credential::aws_lc::AwsLc;
 use credential::crypto::{Crypto, P256Secret};
 use credential::jose::base64url;
-use credential::x509::pem;
+use credential::x509::{Certificate, CertificateError, pem};
 use edge::reader_host::Identity;
+use fleet::certificate::renewal_challenge;
 use fleet::enrolment::EnrolmentCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use ureq::http::Method;
+use vocabulary::time::Instant;
 
 use super::Place;
 use crate::client::{Client, Connection};
@@ -132,13 +134,53 @@ impl Sync {
             }
         }
         let epoch = host.engine().watermark().bundle_epoch;
+        drop(host);
+        // After the upload: the city judges heads of the journal by the newest certificate.
+        let renewed = self.renew(&client, &uplink)?;
         if self.json {
-            output::json(&json!({ "bundle_epoch": epoch, "journal_records_accepted": accepted }))?;
+            output::json(&json!({
+                "bundle_epoch": epoch,
+                "journal_records_accepted": accepted,
+                "certificate_renewed": renewed,
+            }))?;
         } else {
             output::text(&format!("bundle epoch {epoch}, {accepted} journal records uploaded\n"))?;
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+impl Sync {
+    /// Has the certificate made anew, for the same key, once half of its life is over.
+    fn renew(&self, client: &Client, uplink: &Uplink) -> Result<bool, Failure> {
+        let folder = &self.place.folder;
+        let attempt = "cannot renew the certificate of the reader";
+        let identity = Identity::load(folder).or_fail(attempt)?;
+        if !is_half_over(&identity.certificate, world::now()).or_fail(attempt)? {
+            return Ok(false);
+        }
+        let key = edge::file::read(&folder.join("reader.key"), 32).or_fail(attempt)?;
+        let key = key.and_then(|key| <[u8; 32]>::try_from(key).ok()).map(P256Secret::from_bytes);
+        let key = key.ok_or_else(|| Failure::broken("the reader has lost its key"))?;
+        let public = AwsLc.p256_public(&key).or_fail(attempt)?;
+        let challenge = renewal_challenge(identity.reader, &identity.certificate, &public);
+        let proof = AwsLc.p256_sign(&key, &challenge).or_fail(attempt)?;
+        let request = api::reader::RenewRequest {
+            public_key: base64url::encode(&public),
+            proof: base64url::encode(proof.as_bytes()),
+        };
+        let path = format!("/v1/readers/{}/certificate", uplink.reader);
+        let renewed: api::reader::Renewed = client.post_json(&path, &request)?;
+        let identity = Identity { certificate: certificate(&renewed.certificate)?, ..identity };
+        identity.store(folder, &key).or_fail(attempt)?;
+        Ok(true)
+    }
+}
+
+fn is_half_over(certificate: &[u8], now: Instant) -> Result<bool, CertificateError> {
+    let certificate = Certificate::parse(certificate)?;
+    let life = certificate.not_after.duration_since(certificate.not_before);
+    Ok(now.duration_since(certificate.not_before) > life / 2)
 }
 
 fn new_key() -> Result<(P256Secret, [u8; 65]), Failure> {
@@ -151,4 +193,35 @@ fn certificate(text: &str) -> Result<Vec<u8>, Failure> {
     let ders = pem::decode(text, pem::CERTIFICATE).or_fail("cannot read a certificate")?;
     let first = ders.into_iter().next();
     first.ok_or_else(|| Failure::broken("the server sent no certificate"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use credential::crypto::PublicKey;
+    use credential::x509::build::{self, Purpose, Request, Signer, Subject};
+    use std::time::Duration;
+
+    #[test]
+    fn a_certificate_is_renewed_in_the_second_half_of_its_life() {
+        let start = Instant::from_unix_seconds(1_800_000_000);
+        let at = |hours: u64| start.saturating_add(Duration::from_secs(hours * 3600));
+        let (secret, public) = new_key().unwrap();
+        let request = Request {
+            purpose: Purpose::Root,
+            subject: Subject { common_name: "Test", organization: None, country: "UT" },
+            key: &PublicKey::P256(public),
+            not_before: start,
+            not_after: at(100),
+            serial_entropy: [7; 16],
+            issuer_uri: "https://city.example",
+            crl_uri: "https://city.example/crl",
+        };
+        let unsigned = build::certificate(&request, Signer::Subject).unwrap();
+        let signature = AwsLc.p256_sign(&secret, unsigned.to_be_signed()).unwrap();
+        let der = unsigned.complete(&signature).into_bytes();
+        for (hours, is_over) in [(0, false), (50, false), (51, true), (101, true)] {
+            assert_eq!(is_half_over(&der, at(hours)).unwrap(), is_over, "{hours} hours");
+        }
+    }
 }

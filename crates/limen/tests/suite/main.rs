@@ -16,4 +16,5 @@ mod help;
 mod log;
 mod login;
 mod run;
+mod serve;
 mod status;

@@ -1,0 +1,102 @@
+//! `limen serve` as a process: TLS 1.3, and an end in order.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+
+use crate::run::Folder;
+
+const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/client/tls/server.pem");
+const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/client/tls/server.key");
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/client/tls/root.pem");
+
+/// A server that is killed with its test.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+fn city(folder: &Folder) -> (u16, String) {
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let created = folder.limen(&[
+        "city",
+        "create",
+        "--folder",
+        "city",
+        "--name",
+        "Test City",
+        "--operator",
+        "harbour=Harbour",
+        "--listen",
+        &listen,
+        "--json",
+    ]);
+    let created: Value = serde_json::from_str(&created.out).unwrap();
+    let tokens = created["tokens"].as_array().unwrap();
+    let token = tokens.iter().find(|token| token["operator"] == "harbour").unwrap();
+    (port, token["token"].as_str().unwrap().to_owned())
+}
+
+fn serve(folder: &Folder, arguments: &[&str]) -> Server {
+    let serve = ["serve", "--config", "city/limen.toml", "--json"];
+    let mut command = folder.command(&[&serve[..], arguments].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("listening"), "{line}");
+    Server(child)
+}
+
+#[test]
+fn tls_serves_whoever_trusts_its_root_and_nobody_else() {
+    let folder = Folder::new();
+    let (port, token) = city(&folder);
+    let _server = serve(&folder, &["--tls-cert", CERTIFICATE, "--tls-key", KEY]);
+    let show = |url: &str, more: &[&str]| {
+        let command = ["operator", "show", "harbour", "--server", url, "--token", &token];
+        folder.limen(&[&command[..], more].concat())
+    };
+    let url = format!("https://localhost:{port}");
+    assert_eq!(show(&url, &["--ca", ROOT]).code, 0);
+    assert_eq!(show(&url, &[]).code, 1, "its root is not one of the web's");
+    let plain = format!("http://127.0.0.1:{port}");
+    assert_eq!(show(&plain, &[]).code, 1, "there is no plain HTTP beside TLS");
+}
+
+#[test]
+fn one_half_of_tls_is_wrong_use() {
+    let folder = Folder::new();
+    let done = folder.limen(&["serve", "--tls-cert", CERTIFICATE]);
+    assert_eq!(done.code, 2);
+    assert!(done.err.contains("--tls-key"), "{}", done.err);
+}
+
+#[test]
+fn a_second_city_does_not_replace_the_first() {
+    let folder = Folder::new();
+    city(&folder);
+    let keys = std::fs::read(folder.path("city/keys/city.keys")).unwrap();
+    let again = folder.limen(&[
+        "city",
+        "create",
+        "--folder",
+        "city",
+        "--name",
+        "Other",
+        "--operator",
+        "harbour=Harbour",
+    ]);
+    assert_eq!(again.code, 2);
+    assert_eq!(std::fs::read(folder.path("city/keys/city.keys")).unwrap(), keys);
+}
