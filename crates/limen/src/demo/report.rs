@@ -11,6 +11,7 @@ mod html;
 mod steps;
 mod tap;
 
+use serde_json::Value;
 use vocabulary::time::Instant;
 
 use self::html::Html;
@@ -60,7 +61,7 @@ fn opening(html: &mut Html, story: &Story, at: Instant) {
     html.markup("run: server, phones and readers were separate processes on one machine");
     let taps = taps_of(&story.steps).count();
     html.text(if taps > 0 {
-        ", and every byte between a phone and a reader is in it."
+        ", and every byte between the city’s readers and the phones is in it."
     } else {
         "."
     });
@@ -89,7 +90,7 @@ fn verdict(html: &mut Html, steps: &[Step], sabotage: Option<&str>) {
         for step in &unexpected {
             html.element("<li><b>", step.title, "</b>: expected ").text(step.expected.as_str());
             html.markup(", but ").text(step.outcome.as_str()).markup(" (");
-            html.text(&step.reason).markup(")</li>");
+            html.prose(&step.reason).markup(")</li>");
         }
         html.markup("</ul>");
     }
@@ -122,7 +123,7 @@ fn summary(html: &mut Html, story: &Story) {
         ("of them granted", outcome("granted")),
         ("of them refused", outcome("refused")),
         ("bytes between phones and readers", figure::grouped(wire)),
-        ("entries in the audit log", figure::grouped(story.log["size"].as_u64().unwrap_or(0))),
+        ("entries in the audit log", size(story).map_or_else(|| "none".into(), figure::grouped)),
     ] {
         html.element("<div><dt>", name, "</dt><dd>").text(value).markup("</dd></div>");
     }
@@ -174,16 +175,22 @@ fn log(html: &mut Html, story: &Story) {
     html.markup(
         "keeps it can tell later whether a single one was changed or taken away.</p></div>",
     );
-    let verified = match story.log["verified"].as_bool() {
+    let verified = match story.log.get("verified").and_then(Value::as_bool) {
         Some(true) => "✓ yes: every entry is included, and the log only grew",
         Some(false) => "✕ no: the log does not hold what its root says",
         None => "the story ended before that",
     };
-    let size = story.log["size"].as_u64().map_or_else(|| "unknown".into(), figure::grouped);
-    html.element("<dl class=\"log\"><div><dt>Size</dt><dd>", size, " entries</dd></div>");
-    let root = story.log["root"].as_str().unwrap_or("unknown");
+    let entries = |size| format!("{} entries", figure::grouped(size));
+    let size = size(story).map_or_else(|| "unknown".into(), entries);
+    html.element("<dl class=\"log\"><div><dt>Size</dt><dd>", size, "</dd></div>");
+    let root = story.log.get("root").and_then(Value::as_str).unwrap_or("unknown");
     html.element("<div><dt>Root</dt><dd><code>", root, "</code></dd></div>");
     html.element("<div><dt>Verified</dt><dd>", verified, "</dd></div></dl></section>");
+}
+
+/// Entries in the log at the end, if the story came so far.
+fn size(story: &Story) -> Option<u64> {
+    story.log.get("size").and_then(Value::as_u64)
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ use super::figure;
 use super::html::Html;
 
 /// Characters of a label or note that fit between the lifelines of a phone's page.
-const LABEL_CHARACTERS_MAX: usize = 32;
+const LABEL_CHARACTERS_MAX: usize = 28;
 const NOTE_CHARACTERS_MAX: usize = 44;
 
 const HEAD_PX: u64 = 46;
-const CHAPTER_PX: u64 = 30;
+const CHAPTER_PX: u64 = 38;
 const LABEL_PX: u64 = 15;
 const NOTE_PX: u64 = 15;
 /// From the last line of text to the arrow, and from there to the next text.
@@ -44,7 +44,7 @@ pub(super) fn draw(html: &mut Html, title: &str, ends: &Ends, messages: &[Messag
     let mut top = HEAD_PX;
     for row in rows(messages) {
         if let Some(chapter) = row.chapter {
-            html.markup("<text class=\"chapter\" x=\"50%\" y=\"").text(top + 14);
+            html.markup("<text class=\"chapter\" x=\"50%\" y=\"").text(top + 20);
             html.element("\">", heading(chapter), "</text>");
         }
         arrow(html, row.message, top + row.height - GAP_PX);
@@ -74,9 +74,9 @@ fn rows(messages: &[Message]) -> impl Iterator<Item = Row<'_>> {
     messages.iter().map(move |message| {
         let begins = current.replace(message.chapter) != Some(message.chapter);
         let chapter = begins.then_some(message.chapter);
-        let note = if message.note.is_empty() { 0 } else { NOTE_PX };
+        let notes = message.note.lines().map(|_| NOTE_PX).sum::<u64>();
         let opening = if begins { CHAPTER_PX } else { 0 };
-        Row { message, chapter, height: opening + LABEL_PX + note + ARROW_PX + GAP_PX }
+        Row { message, chapter, height: opening + LABEL_PX + notes + ARROW_PX + GAP_PX }
     })
 }
 
@@ -96,14 +96,15 @@ fn arrow(html: &mut Html, message: &Message, y: u64) {
         html.markup("\" dx=\"").text(shift).markup("\" y=\"").text(y);
         html.element("\">", words, "</text>");
     };
-    let last = y - ARROW_PX;
-    let first = if message.note.is_empty() { last } else { last - NOTE_PX };
-    text("label", near, near_shift, first, &cut(&message.label, LABEL_CHARACTERS_MAX));
-    if !message.note.is_empty() {
-        text("note", near, near_shift, last, &cut(&message.note, NOTE_CHARACTERS_MAX));
-    }
+    let notes = message.note.lines().map(|_| NOTE_PX).sum::<u64>();
+    let mut base = y - ARROW_PX - notes;
+    text("label", near, near_shift, base, &cut(&message.label, LABEL_CHARACTERS_MAX));
     let size = format!("{} B", figure::grouped(figure::length(&message.bytes)));
-    text("size", far, far_shift, first, &size);
+    text("size", far, far_shift, base, &size);
+    for line in message.note.lines() {
+        base += NOTE_PX;
+        text("note", near, near_shift, base, &cut(line, NOTE_CHARACTERS_MAX));
+    }
     html.markup("</g>");
 }
 

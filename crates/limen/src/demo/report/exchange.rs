@@ -46,7 +46,7 @@ pub(super) struct Message {
     pub(super) chapter: Chapter,
     /// What it is, in the words of the standard.
     pub(super) label: String,
-    /// What that means; may be empty.
+    /// What that means, in short lines; may be empty.
     pub(super) note: String,
     /// The whole APDU; empty when nothing came.
     pub(super) bytes: Vec<u8>,
@@ -183,15 +183,17 @@ impl Listener {
     fn session(&mut self, message: &[u8]) -> Words {
         if let Ok(establishment) = SessionEstablishment::parse(message) {
             let sealed = figure::bytes(figure::length(establishment.data));
-            let note = format!("reader's key, sealed request ({sealed})");
-            return ("ENVELOPE: session establishment".into(), note);
+            let note = format!(
+                "session establishment: the reader's key\nand its sealed request, {sealed}"
+            );
+            return ("ENVELOPE".into(), note);
         }
         match SessionData::parse(message) {
             Ok(data) => {
                 if data.status.is_some() {
                     self.chapter = Chapter::Ending;
                 }
-                ("ENVELOPE: session data".into(), session_data(&data))
+                ("ENVELOPE".into(), session_data(&data))
             }
             Err(error) => ("ENVELOPE".into(), error.to_string()),
         }
@@ -252,10 +254,11 @@ impl Listener {
     }
 }
 
+/// A line for what is sealed, and one for a status.
 fn session_data(data: &SessionData<'_>) -> String {
-    let sealed = data.data.map(|data| format!("sealed, {}", figure::bytes(figure::length(data))));
-    let status = data.status.map(|status| format!("status {status}"));
-    [sealed, status].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    let sealed = data.data.map(|data| format!(": sealed, {}", figure::bytes(figure::length(data))));
+    let status = data.status.map(|status| format!("\nstatus {status}"));
+    format!("session data{}{}", sealed.unwrap_or_default(), status.unwrap_or_default())
 }
 
 fn describe(container: &tag::Container) -> String {
@@ -311,11 +314,13 @@ Session ToPhone: SELECT mdoc application | from here on, the pass
 Session ToReader: 9000 done | \n\
 Session ToPhone: ENVELOPE, more follows | a part of a message
 Session ToReader: 9000 done | \n\
-Session ToPhone: ENVELOPE: session establishment | reader's key, sealed request (300 bytes)
+Session ToPhone: ENVELOPE | session establishment: the reader's key
+and its sealed request, 300 bytes
 Session ToReader: 6100 more waits | a part of the answer
 Session ToPhone: GET RESPONSE | the next part of the answer, please
-Session ToReader: 9000 done | sealed, 500 bytes
-Ending ToPhone: ENVELOPE: session data | status 20 (session termination)
+Session ToReader: 9000 done | session data: sealed, 500 bytes
+Ending ToPhone: ENVELOPE | session data
+status 20 (session termination)
 Ending ToReader: no answer | the phone has gone";
         assert_eq!(words(&sample::tap()).join("\n"), expected);
     }

@@ -34,6 +34,22 @@ impl Html {
         self.markup(open).text(text).markup(close)
     }
 
+    /// Appends text in which backticks enclose what a program says.
+    pub(super) fn prose(&mut self, text: &str) -> &mut Self {
+        let is_paired = text.matches('`').count().is_multiple_of(2);
+        if !is_paired {
+            return self.text(text);
+        }
+        for (index, part) in text.split('`').enumerate() {
+            if index.is_multiple_of(2) {
+                self.text(part);
+            } else {
+                self.element("<code>", part, "</code>");
+            }
+        }
+        self
+    }
+
     /// The finished page.
     pub(super) fn into_string(self) -> String {
         self.0
@@ -88,6 +104,19 @@ mod tests {
         check("a\u{202E}b\u{2069}c", "a\u{FFFD}b\u{FFFD}c");
         check("a\0b\u{1B}[0m", "a\u{FFFD}b\u{FFFD}[0m");
         check("two\nlines", "two\nlines");
+    }
+
+    #[test]
+    fn what_a_program_says_stands_between_backticks() {
+        for (text, expected) in [
+            ("no `a<b>` here", "no <code>a&lt;b&gt;</code> here"),
+            ("`a` and `b`", "<code>a</code> and <code>b</code>"),
+            ("one ` alone <", "one ` alone &lt;"),
+        ] {
+            let mut html = Html::default();
+            html.prose(text);
+            assert_eq!(html.into_string(), expected);
+        }
     }
 
     #[test]

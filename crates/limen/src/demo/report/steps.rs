@@ -4,7 +4,7 @@ use super::figure;
 use super::html::Html;
 use crate::demo::story::{Outcome, Step};
 
-/// From the end of this step on there is no network,
+/// After this step there is no network,
 const NETWORK_GOES: &str = "stop-server";
 /// until this step brings it back.
 const NETWORK_RETURNS: &str = "restart-server";
@@ -53,24 +53,40 @@ pub(super) fn table(html: &mut Html, steps: &[Step]) {
     for name in ["Step", "What happened", "Expected", "Outcome", "Time"] {
         html.element("<th role=\"columnheader\" scope=\"col\">", name, "</th>");
     }
-    html.markup("</tr></thead><tbody role=\"rowgroup\">");
+    html.markup("</tr></thead>");
     let longest = steps.iter().map(|step| step.duration_us).max().unwrap_or_default().max(1);
-    let mut is_offline = false;
-    for (index, step) in steps.iter().enumerate() {
-        if step.name == NETWORK_RETURNS {
-            is_offline = false;
+    let mut first = 0;
+    for (title, part) in parts(steps) {
+        html.markup("<tbody role=\"rowgroup\" class=\"");
+        html.text(if title == OFFLINE { "offline" } else { "online" });
+        html.markup(
+            "\"><tr role=\"row\" class=\"part\"><th role=\"rowheader\" scope=\"rowgroup\" ",
+        );
+        html.element("colspan=\"5\">", title, "</th></tr>");
+        for (index, step) in part.iter().enumerate() {
+            row(html, first + index + 1, step, longest);
         }
-        row(html, index + 1, step, is_offline, longest);
-        if step.name == NETWORK_GOES {
-            is_offline = true;
-        }
+        first += part.len();
+        html.markup("</tbody>");
     }
-    html.markup("</tbody></table>");
+    html.markup("</table>");
 }
 
-fn row(html: &mut Html, number: usize, step: &Step, is_offline: bool, longest: u64) {
+const OFFLINE: &str = "Without any network";
+
+/// The steps with the network, those without it, and those after it has come back.
+fn parts(steps: &[Step]) -> impl Iterator<Item = (&'static str, &[Step])> {
+    let goes = steps.iter().position(|step| step.name == NETWORK_GOES);
+    let (before, rest) = steps.split_at(goes.map_or(steps.len(), |index| index + 1));
+    let returns = rest.iter().position(|step| step.name == NETWORK_RETURNS);
+    let (offline, after) = rest.split_at(returns.unwrap_or(rest.len()));
+    let parts =
+        [("With the network", before), (OFFLINE, offline), ("With the network again", after)];
+    parts.into_iter().filter(|(_, part)| !part.is_empty())
+}
+
+fn row(html: &mut Html, number: usize, step: &Step, longest: u64) {
     html.markup("<tr role=\"row\" class=\"").text(step.outcome.as_str());
-    html.text(if is_offline { " offline" } else { "" });
     html.text(if Verdict::of(step) == Verdict::Unexpected { " unexpected" } else { "" });
     html.markup("\"><td role=\"cell\" class=\"number\">").text(number);
     html.markup("</td><th role=\"rowheader\" scope=\"row\">");
@@ -81,14 +97,8 @@ fn row(html: &mut Html, number: usize, step: &Step, is_offline: bool, longest: u
         html.text(step.title);
     }
     html.element(" <code>", step.name, "</code>");
-    if is_offline {
-        html.markup(" <span class=\"tag\">no network</span>");
-    }
-    html.element(
-        "<p>",
-        &step.reason,
-        "</p></th><td role=\"cell\"><span class=\"key\">expected</span> ",
-    );
+    html.markup("<p>").prose(&step.reason).markup("</p></th><td role=\"cell\">");
+    html.markup("<span class=\"key\">expected</span> ");
     html.text(step.expected.as_str());
     html.markup("</td><td role=\"cell\"><span class=\"key\">outcome</span> <b class=\"outcome\">");
     html.text(mark(step.outcome)).markup(" ").text(step.outcome.as_str()).markup("</b>");

@@ -47,7 +47,7 @@ fn decision(html: &mut Html, step: &Step) {
             html.element(", but expected was <b>", step.expected.as_str(), "</b>")
         }
     };
-    html.element("</p><p>", &step.reason, "</p></figcaption>");
+    html.markup("</p><p>").prose(&step.reason).markup("</p></figcaption>");
 }
 
 fn figures(html: &mut Html, tap: &Tap, messages: &[Message]) {

@@ -1,3 +1,5 @@
+//! The page as a whole.
+
 use super::*;
 
 const HOSTILE: &str = "</td><script src=\"//evil.example/x.js\">alert('&')</script>";
@@ -89,7 +91,8 @@ fn a_story_as_expected_says_so() {
     assert!(!page.contains("unexpected\""));
     assert!(page.contains("2023-11-14 22:13 UTC"));
     assert!(page.contains("1,234 entries") && page.contains("cm9vdA==") && page.contains("✓ yes"));
-    assert_eq!(times(&page, "class=\"tag\">no network"), 2);
+    let offline = page.split_once("<tbody role=\"rowgroup\" class=\"offline\">").unwrap().1;
+    assert_eq!(times(offline.split_once("</tbody>").unwrap().0, "<code>"), 2);
 }
 
 #[test]
