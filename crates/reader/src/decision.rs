@@ -74,13 +74,15 @@ pub enum Reason {
     ClockBehind,
     /// The reader cannot record: no record, no deed.
     JournalFull,
+    /// The record of a grant took too long to become durable.
+    RecordLate,
     /// The reader's own key or entropy failed.
     ReaderFault,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Closed(Closed::Door),
         Self::Closed(Closed::Product),
         Self::Closed(Closed::Class),
@@ -109,6 +111,7 @@ impl Reason {
         Self::BundleExpired,
         Self::ClockBehind,
         Self::JournalFull,
+        Self::RecordLate,
         Self::ReaderFault,
     ];
 
@@ -140,6 +143,7 @@ impl Reason {
             Self::BundleExpired => "bundle-expired",
             Self::ClockBehind => "clock-behind",
             Self::JournalFull => "journal-full",
+            Self::RecordLate => "record-late",
             Self::ReaderFault => "reader-fault",
         }
     }
@@ -203,6 +207,7 @@ impl fmt::Display for Reason {
             Self::BundleExpired => "the reader's instructions from the city have expired",
             Self::ClockBehind => "the reader's clock is wrong",
             Self::JournalFull => "the reader cannot write its journal",
+            Self::RecordLate => "the reader was too slow to write its journal",
             Self::ReaderFault => "the reader is out of order",
         })
     }

@@ -35,7 +35,7 @@ pub use self::memory::{Memory, MemoryError};
 use self::tap::Tap;
 use crate::bundle::VerifiedBundle;
 use crate::decision::Reason;
-use crate::journal::{Event, Watermark};
+use crate::journal::{Event, PassTrace, Watermark};
 use crate::snapshot::StatusSnapshot;
 
 /// How far the reader's clock may lie behind the greatest time that was signed to it. Within this
@@ -43,6 +43,8 @@ use crate::snapshot::StatusSnapshot;
 pub const CLOCK_LAG_MAX: Duration = Duration::from_secs(60);
 /// Events that wait for the record before them.
 pub const WAITING_MAX: usize = 32;
+/// How long a grant may wait for its record. A door that opens later opens to whoever stands there.
+pub const RECORD_WAIT_MAX: Duration = Duration::from_secs(2);
 /// For how long a door unlocks for a way out at least, whatever the bundle says, and without one.
 pub const EGRESS_UNLOCK_MS: u32 = 5_000;
 
@@ -95,7 +97,8 @@ pub enum Input<'a> {
         /// The door.
         door: PlaceCode,
     },
-    /// The record of the last [`Output::Record`] is durable.
+    /// The record of the last [`Output::Record`] is durable. The time that comes with it is read
+    /// after it became so: a grant that waited for longer than [`RECORD_WAIT_MAX`] opens nothing.
     Recorded,
     /// It is not, and no part of it is in the journal.
     RecordFailed,
@@ -183,9 +186,18 @@ pub struct Engine {
 /// What follows a record.
 #[derive(Debug)]
 enum After {
-    Unlock { door: PlaceCode, duration_ms: u32 },
+    Unlock(Grant),
     Refuse { door: PlaceCode, reason: Reason, rejection: Option<Rejection> },
     Nothing,
+}
+
+/// A door that shall open.
+#[derive(Debug)]
+struct Grant {
+    door: PlaceCode,
+    duration_ms: u32,
+    granted_at: Instant,
+    pass: Option<PassTrace>,
 }
 
 impl Engine {
@@ -250,7 +262,7 @@ impl Engine {
             Input::Timeout => self.talk(crypto, now, presentation::verifier::Input::Timeout),
             Input::LinkLost => self.talk(crypto, now, presentation::verifier::Input::LinkLost),
             Input::Egress { door } => self.egress(now, door),
-            Input::Recorded => self.recorded(),
+            Input::Recorded => self.recorded(now),
             Input::RecordFailed => self.record_failed(),
             Input::Bundle(bytes) => self.receive_bundle(crypto, now, bytes),
             Input::StatusList(token) => self.receive_status(crypto, now, token),

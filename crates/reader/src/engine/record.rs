@@ -1,4 +1,4 @@
-//! The journal of an engine: no record, no deed.
+//! The journal of an engine: no record, no deed; and no deed long after it was decided.
 
 use vocabulary::code::PlaceCode;
 use vocabulary::time::Instant;
@@ -6,7 +6,7 @@ use vocabulary::time::Instant;
 use credential::rejection::Rejection;
 
 use super::judge::{Measure, Verdict};
-use super::{After, EGRESS_UNLOCK_MS, Engine, Output, WAITING_MAX};
+use super::{After, EGRESS_UNLOCK_MS, Engine, Grant, Output, RECORD_WAIT_MAX, WAITING_MAX};
 use crate::decision::{Decision, Reason};
 use crate::journal::{Event, Outcome, PassTrace, RESERVE};
 
@@ -21,8 +21,9 @@ impl Engine {
                 if self.breaks(Measure::Journal) {
                     return self.outputs.push_back(Output::Unlock { door, duration_ms: unlock_ms });
                 }
-                let after = After::Unlock { door: door.clone(), duration_ms: unlock_ms };
-                (Outcome::Granted { rule }, after)
+                let (door, pass) = (door.clone(), pass.clone());
+                let grant = Grant { door, duration_ms: unlock_ms, granted_at: now, pass };
+                (Outcome::Granted { rule }, After::Unlock(grant))
             }
             // Whoever holds a phone to the reader and goes away shall not fill its journal.
             Decision::Refused(Reason::Interrupted) => {
@@ -92,18 +93,32 @@ impl Engine {
         }
     }
 
-    pub(super) fn recorded(&mut self) {
+    pub(super) fn recorded(&mut self, now: Instant) {
         let Some((next, after)) = self.recording.take() else { return };
         self.head = next;
         self.missed = 0;
         match after {
-            After::Unlock { door, duration_ms } => {
-                self.outputs.push_back(Output::Unlock { door, duration_ms });
-            }
+            After::Unlock(grant) => self.unlock(now, grant),
             After::Refuse { door, reason, rejection } => self.refuse(door, reason, rejection),
             After::Nothing => {}
         }
         self.record_next();
+    }
+
+    /// Opens the door, unless its record came too late: then the journal gets a second word.
+    fn unlock(&mut self, now: Instant, grant: Grant) {
+        let Grant { door, duration_ms, granted_at, pass } = grant;
+        // A clock that was set back meanwhile says nothing about how long it took.
+        let waited = now.duration_since(granted_at).max(granted_at.duration_since(now));
+        if waited <= RECORD_WAIT_MAX {
+            return self.outputs.push_back(Output::Unlock { door, duration_ms });
+        }
+        self.refuse(door.clone(), Reason::RecordLate, None);
+        if self.room() == 0 {
+            self.missed = self.missed.saturating_add(1);
+            return;
+        }
+        self.record(now, door, Outcome::Refused(Reason::RecordLate), pass, After::Nothing);
     }
 
     pub(super) fn record_failed(&mut self) {
@@ -116,7 +131,7 @@ impl Engine {
     fn give_up(&mut self, after: After) {
         self.missed = self.missed.saturating_add(1);
         match after {
-            After::Unlock { door, .. } => self.refuse(door, Reason::JournalFull, None),
+            After::Unlock(grant) => self.refuse(grant.door, Reason::JournalFull, None),
             After::Refuse { door, reason, rejection } => self.refuse(door, reason, rejection),
             After::Nothing => {}
         }

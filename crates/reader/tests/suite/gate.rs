@@ -88,6 +88,8 @@ pub(crate) struct Gate {
     pub(crate) journal: Vec<Vec<u8>>,
     pub(crate) memory: Vec<u8>,
     pub(crate) disk_full: bool,
+    /// The disk takes records and says nothing.
+    pub(crate) stalled: bool,
     pub(crate) rejected: Vec<&'static str>,
     pub(crate) seen: Vec<Seen>,
     /// What the phone sent in the last tap.
@@ -109,6 +111,7 @@ impl Gate {
             journal,
             memory,
             disk_full: false,
+            stalled: false,
             rejected: Vec::new(),
             seen: Vec::new(),
             recorded: Vec::new(),
@@ -160,15 +163,31 @@ impl Gate {
         now: Instant,
         phone: &Phone,
         door: &str,
-        mut wire: impl FnMut(Vec<u8>) -> Vec<u8>,
+        wire: impl FnMut(Vec<u8>) -> Vec<u8>,
     ) -> Seen {
+        self.present(now, phone, door, wire);
+        self.last()
+    }
+
+    /// A tap of which nothing need have come yet.
+    pub(crate) fn try_tap(&mut self, phone: &Phone, door: &str) -> Vec<Seen> {
+        self.present(crate::city::noon(), phone, door, |response| response);
+        self.seen.clone()
+    }
+
+    fn present(
+        &mut self,
+        now: Instant,
+        phone: &Phone,
+        door: &str,
+        mut wire: impl FnMut(Vec<u8>) -> Vec<u8>,
+    ) {
         self.taps += 1;
         let holder = Holder::new(CRYPTO, now, key(100 + self.taps), LinkLimits::EXTENDED).unwrap();
         self.recorded.clear();
         self.begin(now, door);
         let mut field = Field { holder, phone, wire: &mut wire };
         self.drain(now, Some(&mut field));
-        self.last()
     }
 
     /// A tap by a device that plays back what it recorded.
@@ -219,6 +238,7 @@ impl Gate {
                 Output::Record(_) if self.disk_full => {
                     self.engine.handle(CRYPTO, now, Input::RecordFailed);
                 }
+                Output::Record(record) if self.stalled => self.journal.push(record),
                 Output::Record(record) => {
                     self.journal.push(record);
                     self.engine.handle(CRYPTO, now, Input::Recorded);

@@ -1,10 +1,13 @@
 //! No record, no deed; and the way out is always free.
 
+use std::time::Duration;
+
 use audit::journal::Head;
 use credential::crypto::PublicKey;
 use reader::decision::Reason;
-use reader::engine::{EGRESS_UNLOCK_MS, Engine, Input, Memory, Output};
+use reader::engine::{EGRESS_UNLOCK_MS, Engine, Input, Memory, Output, RECORD_WAIT_MAX};
 use reader::journal::{Outcome, RESERVE};
+use vocabulary::time::Instant;
 
 use crate::city::{CRYPTO, City, GATE, GATE_C, READER, noon, place, public};
 use crate::gate::{Gate, Seen};
@@ -66,6 +69,42 @@ fn nothing_unlocks_before_its_record_is_durable() {
     gate.seen.clear();
     gate.give(Input::Recorded);
     assert_eq!(gate.seen, []);
+}
+
+/// What becomes of a grant whose record is durable after `waited`; a way out stands behind it.
+fn late(city: &City, now: Instant) -> (Vec<Seen>, Vec<Outcome>) {
+    let mut gate = Gate::ready(city);
+    gate.stalled = true;
+    assert_eq!(gate.try_tap(&phone(city), GATE), []);
+    gate.engine.handle(CRYPTO, noon(), Input::Egress { door: place(GATE) });
+    gate.drain(noon(), None);
+    assert_eq!(gate.seen, [Seen::Unlocked], "the way out waits for nothing");
+    gate.stalled = false;
+    gate.give_at(now, Input::Recorded);
+    let pass = gate.events()[0].pass.clone();
+    assert!(
+        gate.events().iter().all(|event| event.outcome == Outcome::Egress || event.pass == pass)
+    );
+    (gate.seen.split_off(1), gate.events().into_iter().map(|event| event.outcome).collect())
+}
+
+#[test]
+fn grant_whose_record_comes_late_opens_nothing() {
+    let city = City::new();
+    let granted = Outcome::Granted { rule: 0 };
+    let second = Duration::from_secs(1);
+    let in_time = (vec![Seen::Unlocked], vec![granted, Outcome::Egress]);
+    let refused = Reason::RecordLate;
+    let too_late =
+        (vec![Seen::Refused(refused)], vec![granted, Outcome::Egress, Outcome::Refused(refused)]);
+    assert_eq!(late(&city, noon()), in_time);
+    assert_eq!(late(&city, noon().saturating_add(RECORD_WAIT_MAX)), in_time, "at the limit");
+    let past = noon().saturating_add(RECORD_WAIT_MAX + Duration::from_micros(1));
+    assert_eq!(late(&city, past), too_late, "one past it");
+    assert_eq!(late(&city, noon().saturating_add(30 * second)), too_late);
+    // The clock was set back while the disk stalled.
+    assert_eq!(late(&city, noon().saturating_sub(RECORD_WAIT_MAX)), in_time);
+    assert_eq!(late(&city, noon().saturating_sub(3 * second)), too_late);
 }
 
 #[test]
