@@ -57,6 +57,10 @@ pub(crate) struct Create {
     /// Where the server will listen; loopback unless TLS is set up in the configuration.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
+    /// The base of every URL that the city hands out, without `/` at the end; it stays for good.
+    /// By default the address at which the server listens.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
     /// Answer as JSON.
     #[arg(long)]
     json: bool,
@@ -151,6 +155,7 @@ impl Create {
             country: self.country.clone(),
             operators: self.operator.clone(),
             listen: self.listen,
+            public_url: self.public_url.clone(),
             data: self.files.data(),
         };
         let tokens = found(&self.files, plan)?;
@@ -204,6 +209,8 @@ pub(crate) struct Plan {
     pub(crate) operators: Vec<NewOperator>,
     /// Where its server will listen.
     pub(crate) listen: SocketAddr,
+    /// The base of its URLs, if it is not that address.
+    pub(crate) public_url: Option<String>,
     /// Where its database and its audit log will lie.
     pub(crate) data: PathBuf,
 }
@@ -226,7 +233,7 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
     let config = Config {
         http: config::Http {
             listen: plan.listen,
-            public_url: format!("http://{}", plan.listen),
+            public_url: plan.public_url.unwrap_or_else(|| format!("http://{}", plan.listen)),
             tls_cert: None,
             tls_key: None,
         },

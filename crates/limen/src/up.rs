@@ -70,6 +70,7 @@ impl Up {
             country: String::from("UT"),
             operators: vec![operator],
             listen: self.listen,
+            public_url: None,
             data: self.data.clone(),
         };
         let tokens = found(files, plan)?;

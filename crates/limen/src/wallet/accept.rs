@@ -70,16 +70,24 @@ impl Accept {
         let crypto = &AwsLc;
         let mut hands =
             Hands { crypto, element: &mut host.element, entropy: &mut entropy, now: world::now() };
-        let done = converse(&client, &mut collection, &mut hands);
-        if let Err(failure) = done {
-            collection.abandon(&mut host.element);
-            return Err(failure);
+        let kept = converse(&client, &mut collection, &mut hands).and_then(|()| {
+            let names = collection.keep(&mut hands, &mut host.state);
+            names.or_fail("cannot accept the offer")
+        });
+        if kept.is_ok() {
+            self.place.save(&host)?;
         }
-        let kept = collection.keep(&mut hands, &mut host.state);
+        let mut hands =
+            Hands { crypto, element: &mut host.element, entropy: &mut entropy, now: world::now() };
+        if collection.is_collected() {
+            // That the issuer does not hear of it changes nothing for the holder.
+            let _ = converse(&client, &mut collection, &mut hands);
+        }
+        collection.end(&mut host.element);
         if let Some(failure) = no_entropy {
             return Err(failure);
         }
-        let names = kept.or_fail("cannot accept the offer")?;
+        let names = kept?;
         self.place.save(&host)?;
         if self.json {
             output::json(&json!({ "accepted": names, "issuer": issuer }))?;

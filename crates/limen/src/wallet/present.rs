@@ -127,18 +127,23 @@ impl Present {
     fn decide(&self, proposal: &Proposal, ambiguous: &mut Option<String>) -> Consent {
         let presence = if self.confirm { Presence::Confirmed } else { Presence::Unknown };
         let fits = |name: &str| self.pass.as_ref().is_none_or(|wanted| wanted == name);
-        let mut fitting = proposal.candidates.iter().enumerate().filter(|(_, c)| fits(&c.name));
-        let (first, second) = (fitting.next(), fitting.next());
-        match (first, second) {
-            _ if self.decline => Consent::Decline,
-            (Some((candidate, _)), None) => Consent::Show { candidate, presence },
-            (None, _) => Consent::Decline,
-            (Some(_), Some(_)) => {
-                let names = proposal.candidates.iter().map(|c| format!("`{}`", c.name));
-                *ambiguous = Some(names.collect::<Vec<_>>().join(", "));
-                Consent::Decline
-            }
+        let fitting: Vec<(usize, &str)> = proposal
+            .candidates
+            .iter()
+            .enumerate()
+            .filter(|(_, candidate)| fits(&candidate.name))
+            .map(|(position, candidate)| (position, candidate.name.as_str()))
+            .collect();
+        let Some((candidate, name)) = fitting.last().copied().filter(|_| !self.decline) else {
+            return Consent::Decline;
+        };
+        // Of passes with one name the newest counts: it was collected in place of the others.
+        if fitting.iter().all(|(_, other)| *other == name) {
+            return Consent::Show { candidate, presence };
         }
+        let names = fitting.iter().map(|(_, name)| format!("`{name}`"));
+        *ambiguous = Some(names.collect::<Vec<_>>().join(", "));
+        Consent::Decline
     }
 }
 
