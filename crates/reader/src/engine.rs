@@ -212,7 +212,7 @@ impl Engine {
         head: Head,
         acknowledged: u64,
     ) -> Self {
-        let Memory { floor, epoch, bundle, status } = memory;
+        let Memory { floor, epoch, bundle, status, is_beyond } = memory;
         let signer = match &config.key {
             ReaderKey::Held(key) => crypto.p256_signer(key).ok(),
             ReaderKey::Elsewhere => None,
@@ -246,7 +246,7 @@ impl Engine {
                 Err(rejection) => engine.outputs.push_back(Output::Rejected(rejection)),
             }
         }
-        engine.take_all_status(crypto, status);
+        engine.restore_status(crypto, status, is_beyond);
         engine
     }
 

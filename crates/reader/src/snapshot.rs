@@ -2,10 +2,13 @@
 //!
 //! Lists are Status List Tokens as CWT (Token Status List), verified when they come in. The rule:
 //! what is known to be revoked or suspended stays so however old the list is; what is not known,
-//! or known too long ago, opens no door of high class, and at the others follows the bundle. Where a
-//! list was lost with the trust in its signer, what it knew as revoked must not come back as unknown:
-//! until another list is in its place, a pass of a list that is not here opens no door.
+//! or known too long ago, opens no door of high class, and at the others follows the bundle.
+//!
+//! A list can be lost: with the trust in its signer, or because it is over and another needs its
+//! room. What it knew as revoked must not come back as unknown, so its name stays, and a pass of
+//! that list opens no door until the list is here again.
 
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -20,6 +23,12 @@ use crate::table::ZoneClass;
 
 /// Status lists that a reader holds at once.
 pub const LISTS_MAX: usize = 16;
+/// Names of lost lists that a reader keeps. Beyond them every list that is not here counts as lost.
+pub const LOST_MAX: usize = 256;
+/// Bytes in the URI of a list.
+pub const URI_BYTES_MAX: usize = 1024;
+/// After how long a list without an end of its own is over.
+pub const LIST_LIFE_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 /// How old the knowledge of a status may be at doors of one class, and what then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +51,18 @@ pub enum Stale {
 /// The status lists of a reader, each with the token that it came in.
 #[derive(Debug, Default)]
 pub struct StatusSnapshot {
-    lists: Vec<Held>,
-    /// Lists that were lost and have no other in their place yet.
-    lost: usize,
+    known: Vec<Known>,
+    /// Whether more lists were lost than [`LOST_MAX`].
+    is_beyond: bool,
+}
+
+/// A list that the reader holds, or held.
+#[derive(Debug)]
+struct Known {
+    uri: String,
+    issued_at: Instant,
+    /// Nothing once it is lost.
+    held: Option<Held>,
 }
 
 #[derive(Debug)]
@@ -54,18 +72,64 @@ struct Held {
     token: (Instant, Vec<u8>),
 }
 
+/// What is stored of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) uri: String,
+    pub(crate) issued_at: Instant,
+    /// When it was verified, and its token; nothing once it is lost.
+    pub(crate) token: Option<(Instant, Vec<u8>)>,
+}
+
+impl Known {
+    fn is_over(&self, at: Instant) -> bool {
+        let end = self.held.as_ref().and_then(|held| held.list.expires_at());
+        at >= end.unwrap_or(self.issued_at.saturating_add(LIST_LIFE_MAX))
+    }
+}
+
 impl StatusSnapshot {
     /// No list.
     #[must_use]
     pub const fn new() -> Self {
-        Self { lists: Vec::new(), lost: 0 }
+        Self { known: Vec::new(), is_beyond: false }
     }
 
-    /// Verifies a Status List Token (CWT) and takes it in place of the older one of its URI.
+    /// The lists that were stored, with tokens verified again as of when they came in, so that a
+    /// revocation is not forgotten when its list grows old. What does not hold any more is lost.
+    pub(crate) fn restore(
+        crypto: &dyn Crypto,
+        anchors: Option<&TrustAnchors>,
+        kept: Vec<Kept>,
+        is_beyond: bool,
+    ) -> (Self, Vec<Rejection>) {
+        let mut rejections = Vec::new();
+        let mut verify = |(at, token): (Instant, Vec<u8>)| {
+            let anchors = anchors.ok_or_else(no_bundle);
+            match anchors.and_then(|anchors| verify(crypto, &token, anchors, at)) {
+                Ok(list) => Some(Held { list, token: (at, token) }),
+                Err(rejection) => {
+                    rejections.push(rejection);
+                    None
+                }
+            }
+        };
+        let mut known = Vec::with_capacity(kept.len());
+        for Kept { uri, issued_at, token } in kept {
+            known.push(Known { uri, issued_at, held: token.and_then(&mut verify) });
+        }
+        let mut snapshot = Self { known, is_beyond };
+        snapshot.trim();
+        (snapshot, rejections)
+    }
+
+    /// Verifies a Status List Token (CWT) and takes it in place of the older one of its URI. With
+    /// [`LISTS_MAX`] lists at hand it takes the place of the oldest that is over, if there is one.
     /// Returns when it was signed.
     ///
     /// # Errors
-    /// [`Rejection`]: the token does not hold, is older than the one at hand, or is one list too many.
+    /// [`Rejection`]: the token does not hold, is older than one that was here, or is one list too
+    /// many.
     pub fn update(
         &mut self,
         crypto: &dyn Crypto,
@@ -73,36 +137,48 @@ impl StatusSnapshot {
         anchors: &TrustAnchors,
         at: Instant,
     ) -> Result<Instant, Rejection> {
-        let expectation = Expectation { anchors, at, uri: None };
-        let list = VerifiedStatusList::verify_cwt(crypto, token, &expectation)?;
-        let issued_at = list.issued_at();
-        let held = Held { list, token: (at, token.to_vec()) };
-        let is_full = self.lists.len() >= LISTS_MAX;
-        match self.lists.iter_mut().find(|other| other.list.uri() == held.list.uri()) {
-            Some(other) if issued_at < other.list.issued_at() => {
-                let message =
-                    alloc::format!("status list was signed {issued_at}, a newer one is here");
-                Err(Rejection::time("status-list-older", message))
-            }
-            Some(other) => {
-                *other = held;
-                Ok(issued_at)
-            }
-            None if is_full => {
-                let message = alloc::format!("reader holds {LISTS_MAX} status lists already");
-                Err(Rejection::wire("status-lists-too-many", message))
-            }
-            None => {
-                self.lists.push(held);
-                self.lost = self.lost.saturating_sub(1);
-                Ok(issued_at)
-            }
+        let list = verify(crypto, token, anchors, at)?;
+        let (uri, issued_at) = (list.uri().to_string(), list.issued_at());
+        let known = self.known.iter().find(|known| known.uri == uri);
+        if known.is_some_and(|known| issued_at < known.issued_at) {
+            let message =
+                alloc::format!("status list was signed {issued_at}, a newer one was here");
+            return Err(Rejection::time("status-list-older", message));
         }
+        if known.is_none_or(|known| known.held.is_none()) {
+            self.make_room(at)?;
+        }
+        self.known.retain(|known| known.uri != uri);
+        let held = Some(Held { list, token: (at, token.to_vec()) });
+        self.known.push(Known { uri, issued_at, held });
+        Ok(issued_at)
     }
 
-    /// Notes that a list that was here does not hold any more.
-    pub(crate) fn lose(&mut self) {
-        self.lost = self.lost.saturating_add(1);
+    /// Makes sure that one more list can be held.
+    fn make_room(&mut self, at: Instant) -> Result<(), Rejection> {
+        if self.known.iter().filter(|known| known.held.is_some()).count() < LISTS_MAX {
+            return Ok(());
+        }
+        let over = self.known.iter_mut().filter(|known| known.held.is_some() && known.is_over(at));
+        let Some(oldest) = over.min_by_key(|known| known.issued_at) else {
+            let message = alloc::format!("reader holds {LISTS_MAX} status lists already");
+            return Err(Rejection::wire("status-lists-too-many", message));
+        };
+        oldest.held = None;
+        self.trim();
+        Ok(())
+    }
+
+    /// Drops the names of lost lists that pass the limit, oldest first, and notes that.
+    fn trim(&mut self) {
+        let lost = self.known.iter().filter(|known| known.held.is_none()).count();
+        let mut surplus = lost.saturating_sub(LOST_MAX);
+        self.is_beyond |= surplus > 0;
+        self.known.retain(|known| {
+            let goes = surplus > 0 && known.held.is_none();
+            surplus -= usize::from(goes);
+            !goes
+        });
     }
 
     /// Whether a pass with this status reference may open a door of `class` at `at`.
@@ -121,14 +197,10 @@ impl StatusSnapshot {
             Stale::Accept | Stale::Refuse => Err(reason),
         };
         let Some(reference) = reference else { return unproved(Reason::StatusUnknown) };
-        let held = self.lists.iter().find(|held| held.list.uri() == reference.uri);
-        let Some(Held { list, .. }) = held else {
-            let is_lost = self.lost > 0;
-            return if is_lost {
-                Err(Reason::StatusUnknown)
-            } else {
-                unproved(Reason::StatusUnknown)
-            };
+        let list = match self.known.iter().find(|known| known.uri == reference.uri) {
+            Some(Known { held: Some(Held { list, .. }), .. }) => list,
+            None if !self.is_beyond => return unproved(Reason::StatusUnknown),
+            Some(_) | None => return Err(Reason::StatusUnknown),
         };
         match list.status(reference) {
             Ok(Status::Valid) => {}
@@ -145,12 +217,41 @@ impl StatusSnapshot {
     /// When the oldest list was signed, if there is one.
     #[must_use]
     pub fn oldest(&self) -> Option<Instant> {
-        self.lists.iter().map(|held| held.list.issued_at()).min()
+        let held = self.known.iter().filter(|known| known.held.is_some());
+        held.map(|known| known.issued_at).min()
     }
 
-    /// The tokens with the instants at which they were verified, for storing them.
-    #[must_use]
-    pub fn tokens(&self) -> Vec<(Instant, Vec<u8>)> {
-        self.lists.iter().map(|held| held.token.clone()).collect()
+    /// What to store of the lists.
+    pub(crate) fn kept(&self) -> Vec<Kept> {
+        let keep = |known: &Known| Kept {
+            uri: known.uri.clone(),
+            issued_at: known.issued_at,
+            token: known.held.as_ref().map(|held| held.token.clone()),
+        };
+        self.known.iter().map(keep).collect()
     }
+
+    /// Whether more lists were lost than there are names kept of.
+    pub(crate) const fn is_beyond(&self) -> bool {
+        self.is_beyond
+    }
+}
+
+pub(crate) fn no_bundle() -> Rejection {
+    Rejection::trust("no-bundle", "reader has no bundle that names signers of status lists")
+}
+
+fn verify(
+    crypto: &dyn Crypto,
+    token: &[u8],
+    anchors: &TrustAnchors,
+    at: Instant,
+) -> Result<VerifiedStatusList, Rejection> {
+    let expectation = Expectation { anchors, at, uri: None };
+    let list = VerifiedStatusList::verify_cwt(crypto, token, &expectation)?;
+    if list.uri().len() > URI_BYTES_MAX {
+        let message = alloc::format!("URI of status list is longer than {URI_BYTES_MAX} bytes");
+        return Err(Rejection::issuer("status-list-uri", message));
+    }
+    Ok(list)
 }

@@ -9,7 +9,7 @@ use vocabulary::time::Instant;
 
 use super::{Config, Engine, Memory, Output};
 use crate::bundle::{Pin, VerifiedBundle};
-use crate::snapshot::StatusSnapshot;
+use crate::snapshot::{Kept, StatusSnapshot, no_bundle};
 
 impl Engine {
     pub(super) fn receive_bundle(&mut self, crypto: &dyn Crypto, now: Instant, bytes: &[u8]) {
@@ -57,22 +57,19 @@ impl Engine {
         at: Instant,
     ) -> Result<(), Rejection> {
         let bundle = self.staged.as_ref().or(self.bundle.as_ref());
-        let bundle = bundle.ok_or_else(|| {
-            Rejection::trust("no-bundle", "reader has no bundle that names signers of status lists")
-        })?;
+        let bundle = bundle.ok_or_else(no_bundle)?;
         let issued_at = self.status.update(crypto, token, bundle.status_signers(), at)?;
         self.floor = self.floor.max(issued_at);
         Ok(())
     }
 
-    /// Verifies stored tokens again, each as of when it came in; what does not hold is told and dropped.
-    pub(super) fn take_all_status(&mut self, crypto: &dyn Crypto, tokens: Vec<(Instant, Vec<u8>)>) {
-        for (at, token) in tokens {
-            if let Err(rejection) = self.take_status(crypto, &token, at) {
-                self.status.lose();
-                self.outputs.push_back(Output::Rejected(rejection));
-            }
-        }
+    /// Takes the lists that were stored, by the signers that the bundle in force names; what does
+    /// not hold any more is told.
+    pub(super) fn restore_status(&mut self, crypto: &dyn Crypto, kept: Vec<Kept>, is_beyond: bool) {
+        let signers = self.bundle.as_ref().map(VerifiedBundle::status_signers);
+        let (status, rejections) = StatusSnapshot::restore(crypto, signers, kept, is_beyond);
+        self.status = status;
+        self.outputs.extend(rejections.into_iter().map(Output::Rejected));
     }
 
     fn persist(&mut self) {
@@ -82,7 +79,8 @@ impl Engine {
             floor,
             epoch: bundle.map_or(self.epoch, |bundle| self.epoch.max(bundle.bundle().epoch)),
             bundle: bundle.map(|bundle| bundle.as_bytes().to_vec()),
-            status: self.status.tokens(),
+            status: self.status.kept(),
+            is_beyond: self.status.is_beyond(),
         };
         self.persisting = self.persisting.saturating_add(1);
         self.outputs.push_back(Output::Persist(memory.encode()));
@@ -104,9 +102,7 @@ impl Engine {
             self.floor = self.floor.max(bundle.bundle().issued_at);
             self.bundle = Some(bundle);
             // A signer of status lists that the new bundle does not name is not believed any more.
-            let tokens = self.status.tokens();
-            self.status = StatusSnapshot::new();
-            self.take_all_status(crypto, tokens);
+            self.restore_status(crypto, self.status.kept(), self.status.is_beyond());
         }
         self.outputs.push_back(Output::Installed(self.watermark()));
     }

@@ -6,9 +6,9 @@ use core::fmt;
 use credential::cbor::{CborError, Decoder, Encoder, Kind};
 use vocabulary::time::Instant;
 
-use crate::snapshot::LISTS_MAX;
+use crate::snapshot::{Kept, LISTS_MAX, LOST_MAX};
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// What a reader remembers. The host stores it crash-safe: two slots, the newer whole one counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,15 +19,17 @@ pub struct Memory {
     pub(super) epoch: u64,
     /// The signed bundle; it is verified again when the reader wakes up.
     pub(super) bundle: Option<Vec<u8>>,
-    /// The status list tokens and when each was verified; they are verified again as of then, so
-    /// that a revocation is not forgotten when its list grows old.
-    pub(super) status: Vec<(Instant, Vec<u8>)>,
+    /// The status lists at hand, and the names of those that were lost.
+    pub(super) status: Vec<Kept>,
+    /// Whether more lists were lost than names are kept.
+    pub(super) is_beyond: bool,
 }
 
 impl Default for Memory {
     /// The memory of a reader that was never told anything.
     fn default() -> Self {
-        Self { floor: Instant::UNIX_EPOCH, epoch: 0, bundle: None, status: Vec::new() }
+        let (bundle, status) = (None, Vec::new());
+        Self { floor: Instant::UNIX_EPOCH, epoch: 0, bundle, status, is_beyond: false }
     }
 }
 
@@ -38,7 +40,7 @@ pub enum MemoryError {
     Cbor(CborError),
     /// They are of another version.
     Version,
-    /// They hold more than [`LISTS_MAX`] status lists.
+    /// They hold more than [`LISTS_MAX`] status lists, or name more than [`LOST_MAX`] lost ones.
     Lists,
 }
 
@@ -47,7 +49,7 @@ impl fmt::Display for MemoryError {
         match self {
             Self::Cbor(error) => write!(f, "reading a reader's memory: {error}"),
             Self::Version => f.write_str("reading a reader's memory: unknown version"),
-            Self::Lists => write!(f, "reading a reader's memory: more than {LISTS_MAX} lists"),
+            Self::Lists => f.write_str("reading a reader's memory: too many status lists"),
         }
     }
 }
@@ -65,15 +67,20 @@ impl Memory {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::new();
-        encoder.array(5).unsigned(VERSION).integer(self.floor.unix_micros()).unsigned(self.epoch);
+        encoder.array(6).unsigned(VERSION).integer(self.floor.unix_micros()).unsigned(self.epoch);
         match &self.bundle {
             Some(bundle) => encoder.bytes(bundle),
             None => encoder.null(),
         };
         encoder.array(self.status.len());
-        for (at, token) in &self.status {
-            encoder.array(2).integer(at.unix_micros()).bytes(token);
+        for Kept { uri, issued_at, token } in &self.status {
+            encoder.array(4).text(uri).integer(issued_at.unix_micros());
+            match token {
+                Some((at, token)) => encoder.integer(at.unix_micros()).bytes(token),
+                None => encoder.null().null(),
+            };
         }
+        encoder.bool(self.is_beyond);
         encoder.into_bytes()
     }
 
@@ -83,7 +90,7 @@ impl Memory {
     /// [`MemoryError`] when the bytes are not exactly one memory.
     pub fn decode(bytes: &[u8]) -> Result<Self, MemoryError> {
         let mut decoder = Decoder::new(bytes)?;
-        decoder.array_of(5)?;
+        decoder.array_of(6)?;
         if decoder.unsigned()? != VERSION {
             return Err(MemoryError::Version);
         }
@@ -93,17 +100,33 @@ impl Memory {
             Kind::Null => decoder.null().map(|()| None)?,
             _ => Some(decoder.bytes()?.to_vec()),
         };
-        let mut status = Vec::new();
-        let mut entries = decoder.array()?;
-        while decoder.more(&mut entries)? {
-            if status.len() == LISTS_MAX {
-                return Err(MemoryError::Lists);
-            }
-            decoder.array_of(2)?;
-            let at = Instant::from_unix_micros(decoder.integer()?);
-            status.push((at, decoder.bytes()?.to_vec()));
-        }
+        let status = read_lists(&mut decoder)?;
+        let is_beyond = decoder.bool()?;
         decoder.finish()?;
-        Ok(Self { floor, epoch, bundle, status })
+        Ok(Self { floor, epoch, bundle, status, is_beyond })
     }
+}
+
+fn read_lists(decoder: &mut Decoder<'_>) -> Result<Vec<Kept>, MemoryError> {
+    let mut lists: Vec<Kept> = Vec::new();
+    let mut entries = decoder.array()?;
+    while decoder.more(&mut entries)? {
+        decoder.array_of(4)?;
+        let uri = decoder.text()?.into();
+        let issued_at = Instant::from_unix_micros(decoder.integer()?);
+        let token = if decoder.kind() == Kind::Null {
+            decoder.null()?;
+            decoder.null()?;
+            None
+        } else {
+            let at = Instant::from_unix_micros(decoder.integer()?);
+            Some((at, decoder.bytes()?.to_vec()))
+        };
+        lists.push(Kept { uri, issued_at, token });
+        let held = lists.iter().filter(|kept| kept.token.is_some()).count();
+        if held > LISTS_MAX || lists.len() - held > LOST_MAX {
+            return Err(MemoryError::Lists);
+        }
+    }
+    Ok(lists)
 }

@@ -156,13 +156,28 @@ impl City {
     }
 
     pub(crate) fn signed_list(&self, list: StatusList, age: Duration) -> Vec<u8> {
-        let claims = StatusListClaims {
-            uri: STATUS_URI.into(),
-            issued_at: noon().saturating_sub(age),
-            expires_at: None,
-            ttl: None,
-            list,
-        };
+        self.list_of(STATUS_URI, list, noon().saturating_sub(age), None)
+    }
+
+    /// A status list without a revoked pass.
+    pub(crate) fn clean_list(
+        &self,
+        uri: &str,
+        issued_at: Instant,
+        end: Option<Instant>,
+    ) -> Vec<u8> {
+        self.list_of(uri, StatusList::new(Bits::Two, 64).unwrap(), issued_at, end)
+    }
+
+    pub(crate) fn list_of(
+        &self,
+        uri: &str,
+        list: StatusList,
+        issued_at: Instant,
+        expires_at: Option<Instant>,
+    ) -> Vec<u8> {
+        let uri = uri.to_owned();
+        let claims = StatusListClaims { uri, issued_at, expires_at, ttl: None, list };
         let header = CwtHeader {
             algorithm: credential::crypto::Algorithm::Es256,
             kid: None,

@@ -14,5 +14,6 @@ mod city;
 mod crashes;
 mod gate;
 mod journal;
+mod lists;
 mod sabotage;
 mod taps;
