@@ -1,9 +1,11 @@
 //! Collecting what was offered: the client side of OpenID4VCI 1.0, as a conversation without a
-//! network. [`Collection::poll`] says what to send, [`Collection::receive`] takes the answer.
+//! network. [`Collection::poll`] says what to send, [`Collection::receive`] takes the answer,
+//! [`Collection::keep`] verifies the documents and keeps them, and [`Collection::end`] cleans up.
 //!
 //! One access token serves all kinds of passes in the offer, bound to a key by DPoP (RFC 9449).
 //! Each document gets a device key of its own, made here, and an honest word about where it lives.
 
+mod keep;
 mod metadata;
 mod request;
 
@@ -11,7 +13,6 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use base64ct::{Base64UrlUnpadded, Encoding};
 use credential::crypto::Crypto;
 use credential::jose::json;
 use credential::rejection::Rejection;
@@ -20,14 +21,12 @@ use vocabulary::time::Instant;
 
 use self::metadata::{Configuration, Metadata};
 pub use self::request::Request;
-use crate::log::{self, Entry};
 use crate::offer::Offer;
-use crate::pass::{Content, Document, PASSES_MAX, Pass};
+use crate::pass::PASSES_MAX;
 use crate::secure_element::{DeviceKey, Presence, PresenceRule, SecureElement, SecureElementError};
-use crate::state::State;
 
-/// Bytes in one answer of an issuer.
-pub const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes in one answer of an issuer: as much JSON as is read.
+pub const ANSWER_BYTES_MAX: usize = json::LENGTH_MAX;
 /// Documents of one kind that are collected at a time, if the issuer allows as many.
 pub const BATCH_MAX: usize = 8;
 
@@ -57,7 +56,8 @@ pub struct Wish {
 pub enum Step {
     /// Send this and hand the answer to [`Collection::receive`].
     Send(Request),
-    /// All passes are here; hand the collection to [`Collection::keep`].
+    /// Nothing more to send. First all documents are here: call [`Collection::keep`], then go on,
+    /// so that the issuer learns what became of them. After that, [`Collection::end`].
     Done,
 }
 
@@ -72,7 +72,7 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
 }
 
-/// Why nothing was collected. Keys that were made for it are destroyed.
+/// Why nothing was collected. [`Collection::end`] destroys the keys that were made for it.
 #[derive(Debug)]
 pub enum CollectError {
     /// An answer is not what the standard describes.
@@ -157,6 +157,8 @@ pub struct Collection {
     open: Vec<Configuration>,
     passes: Vec<Found>,
     notifications: Vec<String>,
+    /// Whether the documents were kept, once that is known.
+    is_kept: bool,
     pending_keys: Vec<DeviceKey>,
 }
 
@@ -175,6 +177,8 @@ enum Stage {
     Token,
     Nonce,
     Credential,
+    /// All documents are here and wait for [`Collection::keep`].
+    Collected,
     Notification,
     Done,
 }
@@ -187,7 +191,7 @@ impl Stage {
             Self::Token => "token",
             Self::Nonce => "nonce",
             Self::Credential => "credential",
-            Self::Notification | Self::Done => "notification",
+            Self::Collected | Self::Notification | Self::Done => "notification",
         }
     }
 }
@@ -216,6 +220,7 @@ impl Collection {
             open: Vec::new(),
             passes: Vec::new(),
             notifications: Vec::new(),
+            is_kept: false,
             pending_keys: Vec::new(),
         }
     }
@@ -239,9 +244,15 @@ impl Collection {
                 Some(request) => request,
                 None => return Ok(Step::Done),
             },
-            Stage::Done => return Ok(Step::Done),
+            Stage::Collected | Stage::Done => return Ok(Step::Done),
         };
         Ok(Step::Send(request))
+    }
+
+    /// Whether all documents came, kept or not: then the issuer may be told what became of them.
+    #[must_use]
+    pub const fn is_collected(&self) -> bool {
+        matches!(self.stage, Stage::Collected | Stage::Notification | Stage::Done)
     }
 
     /// Takes the answer to the last request.
@@ -258,14 +269,14 @@ impl Collection {
             self.notifications.pop();
             return Ok(());
         }
-        if !(200..300).contains(&answer.status) {
-            return self.refused(to, answer);
-        }
-        self.retried = false;
         let wrong = |member| CollectError::Answer { to, member };
         if answer.body.len() > ANSWER_BYTES_MAX {
             return Err(wrong("length"));
         }
+        if !(200..300).contains(&answer.status) {
+            return self.refused(to, answer);
+        }
+        self.retried = false;
         let body = json::parse(answer.body).map_err(|_| wrong("JSON"))?;
         match self.stage {
             Stage::Issuer => self.take_metadata(&body),
@@ -282,92 +293,8 @@ impl Collection {
                 Ok(())
             }
             Stage::Credential => self.take_credentials(&body).map_err(wrong),
-            Stage::Notification | Stage::Done => Ok(()),
+            Stage::Collected | Stage::Notification | Stage::Done => Ok(()),
         }
-    }
-
-    /// Verifies what was collected and puts it into the wallet: all of it, or nothing. Returns
-    /// the names of the passes.
-    ///
-    /// # Errors
-    /// [`CollectError`]; the keys that were made are destroyed.
-    pub fn keep(
-        mut self,
-        hands: &mut Hands<'_>,
-        state: &mut State,
-    ) -> Result<Vec<String>, CollectError> {
-        let passes = core::mem::take(&mut self.passes);
-        let kept: Result<Vec<Pass>, CollectError> =
-            passes.into_iter().map(|found| self.pass(hands, state, found)).collect();
-        let fits = |kept: Vec<Pass>| {
-            if state.passes.len() + kept.len() > PASSES_MAX {
-                Err(CollectError::Full)
-            } else {
-                Ok(kept)
-            }
-        };
-        match kept.and_then(fits) {
-            Ok(kept) => {
-                let names: Vec<String> = kept.iter().map(|pass| pass.name.clone()).collect();
-                let entry = Entry {
-                    at: hands.now,
-                    with: self.offer.issuer.clone(),
-                    pass: names.join(", "),
-                    disclosed: Vec::new(),
-                    outcome: String::from("collected"),
-                };
-                log::append(&mut state.log, entry);
-                state.passes.extend(kept);
-                if let Some(key) = self.dpop.take() {
-                    hands.element.destroy(key);
-                }
-                Ok(names)
-            }
-            Err(error) => {
-                self.abandon(hands.element);
-                Err(error)
-            }
-        }
-    }
-
-    /// Destroys every key that was made for this collection.
-    pub fn abandon(self, element: &mut dyn SecureElement) {
-        self.pending_keys.iter().chain(&self.dpop).for_each(|key| element.destroy(*key));
-    }
-
-    /// The issuer may give fewer documents than keys were shown; keys without one are destroyed.
-    fn pass(
-        &mut self,
-        hands: &mut Hands<'_>,
-        state: &State,
-        found: Found,
-    ) -> Result<Pass, CollectError> {
-        let Found { kind, documents: texts, keys } = found;
-        self.pending_keys.extend(&keys);
-        let public = |key: &DeviceKey| Ok((*key, hands.element.public_key(*key)?));
-        let shown: Result<Vec<_>, _> = keys.iter().map(public).collect();
-        let shown = shown.map_err(CollectError::Element)?;
-        let mut documents: Vec<Document> = Vec::new();
-        for text in texts {
-            let content = if kind.is_mdoc {
-                let wrong = |_| CollectError::Answer { to: "credential", member: "credential" };
-                Content::Mdoc(Base64UrlUnpadded::decode_vec(&text).map_err(wrong)?)
-            } else {
-                Content::SdJwt(text)
-            };
-            let anchors = state.trust.issuer_anchors();
-            let document = Document::accept(hands.crypto, content, &shown, anchors, hands.now)
-                .map_err(CollectError::Document)?;
-            documents.push(document);
-        }
-        let is_used = |key: &DeviceKey| documents.iter().any(|document| document.key == *key);
-        keys.iter().filter(|key| !is_used(key)).for_each(|key| hands.element.destroy(*key));
-        Ok(Pass {
-            name: kind.name,
-            issuer: self.offer.issuer.clone(),
-            configuration: kind.id,
-            documents,
-        })
     }
 
     fn refused(&mut self, to: &'static str, answer: Answer<'_>) -> Result<(), CollectError> {
@@ -419,7 +346,7 @@ impl Collection {
             self.notifications.push(id.into());
         }
         self.passes.push(Found { kind, documents, keys });
-        self.stage = if self.open.is_empty() { Stage::Notification } else { Stage::Nonce };
+        self.stage = if self.open.is_empty() { Stage::Collected } else { Stage::Nonce };
         Ok(())
     }
 

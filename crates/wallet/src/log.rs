@@ -19,7 +19,7 @@ pub struct Entry {
     pub pass: String,
     /// The elements that left the wallet.
     pub disclosed: Vec<String>,
-    /// What came of it, in plain words.
+    /// What came of it, in plain words. A session can break after elements have left.
     pub outcome: String,
 }
 

@@ -14,8 +14,6 @@ use crate::secure_element::DeviceKey;
 
 /// Passes in one wallet.
 pub const PASSES_MAX: usize = 256;
-/// Documents of one pass.
-pub const DOCUMENTS_MAX: usize = 64;
 
 /// One right of the owner, as the wallet keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]

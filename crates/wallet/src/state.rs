@@ -16,9 +16,6 @@ use crate::log::Entry;
 use crate::pass::{Content, Document, Pass};
 use crate::secure_element::DeviceKey;
 
-/// Certificates that a wallet trusts, of each kind.
-pub const ANCHORS_MAX: usize = 64;
-
 const VERSION: u64 = 1;
 const SEAL_LABEL: &[u8] = b"limen/wallet-state/1";
 
@@ -93,13 +90,13 @@ impl From<AnchorError> for OpenError {
 }
 
 impl Trust {
-    /// Trust in these authorities (DER), at most [`ANCHORS_MAX`] of each kind.
+    /// Trust in these authorities (DER).
     ///
     /// # Errors
     /// [`AnchorError`] for the first certificate that cannot be used, or one too many.
     pub fn new(issuers: Vec<Vec<u8>>, readers: Vec<Vec<u8>>) -> Result<Self, AnchorError> {
-        let issuer_anchors = anchors(&issuers)?;
-        let reader_anchors = anchors(&readers)?;
+        let anchors = |ders: &[Vec<u8>]| TrustAnchors::from_ders(ders.iter().map(Vec::as_slice));
+        let (issuer_anchors, reader_anchors) = (anchors(&issuers)?, anchors(&readers)?);
         Ok(Self { issuers, readers, issuer_anchors, reader_anchors })
     }
 
@@ -114,10 +111,6 @@ impl Trust {
     pub const fn reader_anchors(&self) -> &TrustAnchors {
         &self.reader_anchors
     }
-}
-
-fn anchors(ders: &[Vec<u8>]) -> Result<TrustAnchors, AnchorError> {
-    TrustAnchors::from_ders(ders.iter().take(ANCHORS_MAX).map(Vec::as_slice))
 }
 
 impl State {

@@ -2,7 +2,8 @@
 //!
 //! The order is fixed: the reader proves who it is, then a pass is chosen, then the owner consents,
 //! then exactly that is disclosed. A reader without proof is declined and learns nothing, not even
-//! whether there is a pass.
+//! whether there is a pass. What has left the wallet stands in the owner's log, however the
+//! session ends.
 
 use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
@@ -143,6 +144,8 @@ pub struct Tap {
     holder: Holder,
     outputs: VecDeque<Output>,
     stage: Stage,
+    /// The name of the reader; empty until it has proved one.
+    reader: String,
     #[cfg(feature = "danger-sabotage")]
     trusts_anyone: bool,
 }
@@ -175,6 +178,7 @@ impl Tap {
             holder,
             outputs: VecDeque::new(),
             stage: Stage::Waiting,
+            reader: String::new(),
             #[cfg(feature = "danger-sabotage")]
             trusts_anyone: false,
         })
@@ -242,32 +246,44 @@ impl Tap {
     /// The reader's proof, then the passes that fit. Several documents in one request are answered
     /// by the first only: a gate asks for one.
     fn propose(
-        &self,
+        &mut self,
         hands: &Hands<'_>,
         now: Instant,
         request: &[u8],
         transcript: &[u8],
     ) -> Result<Proposal, TapError> {
         let request = DeviceRequest::parse(request).map_err(TapError::Request)?;
-        let anchors = hands.state.trust.reader_anchors();
-        let judgement = ReaderJudgement { crypto: hands.crypto, anchors, at: now, transcript };
-        let mut reader = String::new();
-        for doc_request in &request.doc_requests {
-            match doc_request.verify_reader(&judgement, None) {
-                Ok(verified) => reader = verified.signer().certificate().subject.to_string(),
-                #[cfg(feature = "danger-sabotage")]
-                Err(_) if self.trusts_anyone => reader = String::from("(nobody knows who)"),
-                Err(rejection) => return Err(TapError::Reader(rejection)),
-            }
-        }
         // INVARIANT: a request that was parsed has at least one document.
         let doc_request = request.doc_requests.first().ok_or(TapError::Unfinished)?;
+        self.reader = self.identify(hands, now, &request, transcript)?;
         let candidates = choose::candidates(&hands.state.passes, doc_request, now);
         let doc_type = String::from(doc_request.doc_type);
         if candidates.is_empty() {
             return Err(TapError::NoPass { doc_type });
         }
-        Ok(Proposal { reader, doc_type, candidates })
+        Ok(Proposal { reader: self.reader.clone(), doc_type, candidates })
+    }
+
+    /// The name of the reader that makes the first request. Each of its requests must be proved.
+    fn identify(
+        &self,
+        hands: &Hands<'_>,
+        now: Instant,
+        request: &DeviceRequest<'_>,
+        transcript: &[u8],
+    ) -> Result<String, TapError> {
+        let anchors = hands.state.trust.reader_anchors();
+        let judgement = ReaderJudgement { crypto: hands.crypto, anchors, at: now, transcript };
+        let mut names = Vec::new();
+        for doc_request in &request.doc_requests {
+            match doc_request.verify_reader(&judgement, None) {
+                Ok(verified) => names.push(verified.signer().certificate().subject.to_string()),
+                #[cfg(feature = "danger-sabotage")]
+                Err(_) if self.trusts_anyone => names.push(String::from("(nobody knows who)")),
+                Err(rejection) => return Err(TapError::Reader(rejection)),
+            }
+        }
+        Ok(names.into_iter().next().unwrap_or_default())
     }
 
     fn decide(&mut self, hands: &mut Hands<'_>, now: Instant, consent: Consent) {
@@ -311,35 +327,37 @@ impl Tap {
         ending: Result<holder::Ending, HolderError>,
     ) {
         let stage = core::mem::replace(&mut self.stage, Stage::Finished);
-        let result = match (stage, ending) {
+        let (left, result) = match (stage, ending) {
             (Stage::Finished, _) => return,
-            (Stage::Answering(Err(error)), _) => Err(error),
-            (_, Err(error)) => Err(TapError::Session(error)),
-            (Stage::Answering(Ok(shown)), Ok(holder::Ending::Presented)) => Ok(shown),
-            _ => Err(TapError::Unfinished),
+            (Stage::Answering(Err(error)), _) => (None, Err(error)),
+            (Stage::Answering(Ok(shown)), Ok(holder::Ending::Presented)) => {
+                (Some(shown.clone()), Ok(shown))
+            }
+            // The reader may have all of it, or enough, whatever it says.
+            (Stage::Answering(Ok(shown)), Err(error)) if was_sent(error) => {
+                (Some(shown), Err(TapError::Session(error)))
+            }
+            (_, Err(error)) => (None, Err(TapError::Session(error))),
+            _ => (None, Err(TapError::Unfinished)),
         };
-        log::append(&mut hands.state.log, entry(now, &result));
+        let outcome = result.as_ref().err().map_or(String::from("shown"), ToString::to_string);
+        let entry = Entry {
+            at: now,
+            with: core::mem::take(&mut self.reader),
+            pass: left.as_ref().map(|shown| shown.pass.clone()).unwrap_or_default(),
+            disclosed: left.map(|shown| shown.elements).unwrap_or_default(),
+            outcome,
+        };
+        log::append(&mut hands.state.log, entry);
         self.outputs.push_back(Output::Finished(result));
     }
 }
 
-fn entry(at: Instant, result: &Result<Shown, TapError>) -> Entry {
-    match result {
-        Ok(shown) => Entry {
-            at,
-            with: shown.reader.clone(),
-            pass: shown.pass.clone(),
-            disclosed: shown.elements.clone(),
-            outcome: String::from("shown"),
-        },
-        Err(error) => Entry {
-            at,
-            with: String::new(),
-            pass: String::new(),
-            disclosed: Vec::new(),
-            outcome: error.to_string(),
-        },
-    }
+/// Whether a session that ended by `error` after the wallet had its answer ready may have given any
+/// of it away.
+const fn was_sent(error: HolderError) -> bool {
+    use HolderError as E;
+    !matches!(error, E::ConsentTimedOut | E::Response(_) | E::ResponseTooLong)
 }
 
 /// The DeviceResponse that shows `chosen` and nothing else.

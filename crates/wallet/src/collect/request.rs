@@ -93,7 +93,8 @@ impl Collection {
             self.stage = Stage::Done;
             return Ok(None);
         };
-        let body = json!({ "notification_id": id, "event": "credential_accepted" });
+        let event = if self.is_kept { "credential_accepted" } else { "credential_failure" };
+        let body = json!({ "notification_id": id, "event": event });
         self.authorized(hands, url, &body).map(Some)
     }
 
