@@ -34,13 +34,14 @@ pub struct City<'a> {
     pub name: &'a Line<CITY_BYTES_MAX>,
     /// All places.
     pub tree: &'a PlaceTree,
-    /// All products.
+    /// All products; those of the reader's operator are bounded by [`policy::compile::Largest`].
     pub products: &'a [Product],
     /// All grants.
     pub grants: &'a [Grant],
     /// The issuing authorities of all operators.
     pub issuers: &'a [Issuer],
-    /// DER certificates that lead to the signers of status lists.
+    /// The DER certificates of those who sign status lists themselves, none of an authority; at
+    /// most [`STATUS_SIGNERS_MAX`].
     pub status_signers: &'a [Vec<u8>],
     /// How fresh the knowledge of a status must be.
     pub freshness: Freshness,

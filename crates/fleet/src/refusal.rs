@@ -102,7 +102,7 @@ impl fmt::Display for Refusal {
         let text = match self {
             Self::Place(_) => "the place does not fit into the tree of places",
             Self::NoPlace(code) => return write!(f, "the operator has no place `{code}`"),
-            Self::Table(_) => "the rules of the doors do not compile",
+            Self::Table(error) => return write!(f, "{error}"),
             Self::Bundle => "the city passes a limit of trust bundles",
             Self::PieceSize => "a piece of journal has 1 to 1,000 records",
             Self::Piece(_) => "the piece is no run of records signed by its reader",

@@ -33,24 +33,56 @@ pub struct Product {
 pub enum CompileError {
     /// A door is no place of the tree.
     Door(PlaceCode),
-    /// The table passes a limit; the door with the most rules is named, if there is one.
+    /// The table passes a limit.
     Table {
         /// Which limit.
         error: TableError,
-        /// The door with the most rules.
-        door: Option<PlaceCode>,
+        /// The door with the most rules, if there is a door.
+        largest: Option<Box<Largest>>,
     },
+}
+
+/// The door with the most rules, and where they come from. A product of the door's own operator
+/// makes one rule at a door without a zone and two at a door with one, a grant makes one: so an
+/// operator with zones has at most half of [`reader::table::RULES_MAX`] products, and fewer where the reader has
+/// several doors or codes are long, since the whole table has at most
+/// [`reader::table::TABLE_BYTES_MAX`] bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Largest {
+    /// The door.
+    pub door: PlaceCode,
+    /// Its rules.
+    pub rules: usize,
+    /// Whose door it is.
+    pub operator: OperatorCode,
+    /// How many products that operator has.
+    pub products: usize,
+    /// How many grants reach the door.
+    pub grants: usize,
 }
 
 impl fmt::Display for CompileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Door(code) => write!(f, "compiling an access table: no place `{code}`"),
-            Self::Table { door: Some(door), .. } => {
-                write!(f, "compiling an access table, most of it for `{door}`")
+            Self::Table { error, largest: None } => {
+                write!(f, "compiling an access table: {error}")
             }
-            Self::Table { door: None, .. } => f.write_str("compiling an access table"),
+            Self::Table { error, largest: Some(largest) } => {
+                write!(f, "compiling an access table: {error}; {largest}")
+            }
         }
+    }
+}
+
+impl fmt::Display for Largest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { door, rules, operator, products, grants } = self;
+        write!(
+            f,
+            "door `{door}` has the most rules, {rules}, from {products} products of operator \
+             `{operator}` and {grants} grants"
+        )
     }
 }
 
@@ -66,20 +98,26 @@ impl std::error::Error for CompileError {
 /// Compiles the table of a reader that serves `doors`.
 ///
 /// # Errors
-/// [`CompileError`] for a door that is no place, and for every limit of the table.
+/// [`CompileError`] for a door that is no place, and for every limit of the table; see [`Largest`].
 pub fn compile(
     tree: &PlaceTree,
     products: &[Product],
     grants: &[Grant],
     doors: &[PlaceCode],
 ) -> Result<AccessTable, CompileError> {
-    let mut largest: Option<(usize, &PlaceCode)> = None;
+    let mut largest: Option<(usize, &Place)> = None;
+    let over = |error, largest: Option<(usize, &Place)>| {
+        let largest = largest.map(|(rules, place)| largest_of(rules, place, products, grants));
+        CompileError::Table { error, largest: largest.map(Box::new) }
+    };
     let mut compiled = Vec::with_capacity(doors.len());
     for code in doors {
         let place = tree.get(code).ok_or_else(|| CompileError::Door(code.clone()))?;
         let zone = tree.zone(code);
         let rules = rules(place, zone, products, grants);
-        largest = largest.max(Some((rules.len(), code)));
+        if largest.is_none_or(|(most, _)| rules.len() > most) {
+            largest = Some((rules.len(), place));
+        }
         let door = Door::new(code.clone(), zone.cloned(), tree.class(code), rules);
         compiled.push(door.map_err(|error| over(error, largest))?);
     }
@@ -92,8 +130,7 @@ fn rules(
     products: &[Product],
     grants: &[Grant],
 ) -> Vec<Rule> {
-    let own = products.iter().filter(|product| product.operator == place.operator);
-    let by_product = own.flat_map(|product| {
+    let by_product = own(place, products).flat_map(|product| {
         [zone.map(|_| Need::Zone), Some(Need::Place)].into_iter().flatten().map(|need| Rule {
             operator: product.operator.clone(),
             product: product.code.clone(),
@@ -101,10 +138,7 @@ fn rules(
             need,
         })
     });
-    let given = grants
-        .iter()
-        .filter(|grant| grant.operator == place.operator && grant.place.contains(&place.code));
-    let by_grant = given.map(|grant| Rule {
+    let by_grant = given(place, grants).map(|grant| Rule {
         operator: grant.product_operator.clone(),
         product: grant.product.clone(),
         class: grant.class.clone(),
@@ -113,6 +147,24 @@ fn rules(
     by_product.chain(by_grant).collect()
 }
 
-fn over(error: TableError, largest: Option<(usize, &PlaceCode)>) -> CompileError {
-    CompileError::Table { error, door: largest.map(|(_, door)| door.clone()) }
+/// The products of the operator of `place`.
+fn own<'a>(place: &Place, products: &'a [Product]) -> impl Iterator<Item = &'a Product> {
+    products.iter().filter(|product| product.operator == place.operator)
+}
+
+/// The grants that reach `place`.
+fn given<'a>(place: &Place, grants: &'a [Grant]) -> impl Iterator<Item = &'a Grant> {
+    let reaches =
+        |grant: &&Grant| grant.operator == place.operator && grant.place.contains(&place.code);
+    grants.iter().filter(reaches)
+}
+
+fn largest_of(rules: usize, place: &Place, products: &[Product], grants: &[Grant]) -> Largest {
+    Largest {
+        door: place.code.clone(),
+        rules,
+        operator: place.operator.clone(),
+        products: own(place, products).count(),
+        grants: given(place, grants).count(),
+    }
 }

@@ -17,6 +17,7 @@ use reader::bundle::{
     Bundle, Freshness, Issuer, Pin, STATUS_SIGNERS_MAX, UNLOCK_MS_MAX, VerifiedBundle,
 };
 use reader::snapshot::{ClassPolicy, Stale};
+use reader::table::RULES_MAX;
 use vocabulary::time::Instant;
 
 use crate::city::{Key, LATER, NOW, enrolled, operator, own_permit, permit, tree};
@@ -204,6 +205,23 @@ fn bundle_holds_to_its_limits() {
     let (_, bytes) = world.make(&reader, |city| city.life = LIFE_MAX + DAY).unwrap();
     let bundle = world.verify(&bytes, &reader, 0, NOW).unwrap();
     assert_eq!(bundle.expires_at, NOW.saturating_add(LIFE_MAX));
+}
+
+#[test]
+fn operator_with_more_products_than_a_table_takes_is_told_so() {
+    let (_, reader, _) = enrolled(1);
+    let mut world = World::new();
+    let product = |n: usize| Product {
+        operator: reader.operator.clone(),
+        code: format!("p-{n}").parse().unwrap(),
+    };
+    world.products = (0..=RULES_MAX).map(product).collect();
+    let refusal = world.make(&reader, |_| ()).unwrap_err();
+    assert_eq!(refusal.code(), "bundle-table");
+    let text = refusal.to_string();
+    assert!(text.contains("1025 products of operator `harbour`"), "{text}");
+    world.products.truncate(2);
+    assert!(world.make(&reader, |_| ()).is_ok(), "control");
 }
 
 #[test]

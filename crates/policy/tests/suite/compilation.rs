@@ -1,6 +1,6 @@
 //! The compiled table says the same as a plain reading of places, products and grants.
 
-use policy::compile::{CompileError, Product, compile};
+use policy::compile::{CompileError, Largest, Product, compile};
 use policy::place::{Grant, Place, PlaceTree};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -246,12 +246,41 @@ fn table_over_a_limit_names_the_door_that_costs_most() {
         (0..=RULES_MAX).map(|n| grant("transit", "door-1", &format!("p-{n}"))).collect();
     let check = |grants: &[Grant], doors: &[PlaceCode], expected: Option<TableError>| {
         let compiled = compile(&tree, &[], grants, doors);
-        let door = Some("door-1".parse().unwrap());
-        let expected = expected.map(|error| CompileError::Table { error, door });
+        let largest = Largest {
+            door: "door-1".parse().unwrap(),
+            rules: grants.len(),
+            operator: "transit".parse().unwrap(),
+            products: 0,
+            grants: grants.len(),
+        };
+        let largest = Some(Box::new(largest));
+        let expected = expected.map(|error| CompileError::Table { error, largest });
         assert_eq!(compiled.err(), expected);
     };
     check(&grants[..RULES_MAX], &doors[..2], None);
     check(&grants, &doors[..2], Some(TableError::Rules));
     check(&grants[..1], &doors[..DOORS_MAX], None);
     check(&grants[..1], &doors, Some(TableError::Doors));
+}
+
+#[test]
+fn operator_with_too_many_products_is_told_how_many() {
+    let zoned = Place { zone: Some("A".parse().unwrap()), ..place("door-1", "transit") };
+    let tree = PlaceTree::new([zoned]).unwrap();
+    let product = |operator: &str, n: usize| Product {
+        operator: operator.parse().unwrap(),
+        code: format!("p-{n}").parse().unwrap(),
+    };
+    // Another operator's products make no rules here.
+    let mut products: Vec<Product> = (0..RULES_MAX).map(|n| product("landlord", n)).collect();
+    products.extend((0..=RULES_MAX / 2).map(|n| product("transit", n)));
+    let doors = ["door-1".parse().unwrap()];
+    let refused = compile(&tree, &products, &[], &doors).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "compiling an access table: door of an access table has more than 1024 rules; door \
+         `door-1` has the most rules, 1026, from 513 products of operator `transit` and 0 grants"
+    );
+    products.pop();
+    assert!(compile(&tree, &products, &[], &doors).is_ok(), "at the limit");
 }
