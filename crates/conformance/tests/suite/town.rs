@@ -15,8 +15,9 @@ use vocabulary::time::Instant;
 const OPERATOR: &str = "tramways";
 
 pub(crate) struct Town {
-    url: String,
-    token: String,
+    pub(crate) url: String,
+    /// That of the operator's owner.
+    pub(crate) token: String,
     stop: watch::Sender<bool>,
     serving: Option<JoinHandle<()>>,
     folder: PathBuf,
@@ -25,6 +26,11 @@ pub(crate) struct Town {
 impl Town {
     /// Creates the city with one operator and serves it from a thread of its own.
     pub(crate) fn start() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    /// As [`Town::start`], with limits of its own.
+    pub(crate) fn with_limits(limits: Limits) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("limen-conformance-{}-{number}", std::process::id());
@@ -39,7 +45,7 @@ impl Town {
                 key_file: Some(folder.join("secret/server.key")),
                 passphrase_file: None,
             },
-            limits: Limits::default(),
+            limits,
         };
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let token = runtime.block_on(create(&config, &folder));
