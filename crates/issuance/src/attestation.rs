@@ -18,8 +18,8 @@ use crate::product::{AttestationLevel, BATCH_MAX};
 
 /// Keys in one attestation.
 pub const ATTESTED_KEYS_MAX: usize = BATCH_MAX as usize;
-/// Names in `key_storage`.
-pub const KEY_STORAGE_MAX: usize = 16;
+/// Names in `key_storage`, and in `user_authentication`.
+pub const LEVELS_MAX: usize = 16;
 
 /// Somebody whose word about keys is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,7 @@ pub struct Attester {
 pub struct Attestation {
     keys: Vec<AttestedKey>,
     level: AttestationLevel,
+    user_authentication: AttestationLevel,
     nonce: Option<String>,
     own_word: Option<PublicKey>,
 }
@@ -61,6 +62,12 @@ impl Attestation {
     #[must_use]
     pub const fn level(&self) -> AttestationLevel {
         self.level
+    }
+
+    /// What is vouched for of how the device makes sure of its user.
+    #[must_use]
+    pub const fn user_authentication(&self) -> AttestationLevel {
+        self.user_authentication
     }
 
     /// The issuer's nonce inside it.
@@ -111,13 +118,14 @@ pub fn verify_attestation(
     if purpose == AttestationUse::ProofHeader && validity.expires_at.is_none() {
         return Err(AttestationError::Date);
     }
-    let level = level(&claims)?;
-    if level > level_max {
+    let storage = level(&claims, "key_storage")?;
+    let user_authentication = level(&claims, "user_authentication")?;
+    if storage > level_max || user_authentication > level_max {
         return Err(AttestationError::Overreach);
     }
     let nonce = claims.text("nonce").map_err(AttestationError::Form)?.map(str::to_owned);
-    let own_word = (!is_listed).then_some(key);
-    Ok(Attestation { keys: attested_keys(&claims)?, level, nonce, own_word })
+    let (keys, own_word) = (attested_keys(&claims)?, (!is_listed).then_some(key));
+    Ok(Attestation { keys, level: storage, user_authentication, nonce, own_word })
 }
 
 /// Who must have signed an attestation.
@@ -142,17 +150,16 @@ fn signer(jws: &Jws<'_>, attesters: &[Attester]) -> Result<Signer, AttestationEr
     known.ok_or(AttestationError::Unknown)
 }
 
-/// The highest level among the `key_storage` values that are known; all of them hold at once.
-fn level(claims: &Claims) -> Result<AttestationLevel, AttestationError> {
-    let Some(value) = claims.members().get("key_storage") else {
+/// The highest level among the values of `member` that are known; all of them hold at once.
+fn level(claims: &Claims, member: &'static str) -> Result<AttestationLevel, AttestationError> {
+    let Some(value) = claims.members().get(member) else {
         return Ok(AttestationLevel::None);
     };
-    let names =
-        value.as_array().filter(|names| !names.is_empty() && names.len() <= KEY_STORAGE_MAX);
-    let names = names.ok_or(AttestationError::KeyStorage)?;
-    let texts: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
-    let known =
-        texts.ok_or(AttestationError::KeyStorage)?.into_iter().filter_map(AttestationLevel::named);
+    let malformed = AttestationError::Level(member);
+    let names = value.as_array().filter(|names| !names.is_empty() && names.len() <= LEVELS_MAX);
+    let texts = names.and_then(|names| names.iter().map(Value::as_str).collect());
+    let texts: Vec<&str> = texts.ok_or(malformed)?;
+    let known = texts.into_iter().filter_map(AttestationLevel::named);
     Ok(known.max().unwrap_or(AttestationLevel::None))
 }
 
@@ -180,8 +187,8 @@ pub enum AttestationError {
     Unknown,
     /// It has no `iat`, or no `exp` where one is needed.
     Date,
-    /// `key_storage` is not a list of names.
-    KeyStorage,
+    /// This member, `key_storage` or `user_authentication`, is not a list of names.
+    Level(&'static str),
     /// Its signer may not vouch for so much.
     Overreach,
     /// `attested_keys` is empty, longer than [`ATTESTED_KEYS_MAX`], or holds what is no key.
@@ -195,7 +202,7 @@ impl fmt::Display for AttestationError {
             Self::Algorithm => "key attestation is not signed in ES256",
             Self::Unknown => "key attestation is signed by nobody trusted",
             Self::Date => "key attestation has no usable dates",
-            Self::KeyStorage => "key attestation has a malformed `key_storage`",
+            Self::Level(member) => return write!(f, "key attestation has a malformed `{member}`"),
             Self::Overreach => "key attestation claims more than its signer may vouch for",
             Self::Keys => "key attestation has no usable keys",
         })

@@ -187,6 +187,7 @@ fn expectation<'a>(desk: Desk<'a>, state: CollectState<'a>) -> Expectation<'a> {
         nonce_key: desk.nonce_key,
         attesters: desk.attesters,
         level_min: state.product.terms.attestation_min,
+        user_authentication_min: state.product.terms.user_authentication_min(),
     }
 }
 
@@ -294,7 +295,9 @@ impl CollectRefusal {
             Self::Configuration => "credential-configuration",
             Self::ProofsMissing => "proofs-missing",
             Self::Proof(ProofError::Nonce(_) | ProofError::NoncesDiffer) => "nonce",
-            Self::Proof(ProofError::Attestation(_) | ProofError::LevelTooLow) => "key-attestation",
+            Self::Proof(
+                ProofError::Attestation(_) | ProofError::LevelTooLow | ProofError::UserUnattested,
+            ) => "key-attestation",
             Self::Proof(_) => "proof",
             Self::NonceReplayed => "nonce-replayed",
             Self::Pass(refusal) => refusal.code(),

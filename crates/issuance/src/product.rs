@@ -145,6 +145,20 @@ names!(AttestationLevel {
     High = "iso_18045_high",
 });
 
+impl Terms {
+    /// What must be attested of how a device makes sure of its user: for passes of their holder
+    /// alone as much as of the keys, once somebody else than the wallet must vouch for those.
+    #[must_use]
+    pub fn user_authentication_min(&self) -> AttestationLevel {
+        let is_vouched_for = self.attestation_min > AttestationLevel::Software;
+        if self.rights.bearer == Bearer::HolderOnly && is_vouched_for {
+            self.attestation_min
+        } else {
+            AttestationLevel::None
+        }
+    }
+}
+
 /// The rights of a product's passes, before person and period are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RightsTemplate {
@@ -168,7 +182,7 @@ pub enum Bearer {
     /// Its holder, or somebody to whom it is lent.
     #[default]
     Anyone,
-    /// Its holder alone, present in person.
+    /// Its holder alone, present in person. The wallet sees to that; a reader cannot.
     HolderOnly,
 }
 

@@ -51,6 +51,19 @@ pub struct Expectation<'a> {
     pub attesters: &'a [Attester],
     /// What must be attested of every key.
     pub level_min: AttestationLevel,
+    /// What must be attested of how the device makes sure of its user; nothing without `level_min`.
+    pub user_authentication_min: AttestationLevel,
+}
+
+impl Expectation<'_> {
+    /// Every key needs an attestation where `level_min` asks for one, so that it suffices to look at
+    /// each attestation.
+    fn check_user(&self, attestation: &Attestation) -> Result<(), ProofError> {
+        if attestation.user_authentication() < self.user_authentication_min {
+            return Err(ProofError::UserUnattested);
+        }
+        Ok(())
+    }
 }
 
 /// A device key of the wallet.
@@ -112,6 +125,7 @@ pub fn verify_proofs(
             if attestation.own_word().is_some_and(|own| !is_alone(own, attestation.keys())) {
                 return Err(ProofError::Unproven);
             }
+            expectation.check_user(&attestation)?;
             found.take_nonce(attestation.nonce())?;
             found.add_attested(crypto, &attestation);
         }
@@ -214,7 +228,9 @@ fn add_jwt(
         None => None,
         Some(text) => {
             let text = text.as_str().ok_or(ProofError::AttestationForm)?;
-            Some(found.attestation(crypto, text, expectation.attesters, now)?)
+            let attestation = found.attestation(crypto, text, expectation.attesters, now)?;
+            expectation.check_user(&attestation)?;
+            Some(attestation)
         }
     };
     let key = named_key(&jws, attestation.as_ref())?;
@@ -299,6 +315,8 @@ pub enum ProofError {
     Unproven,
     /// The keys are not attested as well as the product demands.
     LevelTooLow,
+    /// Too little is attested of how the device makes sure of its user.
+    UserUnattested,
 }
 
 impl fmt::Display for ProofError {
@@ -318,6 +336,7 @@ impl fmt::Display for ProofError {
             Self::Attestation(error) => return write!(f, "{error}"),
             Self::Unproven => "a wallet's own attestation proves no key but the one that signed it",
             Self::LevelTooLow => "the keys are not attested as the product demands",
+            Self::UserUnattested => "it is not attested that the device makes sure of its user",
         })
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::offer::PRE_AUTHORIZED_CODE;
 use crate::dpop::DPOP_ALGORITHMS;
 use crate::issuer::{Configuration, Endpoint, Issuer};
-use crate::product::{AttestationLevel, Display, Format, Product};
+use crate::product::{AttestationLevel, Display, Format, Product, Terms};
 use crate::proof::{PROOF_ALGORITHMS, PROOFS_MAX};
 
 #[derive(Serialize)]
@@ -74,6 +74,8 @@ struct ProofType {
 #[cfg_attr(test, derive(serde::Deserialize))]
 struct AttestationsRequired {
     key_storage: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_authentication: Option<Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -150,7 +152,7 @@ fn supported(product: &Product, format: Format) -> Supported {
         vct,
         cryptographic_binding_methods_supported: vec![binding.into()],
         credential_signing_alg_values_supported: vec![algorithm],
-        proof_types_supported: proof_types(terms.attestation_min),
+        proof_types_supported: proof_types(terms),
         credential_metadata: CredentialMetadata {
             display: terms.display.iter().map(display).collect(),
         },
@@ -158,10 +160,15 @@ fn supported(product: &Product, format: Format) -> Supported {
 }
 
 /// Both proof types; what must be attested is the list of all levels that are high enough.
-fn proof_types(level_min: AttestationLevel) -> BTreeMap<String, ProofType> {
-    let enough = AttestationLevel::ALL.iter().filter(|&&level| level >= level_min);
-    let required = (level_min > AttestationLevel::None).then(|| AttestationsRequired {
-        key_storage: enough.map(|level| level.as_str().into()).collect(),
+fn proof_types(terms: &Terms) -> BTreeMap<String, ProofType> {
+    let from = |level_min: AttestationLevel| {
+        let enough = AttestationLevel::ALL.iter().filter(move |&&level| level >= level_min);
+        let names = || enough.map(|level| level.as_str().into()).collect();
+        (level_min > AttestationLevel::None).then(names)
+    };
+    let required = from(terms.attestation_min).map(|key_storage| AttestationsRequired {
+        key_storage,
+        user_authentication: from(terms.user_authentication_min()),
     });
     let proof_type = ProofType {
         proof_signing_alg_values_supported: PROOF_ALGORITHMS.map(|a| a.jose_name().into()).into(),

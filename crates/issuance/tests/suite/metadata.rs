@@ -1,6 +1,6 @@
 //! Metadata as a wallet reads it.
 
-use issuance::product::{AttestationLevel, Terms};
+use issuance::product::{AttestationLevel, Bearer, RightsTemplate, Terms};
 use issuance::wire::metadata::{issuer_metadata, server_metadata};
 use serde_json::{Value, json};
 
@@ -58,6 +58,23 @@ fn required_attestation_lists_every_level_that_is_high_enough() {
     );
     let software = required(AttestationLevel::Software);
     assert_eq!(software["key_storage"][0], json!("urn:limen:key-storage:software"));
+}
+
+#[test]
+fn user_authentication_is_asked_for_passes_of_their_holder_alone_above_software() {
+    use AttestationLevel as L;
+    let asked = |bearer, attestation_min| {
+        let rights = RightsTemplate { bearer, ..badge().rights };
+        let metadata = metadata(Terms { attestation_min, rights, ..badge() });
+        let supported = &metadata["credential_configurations_supported"]["day-ticket.dc+sd-jwt"];
+        let required = &supported["proof_types_supported"]["jwt"]["key_attestations_required"];
+        required.get("user_authentication").cloned()
+    };
+    let both = json!(["iso_18045_moderate", "iso_18045_high"]);
+    assert_eq!(asked(Bearer::HolderOnly, L::Moderate), Some(both));
+    assert_eq!(asked(Bearer::HolderOnly, L::Software), None);
+    assert_eq!(asked(Bearer::HolderOnly, L::None), None);
+    assert_eq!(asked(Bearer::Anyone, L::Moderate), None);
 }
 
 #[test]

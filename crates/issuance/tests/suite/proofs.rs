@@ -3,11 +3,11 @@
 use credential::crypto::{Crypto, P256Secret};
 use credential::jose::base64url;
 use credential::rustcrypto::RustCrypto;
-use issuance::attestation::{ATTESTED_KEYS_MAX, Attester, KEY_STORAGE_MAX};
+use issuance::attestation::{ATTESTED_KEYS_MAX, Attester, LEVELS_MAX};
 use issuance::collect::{CollectRefusal, CollectRequest};
 use issuance::nonce::NonceKey;
 use issuance::pass::suspend_pass;
-use issuance::product::{AttestationLevel, Stake, Terms};
+use issuance::product::{AttestationLevel, Bearer, RightsTemplate, Stake, Terms};
 use issuance::proof::PROOFS_MAX;
 use issuance::wire;
 use issuance::wire::credential::REQUEST_BYTES_MAX;
@@ -258,8 +258,8 @@ fn attestation_must_hold_in_every_part() {
     check(&|draft| draft.claim("nonce", json!("guess")), Some("nonce"));
     check(&|draft| draft.claim("key_storage", json!([])), bad);
     check(&|draft| draft.claim("key_storage", json!("software")), bad);
-    check(&|draft| draft.claim("key_storage", json!(vec![SOFTWARE; KEY_STORAGE_MAX])), None);
-    check(&|draft| draft.claim("key_storage", json!(vec![SOFTWARE; KEY_STORAGE_MAX + 1])), bad);
+    check(&|draft| draft.claim("key_storage", json!(vec![SOFTWARE; LEVELS_MAX])), None);
+    check(&|draft| draft.claim("key_storage", json!(vec![SOFTWARE; LEVELS_MAX + 1])), bad);
 }
 
 #[test]
@@ -306,6 +306,53 @@ fn listed_attester_vouches_up_to_its_own_level() {
         let refusal = outcome(&mut city, &body(&[draft.sign(&key)]), NOW);
         assert_eq!(refusal.map(|(code, _)| code), expected, "{kid} {level}");
     }
+}
+
+#[test]
+fn pass_of_its_holder_alone_asks_for_a_device_that_makes_sure_of_its_user() {
+    use AttestationLevel as L;
+    let maker = Key::new(51);
+    let check = |bearer, level_min, level: &str, user: Value, expected: Option<&str>| {
+        for is_alone in [false, true] {
+            let rights = RightsTemplate { bearer, ..ticket().rights };
+            let mut city = City::with(Terms { attestation_min: level_min, rights, ..ticket() });
+            let listed =
+                Attester { kid: "maker".into(), key: maker.public, level_max: L::Moderate };
+            city.attesters.push(listed);
+            let key = Key::new(31);
+            let nonce = city.nonce(NOW);
+            let draft = attestation(&[&key], level, &nonce, NOW);
+            let draft = draft.claim("user_authentication", user.clone());
+            let vouched = draft.header("jwk", maker.jwk()).sign(&maker);
+            let body = if is_alone {
+                let proofs = json!({"attestation": [vouched]});
+                json!({"credential_configuration_id": "day-ticket.mso_mdoc", "proofs": proofs})
+            } else {
+                let draft = proof(&key, ISSUER, &nonce, NOW);
+                body(&[draft.header("key_attestation", vouched.into()).sign(&key)])
+            };
+            let refusal = outcome(&mut city, &body, NOW).map(|(code, _)| code);
+            assert_eq!(refusal, expected, "{bearer:?} {level} {user} {is_alone}");
+        }
+    };
+    let (basic, moderate) = ("iso_18045_basic", "iso_18045_moderate");
+    let bad = Some("key-attestation");
+    use Bearer::{Anyone, HolderOnly};
+    check(HolderOnly, L::Moderate, moderate, json!([moderate]), None);
+    check(HolderOnly, L::Moderate, moderate, json!([basic]), bad);
+    check(HolderOnly, L::Moderate, moderate, Value::Null, bad);
+    check(HolderOnly, L::Moderate, moderate, json!([]), bad);
+    check(HolderOnly, L::Moderate, moderate, json!("iso_18045_moderate"), bad);
+    check(HolderOnly, L::Moderate, moderate, json!(vec![moderate; LEVELS_MAX]), None);
+    check(HolderOnly, L::Moderate, moderate, json!(vec![moderate; LEVELS_MAX + 1]), bad);
+    check(HolderOnly, L::Basic, moderate, json!([basic]), None);
+    // Nobody vouches for more than the city lets it.
+    check(Anyone, L::None, basic, json!(["iso_18045_high"]), bad);
+    // The controls: where anyone may use it, or the wallet's own word suffices, nothing is asked.
+    let nothing = json!(["https://example.com/unheard-of"]);
+    check(Anyone, L::Moderate, moderate, nothing.clone(), None);
+    check(HolderOnly, L::Software, SOFTWARE, nothing.clone(), None);
+    check(HolderOnly, L::None, SOFTWARE, nothing, None);
 }
 
 #[test]
