@@ -29,6 +29,10 @@ use crate::link::{Link, LinkError};
 pub const JOURNAL_BYTES: u64 = 4 * 1024 * 1024;
 /// Records that the journal has room for, each in a frame of at most 512 bytes.
 pub const JOURNAL_RECORDS: u64 = JOURNAL_BYTES / 512;
+/// Records that go up to the city at a time.
+pub const PIECE_RECORDS_MAX: usize = 500;
+/// Bytes of records that go up at a time.
+pub const PIECE_BYTES_MAX: usize = 512 * 1024;
 const MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -60,6 +64,8 @@ pub struct Upload<'h> {
     pub records: &'h [Vec<u8>],
     /// The head of the journal after them, signed by the reader.
     pub signed_head: Vec<u8>,
+    /// The number of the record after them: no more than this can be acknowledged.
+    pub next: u64,
 }
 
 /// What came of one tap.
@@ -314,15 +320,24 @@ impl ReaderHost {
         Ok(TapReport { door, deed, duration_us, apdus })
     }
 
-    /// What the city has not got yet: the records, and the signed head of the journal. Nothing
-    /// where there are no records.
+    /// How many records the city has not got yet.
+    #[must_use]
+    pub const fn records_pending(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The next piece of what the city has not got yet: at most [`PIECE_RECORDS_MAX`] records and
+    /// [`PIECE_BYTES_MAX`] bytes, and the head of the journal after them, signed. Nothing where
+    /// there are no records.
     ///
     /// # Errors
-    /// [`HostError::Key`].
+    /// [`HostError::Key`], [`HostError::Journal`].
     pub fn pending_upload(&self, now: Instant) -> Result<Option<Upload<'_>>, HostError> {
-        let head = self.engine.signed_head(now).map_err(HostError::Key)?;
-        let head = head.filter(|_| !self.records.is_empty());
-        Ok(head.map(|signed_head| Upload { records: &self.records, signed_head }))
+        let records = piece(&self.records);
+        let head = verify_run(&self.base, &records.concat(), |_| {}).map_err(HostError::Journal)?;
+        let signed = self.engine.signed_head(&head, now).map_err(HostError::Key)?;
+        let signed = signed.filter(|_| !records.is_empty());
+        Ok(signed.map(|signed_head| Upload { records, signed_head, next: head.entries() }))
     }
 
     /// The city has all records before the one numbered `next`; their room is free again.
@@ -396,6 +411,17 @@ impl ReaderHost {
             _ => Ok(()),
         }
     }
+}
+
+/// As many records from the front as go up at a time; a single one always fits.
+fn piece(records: &[Vec<u8>]) -> &[Vec<u8>] {
+    let mut bytes = 0;
+    let fits = |record: &&Vec<u8>| {
+        bytes += record.len();
+        bytes <= PIECE_BYTES_MAX
+    };
+    let count = records.iter().take(PIECE_RECORDS_MAX).take_while(fits).count();
+    records.get(..count).unwrap_or_default()
 }
 
 /// After a crash between the two writes of `acknowledged`, the file still holds what is taken.

@@ -307,14 +307,17 @@ impl Engine {
         &self.head
     }
 
-    /// The head of the journal, signed at `now` for an upload; nothing if the key is elsewhere:
-    /// then have `journal_head().unsigned(now)` signed there.
+    /// A head of this journal, signed at `now` for an upload: [`Engine::journal_head`], or an
+    /// earlier one where a long journal goes up in pieces. Nothing if it is of another journal or
+    /// lies ahead, or if the key is elsewhere: then have `head.unsigned(now)` signed there.
     ///
     /// # Errors
     /// [`BadKey`] when the reader's key is no scalar.
-    pub fn signed_head(&self, now: Instant) -> Result<Option<Vec<u8>>, BadKey> {
-        let ReaderKey::Held(_) = &self.config.key else { return Ok(None) };
-        let unsigned = self.head.unsigned(now);
+    pub fn signed_head(&self, head: &Head, now: Instant) -> Result<Option<Vec<u8>>, BadKey> {
+        let is_ours =
+            head.journal() == self.head.journal() && head.entries() <= self.head.entries();
+        let (ReaderKey::Held(_), true) = (&self.config.key, is_ours) else { return Ok(None) };
+        let unsigned = head.unsigned(now);
         let signer = self.signer.as_ref().ok_or(BadKey)?;
         let signature = signer.sign(unsigned.to_be_signed())?;
         let signature = signature.as_bytes().try_into().map_err(|_| BadKey)?;

@@ -7,7 +7,7 @@ use credential::aws_lc::AwsLc;
 use credential::crypto::{Crypto, P256Secret};
 use credential::jose::base64url;
 use credential::x509::{Certificate, CertificateError, pem};
-use edge::reader_host::Identity;
+use edge::reader_host::{Identity, ReaderHost};
 use fleet::certificate::renewal_challenge;
 use fleet::enrolment::EnrolmentCode;
 use serde::{Deserialize, Serialize};
@@ -121,17 +121,7 @@ impl Sync {
         }
         let mut accepted = 0;
         if !self.no_journal {
-            let upload = host.pending_upload(world::now()).or_fail("cannot sign the journal")?;
-            if let Some(upload) = upload {
-                let body = api::reader::JournalUpload {
-                    records: upload.records.iter().map(|r| base64url::encode(r)).collect(),
-                    signed_head: base64url::encode(&upload.signed_head),
-                };
-                let path = format!("/v1/readers/{}/journal", uplink.reader);
-                let receipt: api::reader::JournalReceipt = client.post_json(&path, &body)?;
-                host.acknowledged(world::now(), receipt.next).or_fail("cannot free the journal")?;
-                accepted = receipt.accepted;
-            }
+            accepted = upload(&mut host, &client, &uplink)?;
         }
         let epoch = host.engine().watermark().bundle_epoch;
         drop(host);
@@ -147,6 +137,29 @@ impl Sync {
             output::text(&format!("bundle epoch {epoch}, {accepted} journal records uploaded\n"))?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Brings the journal to the city piece by piece; each piece makes room as soon as it is there.
+fn upload(host: &mut ReaderHost, client: &Client, uplink: &Uplink) -> Result<u64, Failure> {
+    let mut accepted = 0;
+    loop {
+        let pending = host.pending_upload(world::now()).or_fail("cannot sign the journal")?;
+        let Some(piece) = pending else { return Ok(accepted) };
+        let body = api::reader::JournalUpload {
+            records: piece.records.iter().map(|record| base64url::encode(record)).collect(),
+            signed_head: base64url::encode(&piece.signed_head),
+        };
+        let (before, sent) = (host.records_pending(), piece.next);
+        let path = format!("/v1/readers/{}/journal", uplink.reader);
+        let receipt: api::reader::JournalReceipt = client.post_json(&path, &body)?;
+        // What was never sent is not let go of, whatever the city says.
+        let next = receipt.next.min(sent);
+        host.acknowledged(world::now(), next).or_fail("cannot free the journal")?;
+        accepted += receipt.accepted;
+        if host.records_pending() >= before {
+            return Err(Failure::broken("the city takes the journal but does not say so"));
+        }
     }
 }
 

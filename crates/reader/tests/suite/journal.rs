@@ -161,7 +161,10 @@ fn signed_head_covers_the_journal_and_verifies_with_the_reader_key() {
     let city = City::new();
     let mut gate = Gate::ready(&city);
     assert_eq!(gate.tap(&phone(&city), GATE), Seen::Unlocked);
-    let signed = gate.engine.signed_head(noon()).unwrap().unwrap();
+    let head = *gate.engine.journal_head();
+    let signed = gate.engine.signed_head(&head, noon()).unwrap().unwrap();
+    let other = audit::journal::Head::start([9; 16]);
+    assert_eq!(gate.engine.signed_head(&other, noon()), Ok(None));
     let verify = |key: PublicKey| {
         let head = gate.engine.journal_head();
         head.verify_signed(&signed, |bytes, signature| {
