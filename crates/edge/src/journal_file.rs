@@ -1,18 +1,19 @@
 //! The journal of a reader on disk: one preallocated file, so that a record never fails for lack of
-//! space within it, and a torn last record is found and dropped.
+//! space within it. A last record that was torn by a crash is dropped; a record that is damaged
+//! before others is an error, and nothing behind it is touched.
 //!
 //! Layout: frames of a big-endian `u32` length, four bytes of check sum (the beginning of the
 //! SHA-256 of the record), the record; a length of zero ends the file. Whether records chain is
 //! for `audit::journal` to say.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::file::named;
+use crate::file::{self, named};
 
 /// Bytes in one record.
 pub const RECORD_BYTES_MAX: usize = 8 * 1024;
@@ -31,7 +32,7 @@ impl JournalFile {
     /// it with the records that are whole, in order.
     ///
     /// # Errors
-    /// [`io::Error`] that names the file.
+    /// [`io::Error`] that names the file; of kind `InvalidData` if it is damaged.
     pub fn open(path: &Path, capacity: u64) -> io::Result<(Self, Vec<Vec<u8>>)> {
         let failed = |error: io::Error| named(&error, "cannot open journal", path);
         let mut options = OpenOptions::new();
@@ -41,11 +42,12 @@ impl JournalFile {
         file.read_to_end(&mut bytes).map_err(failed)?;
         let capacity = capacity.max(bytes.len() as u64);
         let (records, end) = whole_records(&bytes);
+        let tail = bytes.get(as_index(end)..).unwrap_or_default();
+        let torn = torn_bytes(tail).ok_or_else(|| failed(damage(records.len())))?;
         let journal = Self { file, path: path.into(), capacity, end };
         journal.preallocate(bytes.len() as u64).map_err(failed)?;
-        journal
-            .clear_torn_tail(bytes.get(records_end(end)..).unwrap_or_default())
-            .map_err(failed)?;
+        journal.erase(torn).map_err(failed)?;
+        file::sync_folder(path).map_err(failed)?;
         Ok((journal, records))
     }
 
@@ -55,18 +57,51 @@ impl JournalFile {
     /// [`io::Error`] of kind `StorageFull` when the file has no room left, or of the system; the
     /// record is then not part of the journal.
     pub fn append(&mut self, record: &[u8]) -> io::Result<()> {
-        let frame = frame(record).ok_or_else(|| {
-            let error = io::Error::new(io::ErrorKind::InvalidInput, "record is empty or too long");
-            named(&error, "cannot write journal", &self.path)
-        })?;
+        let failed = |error: io::Error, path: &Path| named(&error, "cannot write journal", path);
+        let frame = frame(record).map_err(|error| failed(error, &self.path))?;
         if self.end + frame.len() as u64 > self.capacity {
             let error = io::Error::new(io::ErrorKind::StorageFull, "the journal is full");
-            return Err(named(&error, "cannot write journal", &self.path));
+            return Err(failed(error, &self.path));
         }
         let written = self.file.write_all_at(&frame, self.end).and_then(|()| self.file.sync_data());
-        written.map_err(|error| named(&error, "cannot write journal", &self.path))?;
+        if let Err(error) = written {
+            // What did not become a deed shall not stand there after a restart.
+            let _ = self.erase(frame.len());
+            return Err(failed(error, &self.path));
+        }
         self.end += frame.len() as u64;
         Ok(())
+    }
+
+    /// Replaces the whole journal by one that holds `records`: after a crash it is the old or the
+    /// new one.
+    ///
+    /// # Errors
+    /// [`io::Error`] that names the file; whatever the error, this goes on with the file that is
+    /// there.
+    pub fn rewrite(&mut self, records: &[Vec<u8>]) -> io::Result<()> {
+        let failed = |error: io::Error, path: &Path| named(&error, "cannot write journal", path);
+        let beside = file::beside(&self.path);
+        let fresh = Self::fresh(&beside, self.capacity, records);
+        let moved = fresh.and_then(|fresh| fs::rename(&beside, &self.path).map(|()| fresh));
+        match moved {
+            Ok(fresh) => (self.file, self.end) = (fresh.file, fresh.end),
+            Err(error) => {
+                let _ = fs::remove_file(&beside);
+                return Err(failed(error, &self.path));
+            }
+        }
+        file::sync_folder(&self.path).map_err(|error| failed(error, &self.path))
+    }
+
+    fn fresh(path: &Path, capacity: u64, records: &[Vec<u8>]) -> io::Result<Self> {
+        let frames: io::Result<Vec<Vec<u8>>> = records.iter().map(|r| frame(r)).collect();
+        let frames = frames?.concat();
+        let end = frames.len() as u64;
+        let journal = Self { file: file::create(path)?, path: path.into(), capacity, end };
+        journal.file.write_all_at(&frames, 0)?;
+        journal.preallocate(end)?;
+        Ok(journal)
     }
 
     /// Bytes that records can still take, their frames counted.
@@ -88,8 +123,7 @@ impl JournalFile {
     }
 
     /// A torn record is overwritten with zeros, so that it cannot reappear behind a shorter one.
-    fn clear_torn_tail(&self, tail: &[u8]) -> io::Result<()> {
-        let torn = tail.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    fn erase(&self, torn: usize) -> io::Result<()> {
         if torn == 0 {
             return Ok(());
         }
@@ -98,14 +132,30 @@ impl JournalFile {
     }
 }
 
-fn records_end(end: u64) -> usize {
+fn as_index(end: u64) -> usize {
     usize::try_from(end).unwrap_or(usize::MAX)
 }
 
-fn frame(record: &[u8]) -> Option<Vec<u8>> {
-    let length = u32::try_from(record.len()).ok().filter(|_| record.len() <= RECORD_BYTES_MAX)?;
-    let frame = [&length.to_be_bytes()[..], &check_sum(record), record].concat();
-    (length > 0).then_some(frame)
+fn damage(records: usize) -> io::Error {
+    let message = format!("it is damaged behind its record {records}");
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+fn frame(record: &[u8]) -> io::Result<Vec<u8>> {
+    let fits = (1..=RECORD_BYTES_MAX).contains(&record.len());
+    let length = u32::try_from(record.len()).ok().filter(|_| fits).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, "record is empty or too long")
+    })?;
+    Ok([&length.to_be_bytes()[..], &check_sum(record), record].concat())
+}
+
+/// Bytes of the torn record at the beginning of `tail`; nothing if the tail holds more than one
+/// record can leave there: then it is damage, and no crash.
+fn torn_bytes(tail: &[u8]) -> Option<usize> {
+    let torn = tail.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    let holds_record = |at| tail.get(at..).and_then(first_record).is_some();
+    let is_torn = torn <= FRAME_OVERHEAD + RECORD_BYTES_MAX && !(0..torn).any(holds_record);
+    is_torn.then_some(torn)
 }
 
 fn check_sum(record: &[u8]) -> [u8; 4] {
@@ -169,10 +219,10 @@ mod tests {
         let path = folder.0.join("journal");
         let (mut journal, _) = open(&path);
         journal.append(b"whole").unwrap();
-        let end = records_end(journal.end);
+        let end = as_index(journal.end);
         journal.append(b"torn record").unwrap();
         let bytes = std::fs::read(&path).unwrap();
-        let full = records_end(journal.end);
+        let full = as_index(journal.end);
         for cut in end..full {
             let mut torn = bytes.clone();
             torn[cut..full].fill(0);
@@ -182,6 +232,58 @@ mod tests {
             journal.append(b"next").unwrap();
             assert_eq!(open(&path).1, [&b"whole"[..], b"next"], "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn damage_before_other_records_is_an_error_and_touches_nothing() {
+        let folder = Folder::new("damage");
+        let path = folder.0.join("journal");
+        let (mut journal, _) = open(&path);
+        for record in [&b"one"[..], b"two", b"three"] {
+            journal.append(record).unwrap();
+        }
+        let last = as_index(journal.end) - FRAME_OVERHEAD - b"three".len();
+        let whole = std::fs::read(&path).unwrap();
+        for position in 0..last {
+            let mut bytes = whole.clone();
+            bytes[position] ^= 0x10;
+            std::fs::write(&path, &bytes).unwrap();
+            let error = JournalFile::open(&path, CAPACITY).err().expect("damage is noticed");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "byte {position}");
+            assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+            assert_eq!(std::fs::read(&path).unwrap(), bytes, "byte {position}");
+        }
+        std::fs::write(&path, &whole).unwrap();
+        assert_eq!(open(&path).1.len(), 3, "control");
+    }
+
+    #[test]
+    fn a_file_full_of_something_else_is_no_journal() {
+        let folder = Folder::new("noise");
+        let path = folder.0.join("journal");
+        std::fs::write(&path, vec![0xA5; 2 * (FRAME_OVERHEAD + RECORD_BYTES_MAX)]).unwrap();
+        let error = JournalFile::open(&path, CAPACITY).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn a_rewritten_journal_holds_what_it_was_given_and_goes_on() {
+        let folder = Folder::new("rewrite");
+        let path = folder.0.join("journal");
+        let (mut journal, _) = open(&path);
+        for record in [&b"one"[..], b"two", b"three"] {
+            journal.append(record).unwrap();
+        }
+        journal.rewrite(&[b"three".to_vec()]).unwrap();
+        journal.append(b"four").unwrap();
+        assert_eq!(open(&path).1, [&b"three"[..], b"four"]);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), CAPACITY);
+        assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1);
+        // Where it cannot be written, everything is as it was, and goes on.
+        std::fs::create_dir(folder.0.join(".journal.new")).unwrap();
+        assert!(journal.rewrite(&[]).is_err());
+        journal.append(b"five").unwrap();
+        assert_eq!(open(&path).1, [&b"three"[..], b"four", b"five"]);
     }
 
     #[test]

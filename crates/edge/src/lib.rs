@@ -9,5 +9,6 @@
 pub mod file;
 pub mod journal_file;
 pub mod link;
+mod lock;
 pub mod reader_host;
 pub mod wallet_host;

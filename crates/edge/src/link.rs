@@ -1,15 +1,16 @@
 //! The local link: APDUs over loopback TCP, each frame a big-endian `u32` length and so many bytes.
 //!
-//! Neither end trusts the other: lengths are checked before a byte is read, and every wait ends.
+//! Neither end trusts the other: lengths are checked before a byte is read, and every wait for an
+//! APDU ends, however slowly its bytes come.
 
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes in one APDU on the link: an extended-length APDU and its header and trailer.
 pub const FRAME_BYTES_MAX: usize = 65_536 + 16;
-/// How long either end waits for the other.
+/// How long either end waits for the other, unless it is told another time.
 pub const WAIT: Duration = Duration::from_secs(5);
 
 /// The reader's end before a phone has come: a field that waits.
@@ -20,6 +21,7 @@ pub struct Field {
 /// One phone in the field of one reader: either end of an open link.
 pub struct Link {
     stream: TcpStream,
+    wait: Duration,
 }
 
 /// Why the link failed.
@@ -120,6 +122,17 @@ impl Link {
         Self::over(TcpStream::connect_timeout(&address, WAIT)?)
     }
 
+    /// How long this end waits for an APDU to come or to go.
+    #[must_use]
+    pub const fn wait(&self) -> Duration {
+        self.wait
+    }
+
+    /// Waits for so long from now on.
+    pub const fn set_wait(&mut self, wait: Duration) {
+        self.wait = wait;
+    }
+
     /// Sends one APDU.
     ///
     /// # Errors
@@ -131,7 +144,14 @@ impl Link {
         }
         // One write, so that length and content do not wait for each other's acknowledgement.
         let frame = [&length.to_be_bytes()[..], apdu].concat();
-        Ok(self.stream.write_all(&frame)?)
+        let end = Instant::now() + self.wait;
+        let mut rest = frame.as_slice();
+        while !rest.is_empty() {
+            self.stream.set_write_timeout(Some(remaining(end)?))?;
+            let sent = ended(self.stream.write(rest))?;
+            rest = rest.get(sent..).unwrap_or_default();
+        }
+        Ok(())
     }
 
     /// Waits for one APDU.
@@ -139,22 +159,62 @@ impl Link {
     /// # Errors
     /// [`LinkError`]; [`LinkError::Gone`] when the other end has closed.
     pub fn receive(&mut self) -> Result<Vec<u8>, LinkError> {
+        self.receive_within(self.wait)
+    }
+
+    /// Waits for one APDU for so long, from its first byte to its last.
+    ///
+    /// # Errors
+    /// [`LinkError`]; [`LinkError::Gone`] when the other end has closed.
+    pub fn receive_within(&mut self, wait: Duration) -> Result<Vec<u8>, LinkError> {
+        let end = Instant::now() + wait;
         let mut length = [0; 4];
-        self.stream.read_exact(&mut length)?;
+        self.fill(&mut length, end)?;
         let bytes = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
         if bytes > FRAME_BYTES_MAX {
             return Err(LinkError::FrameTooLong { bytes });
         }
         let mut apdu = vec![0; bytes];
-        self.stream.read_exact(&mut apdu)?;
+        self.fill(&mut apdu, end)?;
         Ok(apdu)
+    }
+
+    fn fill(&mut self, mut rest: &mut [u8], end: Instant) -> Result<(), LinkError> {
+        while !rest.is_empty() {
+            self.stream.set_read_timeout(Some(remaining(end)?))?;
+            let came = ended(self.stream.read(rest))?;
+            rest = rest.get_mut(came..).unwrap_or_default();
+        }
+        Ok(())
     }
 
     fn over(stream: TcpStream) -> Result<Self, LinkError> {
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(WAIT))?;
-        stream.set_write_timeout(Some(WAIT))?;
-        Ok(Self { stream })
+        Ok(Self { stream, wait: WAIT })
+    }
+}
+
+/// What is left of a wait; never zero, which would mean for ever.
+fn remaining(end: Instant) -> Result<Duration, LinkError> {
+    let left = end.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        let source = io::Error::new(io::ErrorKind::TimedOut, "the other end was too slow");
+        return Err(LinkError::Io { source });
+    }
+    Ok(left)
+}
+
+/// Bytes that came or went: none if the wait was interrupted or came to its end, which
+/// [`remaining`] then tells.
+fn ended(moved: io::Result<usize>) -> Result<usize, LinkError> {
+    use io::ErrorKind as Kind;
+    match moved {
+        Ok(0) => Err(LinkError::Gone),
+        Ok(bytes) => Ok(bytes),
+        Err(error) => match error.kind() {
+            Kind::Interrupted | Kind::WouldBlock | Kind::TimedOut => Ok(0),
+            _ => Err(error.into()),
+        },
     }
 }
 
@@ -197,6 +257,37 @@ mod tests {
         let (mut reader, phone) = pair();
         drop(phone);
         assert!(matches!(reader.receive().unwrap_err(), LinkError::Gone));
+    }
+
+    #[test]
+    fn a_silent_and_a_slow_peer_are_left_alone() {
+        let (mut reader, mut phone) = pair();
+        reader.set_wait(Duration::from_millis(20));
+        let is_late = |error: &LinkError| match error {
+            LinkError::Io { source } => source.kind() == io::ErrorKind::TimedOut,
+            _ => false,
+        };
+        assert!(is_late(&reader.receive().unwrap_err()));
+        // One byte after another: the wait is for the whole APDU, not for each of them.
+        let dripping = thread::spawn(move || {
+            let length = u32::try_from(FRAME_BYTES_MAX).unwrap();
+            phone.stream.write_all(&length.to_be_bytes()).unwrap();
+            while phone.stream.write_all(&[1]).is_ok() {}
+        });
+        assert!(is_late(&reader.receive().unwrap_err()));
+        assert!(is_late(&reader.receive_within(Duration::ZERO).unwrap_err()));
+        drop(reader);
+        dripping.join().unwrap();
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_is_left_alone() {
+        let (mut reader, phone) = pair();
+        reader.set_wait(Duration::from_millis(20));
+        let apdu = vec![0; FRAME_BYTES_MAX];
+        let error = (0..10_000).find_map(|_| reader.send(&apdu).err()).unwrap();
+        assert!(matches!(error, LinkError::Io { .. }), "{error:?}");
+        drop(phone);
     }
 
     #[test]

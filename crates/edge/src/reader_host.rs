@@ -2,37 +2,33 @@
 //!
 //! The folder of a reader: `reader.cbor` (what it is), `reader.key` (32 bytes, its owner only),
 //! `memory` (what the city told it), `journal` and `journal.base` (what it did, and how much of that
-//! the city has). Everything is durable before it counts.
+//! the city has). Everything is durable before it counts. `reader.cbor`, `memory` and `journal.base`
+//! begin with a check sum. One process at a time works in a folder.
 
-use std::fmt;
-use std::io;
+mod error;
+mod ledger;
+
 use std::path::{Path, PathBuf};
 
-use audit::journal::{Head, JournalError, verify_run};
 use credential::cbor::{CborError, Decoder, Encoder};
-use credential::crypto::{BadKey, Crypto, P256Secret};
+use credential::crypto::{Crypto, P256Secret, PublicKey};
 use credential::rejection::Rejection;
-use credential::x509::{AnchorError, TrustAnchors};
+use credential::x509::{Certificate, TrustAnchors};
 use presentation::apdu::LinkLimits;
 use reader::decision::Reason;
-use reader::engine::{Config, Engine, Input, Memory, MemoryError, Output, ReaderKey};
+use reader::engine::{Config, Engine, Input, Memory, Output, ReaderKey};
 use reader::journal::Watermark;
 use vocabulary::code::PlaceCode;
 use vocabulary::id::ReaderId;
 use vocabulary::time::Instant;
 
+pub use self::error::HostError;
+use self::ledger::Ledger;
+pub use self::ledger::{JOURNAL_BYTES, JOURNAL_RECORDS, PIECE_BYTES_MAX, PIECE_RECORDS_MAX};
 use crate::file;
-use crate::journal_file::JournalFile;
-use crate::link::{Link, LinkError};
+use crate::link::Link;
+use crate::lock::Lock;
 
-/// Bytes in the journal file.
-pub const JOURNAL_BYTES: u64 = 4 * 1024 * 1024;
-/// Records that the journal has room for, each in a frame of at most 512 bytes.
-pub const JOURNAL_RECORDS: u64 = JOURNAL_BYTES / 512;
-/// Records that go up to the city at a time.
-pub const PIECE_RECORDS_MAX: usize = 500;
-/// Bytes of records that go up at a time.
-pub const PIECE_BYTES_MAX: usize = 512 * 1024;
 const MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -50,11 +46,11 @@ pub struct Identity {
 /// A reader that is awake.
 pub struct ReaderHost {
     folder: PathBuf,
+    _lock: Lock,
     crypto: Box<dyn Crypto>,
     engine: Engine,
-    journal: JournalFile,
-    base: Head,
-    records: Vec<Vec<u8>>,
+    ledger: Ledger,
+    disbelieved: Vec<Rejection>,
 }
 
 /// A piece of journal for the city.
@@ -98,103 +94,45 @@ pub enum Deed {
     },
 }
 
-/// Why a reader cannot work.
-#[derive(Debug)]
-pub enum HostError {
-    /// A file cannot be read or written.
-    File(io::Error),
-    /// The folder holds no reader.
-    NotEnrolled {
-        /// Which folder.
-        folder: PathBuf,
-    },
-    /// A file of the folder is damaged.
-    Damaged {
-        /// Which.
-        file: &'static str,
-    },
-    /// The stored journal does not chain.
-    Journal(JournalError),
-    /// The stored memory is not one.
-    Memory(MemoryError),
-    /// The stored root is no certificate.
-    Root(AnchorError),
-    /// The stored key is no key.
-    Key(BadKey),
-    /// The link broke.
-    Link(LinkError),
-    /// What the city sent is refused; what was there before still counts.
-    Rejected(Rejection),
-    /// The tap ended without a deed.
-    NoDeed,
-}
-
-impl fmt::Display for HostError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(_) => f.write_str("cannot use the reader's files"),
-            Self::NotEnrolled { folder } => {
-                write!(f, "no reader is enrolled in `{}`", folder.display())
-            }
-            Self::Damaged { file } => write!(f, "the reader's file `{file}` is damaged"),
-            Self::Journal(_) => f.write_str("the stored journal does not hold"),
-            Self::Memory(_) => f.write_str("the stored memory does not hold"),
-            Self::Root(_) => f.write_str("the stored root of the city cannot be used"),
-            Self::Key(_) => f.write_str("the stored key cannot be used"),
-            Self::Link(_) => f.write_str("the tap broke off"),
-            Self::Rejected(rejection) => write!(f, "the reader refuses it: {rejection}"),
-            Self::NoDeed => f.write_str("the tap ended without a deed"),
-        }
-    }
-}
-
-impl std::error::Error for HostError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::File(source) => Some(source),
-            Self::Journal(source) => Some(source),
-            Self::Memory(source) => Some(source),
-            Self::Root(source) => Some(source),
-            Self::Key(source) => Some(source),
-            Self::Link(source) => Some(source),
-            _ => None,
-        }
-    }
-}
-
-impl From<io::Error> for HostError {
-    fn from(source: io::Error) -> Self {
-        Self::File(source)
-    }
-}
-
-impl From<LinkError> for HostError {
-    fn from(source: LinkError) -> Self {
-        Self::Link(source)
-    }
-}
-
 impl Identity {
     /// Stores a reader in its folder: its key first, so that an identity never lacks one.
     ///
     /// # Errors
-    /// [`io::Error`] that names the file.
-    pub fn store(&self, folder: &Path, key: &P256Secret) -> io::Result<()> {
-        std::fs::create_dir_all(folder)?;
+    /// [`HostError::Enrolled`] where one is: its key and its journal are not thrown away.
+    pub fn store(&self, folder: &Path, key: &P256Secret) -> Result<(), HostError> {
+        file::make_folder(folder)?;
+        let _lock = lock(folder)?;
+        let path = folder.join("reader.cbor");
+        if path.exists() {
+            return Err(HostError::Enrolled { folder: folder.into() });
+        }
         file::replace(&folder.join("reader.key"), key.danger_bytes())?;
         let mut encoder = Encoder::new();
         encoder.array(3).bytes(self.reader.as_bytes()).bytes(&self.root).bytes(&self.certificate);
-        file::replace(&folder.join("reader.cbor"), encoder.as_bytes())
+        Ok(file::replace_checked(&path, encoder.as_bytes())?)
     }
 
     /// The reader of a folder.
     ///
     /// # Errors
-    /// [`HostError::NotEnrolled`], [`HostError::Damaged`].
+    /// [`HostError::NotEnrolled`]; [`HostError::File`] or [`HostError::Damaged`], which name the file.
     pub fn load(folder: &Path) -> Result<Self, HostError> {
-        let bytes = file::read(&folder.join("reader.cbor"), SMALL_FILE_BYTES_MAX)?;
+        let file = folder.join("reader.cbor");
+        let bytes = file::read_checked(&file, SMALL_FILE_BYTES_MAX)?;
         let bytes = bytes.ok_or_else(|| HostError::NotEnrolled { folder: folder.into() })?;
-        Self::decode(&bytes).map_err(|_| HostError::Damaged { file: "reader.cbor" })
+        Self::decode(&bytes).map_err(|_| HostError::Damaged { file })
+    }
+
+    /// The key of the folder, if it is that of the certificate.
+    fn key(&self, folder: &Path, crypto: &dyn Crypto) -> Result<P256Secret, HostError> {
+        let file = folder.join("reader.key");
+        let bytes = file::read(&file, 32)?.and_then(|key| <[u8; 32]>::try_from(key).ok());
+        let key = bytes.map(P256Secret::from_bytes).filter(|key| {
+            let public = crypto.p256_public(key).map(PublicKey::P256).ok();
+            let certificate = Certificate::parse(&self.certificate).ok();
+            public.is_some() && public == certificate.map(|certificate| certificate.public_key)
+        });
+        key.ok_or(HostError::Damaged { file })
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, CborError> {
@@ -211,30 +149,39 @@ impl ReaderHost {
     /// Wakes the reader of `folder` up.
     ///
     /// # Errors
-    /// [`HostError`] naming what is wrong with the folder.
+    /// [`HostError`] naming what is wrong with the folder; [`HostError::Locked`] while another
+    /// process works there.
     pub fn open(folder: &Path, crypto: Box<dyn Crypto>) -> Result<Self, HostError> {
         let identity = Identity::load(folder)?;
-        let key = file::read(&folder.join("reader.key"), 32)?;
-        let key = key.and_then(|key| <[u8; 32]>::try_from(key).ok());
-        let key = key.ok_or(HostError::Damaged { file: "reader.key" })?;
-        let memory = match file::read(&folder.join("memory"), MEMORY_BYTES_MAX)? {
-            Some(bytes) => Memory::decode(&bytes).map_err(HostError::Memory)?,
-            None => Memory::default(),
-        };
-        let base = read_base(folder, identity.reader)?;
-        let (journal, records) = JournalFile::open(&folder.join("journal"), JOURNAL_BYTES)?;
-        let records = not_yet_taken(records, &base);
-        let head = verify_run(&base, &records.concat(), |_| {}).map_err(HostError::Journal)?;
+        let lock = lock(folder)?;
+        let key = identity.key(folder, &*crypto)?;
+        let memory = read_memory(folder)?;
+        let root = TrustAnchors::from_ders([identity.root.as_slice()])
+            .map_err(|source| HostError::Root { file: folder.join("reader.cbor"), source })?;
+        let (ledger, head) = Ledger::open(folder, identity.reader)?;
         let config = Config {
             reader: identity.reader,
-            root: TrustAnchors::from_ders([identity.root.as_slice()]).map_err(HostError::Root)?,
+            root,
             chain: vec![identity.certificate],
-            key: ReaderKey::Held(P256Secret::from_bytes(key)),
+            key: ReaderKey::Held(key),
             journal_records_max: JOURNAL_RECORDS,
             link: LinkLimits::EXTENDED,
         };
-        let engine = Engine::new(&*crypto, config, memory, head, base.entries());
-        Ok(Self { folder: folder.into(), crypto, engine, journal, base, records })
+        let mut engine = Engine::new(&*crypto, config, memory, head, ledger.taken());
+        let mut disbelieved = Vec::new();
+        while let Some(output) = engine.poll_output() {
+            if let Output::Rejected(rejection) = output {
+                disbelieved.push(rejection);
+            }
+        }
+        Ok(Self { folder: folder.into(), _lock: lock, crypto, engine, ledger, disbelieved })
+    }
+
+    /// What this reader remembered when it woke up and does not believe any more, such as a bundle
+    /// whose signer has expired. It works without that until the city tells it anew.
+    #[must_use]
+    pub fn disbelieved(&self) -> &[Rejection] {
+        &self.disbelieved
     }
 
     /// The engine, to look at.
@@ -295,6 +242,7 @@ impl ReaderHost {
         let started = clock();
         let mut apdus = Vec::new();
         let mut deed = None;
+        let mut failure = HostError::NoDeed;
         let tap = Input::Tap { door: door.clone(), secret };
         self.engine.handle(&*self.crypto, started, tap);
         let mut duration_us = 0;
@@ -308,7 +256,8 @@ impl ReaderHost {
                 Output::Unlock { duration_ms, .. } => Deed::Unlock { duration_ms },
                 Output::Refused { reason, rejection, .. } => Deed::Refuse { reason, rejection },
                 output => {
-                    self.carry_out(clock(), output)?;
+                    // Whatever fails here, the engine is heard to its end.
+                    self.carry_out(clock(), output).unwrap_or_else(|error| failure = error);
                     continue;
                 }
             };
@@ -316,14 +265,14 @@ impl ReaderHost {
             duration_us = u64::try_from(micros).unwrap_or(u64::MAX);
             deed = Some(done);
         }
-        let deed = deed.ok_or(HostError::NoDeed)?;
+        let deed = deed.ok_or(failure)?;
         Ok(TapReport { door, deed, duration_us, apdus })
     }
 
     /// How many records the city has not got yet.
     #[must_use]
     pub const fn records_pending(&self) -> usize {
-        self.records.len()
+        self.ledger.records_pending()
     }
 
     /// The next piece of what the city has not got yet: at most [`PIECE_RECORDS_MAX`] records and
@@ -333,8 +282,7 @@ impl ReaderHost {
     /// # Errors
     /// [`HostError::Key`], [`HostError::Journal`].
     pub fn pending_upload(&self, now: Instant) -> Result<Option<Upload<'_>>, HostError> {
-        let records = piece(&self.records);
-        let head = verify_run(&self.base, &records.concat(), |_| {}).map_err(HostError::Journal)?;
+        let (records, head) = self.ledger.piece()?;
         let signed = self.engine.signed_head(&head, now).map_err(HostError::Key)?;
         let signed = signed.filter(|_| !records.is_empty());
         Ok(signed.map(|signed_head| Upload { records, signed_head, next: head.entries() }))
@@ -343,23 +291,13 @@ impl ReaderHost {
     /// The city has all records before the one numbered `next`; their room is free again.
     ///
     /// # Errors
-    /// [`HostError`] if that cannot be stored; the records are then sent again.
+    /// [`HostError`] if that cannot be stored; the records are then sent again, or their room is
+    /// not free yet.
     pub fn acknowledged(&mut self, now: Instant, next: u64) -> Result<(), HostError> {
-        let taken = usize::try_from(next.saturating_sub(self.base.entries())).unwrap_or(usize::MAX);
-        let (gone, kept) = self.records.split_at_checked(taken).unwrap_or((&self.records, &[]));
-        let base = verify_run(&self.base, &gone.concat(), |_| {}).map_err(HostError::Journal)?;
-        let kept = kept.to_vec();
-        write_base(&self.folder, &base)?;
-        let path = self.folder.join("journal");
-        let fresh = self.folder.join(".journal.new");
-        let _ = std::fs::remove_file(&fresh);
-        let (mut journal, _) = JournalFile::open(&fresh, JOURNAL_BYTES)?;
-        kept.iter().try_for_each(|record| journal.append(record))?;
-        std::fs::rename(&fresh, &path)?;
-        (self.journal, self.base, self.records) = (journal, base, kept);
-        let records = base.entries();
+        let released = self.ledger.release(next);
+        let records = self.ledger.taken();
         self.engine.handle(&*self.crypto, now, Input::Acknowledged { records });
-        Ok(())
+        released
     }
 
     fn exchange(
@@ -369,40 +307,39 @@ impl ReaderHost {
         command: Vec<u8>,
         apdus: &mut Vec<(Vec<u8>, Vec<u8>)>,
     ) {
-        let answered = link.send(&command).and_then(|()| link.receive());
-        match answered {
-            Ok(response) => {
-                self.engine.handle(&*self.crypto, clock(), Input::Response(&response));
-                apdus.push((command, response));
-            }
-            Err(_) => {
-                self.engine.handle(&*self.crypto, clock(), Input::LinkLost);
-                apdus.push((command, Vec::new()));
-            }
-        }
+        let until = self.engine.poll_timeout();
+        let wait = until.map_or(link.wait(), |until| until.duration_since(clock()));
+        let wait = wait.min(link.wait());
+        let answered = link.send(&command).and_then(|()| link.receive_within(wait));
+        let now = clock();
+        let input = match &answered {
+            Ok(response) => Input::Response(response),
+            Err(_) if until.is_some_and(|until| until <= now) => Input::Timeout,
+            Err(_) => Input::LinkLost,
+        };
+        self.engine.handle(&*self.crypto, now, input);
+        apdus.push((command, answered.unwrap_or_default()));
     }
 
-    /// Carries out everything that waits and says what the reader knows then.
+    /// Carries out everything that waits and says what the reader knows then, or what failed first.
     fn settle(&mut self, now: Instant) -> Result<Watermark, HostError> {
+        let mut settled = Ok(());
         while let Some(output) = self.engine.poll_output() {
-            self.carry_out(now, output)?;
+            settled = settled.and(self.carry_out(now, output));
         }
-        Ok(self.engine.watermark())
+        settled.map(|()| self.engine.watermark())
     }
 
     fn carry_out(&mut self, now: Instant, output: Output) -> Result<(), HostError> {
         match output {
             Output::Record(record) => {
-                let kept = self.journal.append(&record);
+                let kept = self.ledger.append(record);
                 let input = if kept.is_ok() { Input::Recorded } else { Input::RecordFailed };
-                if kept.is_ok() {
-                    self.records.push(record);
-                }
                 self.engine.handle(&*self.crypto, now, input);
                 Ok(())
             }
             Output::Persist(memory) => {
-                let kept = file::replace(&self.folder.join("memory"), &memory);
+                let kept = file::replace_checked(&self.folder.join("memory"), &memory);
                 let input = if kept.is_ok() { Input::Persisted } else { Input::PersistFailed };
                 self.engine.handle(&*self.crypto, now, input);
                 kept.map_err(HostError::File)
@@ -413,42 +350,14 @@ impl ReaderHost {
     }
 }
 
-/// As many records from the front as go up at a time; a single one always fits.
-fn piece(records: &[Vec<u8>]) -> &[Vec<u8>] {
-    let mut bytes = 0;
-    let fits = |record: &&Vec<u8>| {
-        bytes += record.len();
-        bytes <= PIECE_BYTES_MAX
-    };
-    let count = records.iter().take(PIECE_RECORDS_MAX).take_while(fits).count();
-    records.get(..count).unwrap_or_default()
+fn lock(folder: &Path) -> Result<Lock, HostError> {
+    Lock::take(folder)?.ok_or_else(|| HostError::Locked { folder: folder.into() })
 }
 
-/// After a crash between the two writes of `acknowledged`, the file still holds what is taken.
-fn not_yet_taken(records: Vec<Vec<u8>>, base: &Head) -> Vec<Vec<u8>> {
-    let is_new = |record: &Vec<u8>| {
-        audit::journal::split_record(record, 0).is_ok_and(|(r, _)| r.sequence >= base.entries())
-    };
-    records.into_iter().skip_while(|record| !is_new(record)).collect()
-}
-
-fn read_base(folder: &Path, reader: ReaderId) -> Result<Head, HostError> {
-    let damaged = HostError::Damaged { file: "journal.base" };
-    let name = *reader.as_bytes();
-    let Some(bytes) = file::read(&folder.join("journal.base"), 64)? else {
-        return Ok(Head::start(name));
-    };
-    let read = |bytes: &[u8]| {
-        let mut decoder = Decoder::new(bytes)?;
-        decoder.array_of(2)?;
-        Ok::<_, CborError>((decoder.unsigned()?, decoder.byte_array()?))
-    };
-    let (entries, hash) = read(&bytes).map_err(|_| damaged)?;
-    Ok(Head::stored(name, entries, audit::hash::Hash::from_bytes(hash)))
-}
-
-fn write_base(folder: &Path, base: &Head) -> io::Result<()> {
-    let mut encoder = Encoder::new();
-    encoder.array(2).unsigned(base.entries()).bytes(base.hash().as_bytes());
-    file::replace(&folder.join("journal.base"), encoder.as_bytes())
+fn read_memory(folder: &Path) -> Result<Memory, HostError> {
+    let file = folder.join("memory");
+    match file::read_checked(&file, MEMORY_BYTES_MAX)? {
+        Some(bytes) => Memory::decode(&bytes).map_err(|source| HostError::Memory { file, source }),
+        None => Ok(Memory::default()),
+    }
 }

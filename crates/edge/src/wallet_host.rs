@@ -1,13 +1,15 @@
 //! A wallet on a machine: its state and device keys, sealed in a folder, and the local link.
 //!
-//! The folder of a wallet: `wallet.sealed` (passes, trust, log) and `element.sealed` (device keys),
-//! both under a key of 32 bytes that lies elsewhere (`wallet.key` beside it by default, which its
-//! owner should keep in the keychain of the system).
+//! The folder of a wallet: `wallet.sealed`, an array of two sealed byte strings (CBOR), the device
+//! keys and the state (passes, trust, log), in one file so that neither is ever older than the
+//! other. Both are sealed under a key of 32 bytes that lies elsewhere, which its owner should keep
+//! in the keychain of the system. One process at a time works in a folder.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use credential::cbor::{CborError, Decoder, Encoder};
 use credential::crypto::{BadKey, Crypto, P256Secret};
 use presentation::apdu::LinkLimits;
 use vocabulary::time::Instant;
@@ -18,12 +20,15 @@ use wallet::tap::{Consent, Hands, Input, Output, Shown, Tap, TapError};
 
 use crate::file;
 use crate::link::{Link, LinkError};
+use crate::lock::Lock;
 
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const FILE: &str = "wallet.sealed";
 
 /// A wallet that is open.
 pub struct WalletHost {
     folder: PathBuf,
+    _lock: Lock,
     key: [u8; 32],
     /// Passes, trust and log.
     pub state: State,
@@ -46,10 +51,30 @@ pub enum WalletError {
         /// Which folder.
         folder: PathBuf,
     },
+    /// Another process works in the folder.
+    Locked {
+        /// Which folder.
+        folder: PathBuf,
+    },
+    /// The file is none that this version wrote.
+    Damaged {
+        /// Which file.
+        file: PathBuf,
+    },
     /// The state does not open.
-    State(state::OpenError),
+    State {
+        /// In which file.
+        file: PathBuf,
+        /// Why.
+        source: state::OpenError,
+    },
     /// The device keys do not open.
-    Element(software::OpenError),
+    Element {
+        /// In which file.
+        file: PathBuf,
+        /// Why.
+        source: software::OpenError,
+    },
     /// The session's secret was no scalar; try again.
     Secret(BadKey),
     /// The link broke before the tap was over.
@@ -62,7 +87,15 @@ impl fmt::Display for WalletError {
             Self::File(_) => f.write_str("cannot use the wallet's files"),
             Self::Absent { folder } => write!(f, "no wallet in `{}`", folder.display()),
             Self::Present { folder } => write!(f, "`{}` holds a wallet already", folder.display()),
-            Self::State(_) | Self::Element(_) => f.write_str("cannot open the wallet"),
+            Self::Locked { folder } => {
+                write!(f, "another process works with the wallet in `{}`", folder.display())
+            }
+            Self::Damaged { file } => {
+                write!(f, "the wallet's file `{}` is damaged", file.display())
+            }
+            Self::State { file, .. } | Self::Element { file, .. } => {
+                write!(f, "cannot open the wallet's file `{}`", file.display())
+            }
             Self::Secret(_) => f.write_str("cannot begin a session"),
             Self::Link(_) => f.write_str("cannot reach the reader"),
         }
@@ -73,11 +106,11 @@ impl std::error::Error for WalletError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::File(source) => Some(source),
-            Self::State(source) => Some(source),
-            Self::Element(source) => Some(source),
+            Self::State { source, .. } => Some(source),
+            Self::Element { source, .. } => Some(source),
             Self::Secret(source) => Some(source),
             Self::Link(source) => Some(source),
-            Self::Absent { .. } | Self::Present { .. } => None,
+            _ => None,
         }
     }
 }
@@ -99,12 +132,13 @@ impl WalletHost {
         key: [u8; 32],
         nonces: [[u8; 12]; 2],
     ) -> Result<Self, WalletError> {
-        if folder.join("wallet.sealed").exists() {
+        file::make_folder(folder)?;
+        let lock = lock(folder)?;
+        if folder.join(FILE).exists() {
             return Err(WalletError::Present { folder: folder.into() });
         }
-        std::fs::create_dir_all(folder)?;
         let (state, element) = (State::default(), SoftwareElement::new());
-        let host = Self { folder: folder.into(), key, state, element };
+        let host = Self { folder: folder.into(), _lock: lock, key, state, element };
         host.save(crypto, nonces)?;
         Ok(host)
     }
@@ -112,29 +146,35 @@ impl WalletHost {
     /// Opens the wallet of `folder`.
     ///
     /// # Errors
-    /// [`WalletError`].
+    /// [`WalletError`]; [`WalletError::Locked`] while another process has it open.
     pub fn open(folder: &Path, crypto: &dyn Crypto, key: [u8; 32]) -> Result<Self, WalletError> {
-        let read = |name: &str| {
-            let bytes = file::read(&folder.join(name), FILE_BYTES_MAX)?;
-            bytes.ok_or_else(|| WalletError::Absent { folder: folder.into() })
-        };
-        let state =
-            State::open(crypto, &key, &read("wallet.sealed")?).map_err(WalletError::State)?;
-        let element = SoftwareElement::open(crypto, &key, &read("element.sealed")?)
-            .map_err(WalletError::Element)?;
-        Ok(Self { folder: folder.into(), key, state, element })
+        let absent = || WalletError::Absent { folder: folder.into() };
+        let file = folder.join(FILE);
+        if !file.exists() {
+            return Err(absent());
+        }
+        let lock = lock(folder)?;
+        let bytes = file::read(&file, FILE_BYTES_MAX)?.ok_or_else(absent)?;
+        let (element, state) =
+            split(&bytes).map_err(|_| WalletError::Damaged { file: file.clone() })?;
+        let state = State::open(crypto, &key, state)
+            .map_err(|source| WalletError::State { file: file.clone(), source })?;
+        let element = SoftwareElement::open(crypto, &key, element)
+            .map_err(|source| WalletError::Element { file, source })?;
+        Ok(Self { folder: folder.into(), _lock: lock, key, state, element })
     }
 
-    /// Writes everything. Keys go first: a document never lacks the key to which it is bound.
+    /// Writes everything, or nothing.
     ///
     /// # Errors
     /// [`WalletError::File`]; what was stored before is still there.
     pub fn save(&self, crypto: &dyn Crypto, nonces: [[u8; 12]; 2]) -> Result<(), WalletError> {
         let [first, second] = nonces;
         let element = self.element.seal(crypto, &self.key, first);
-        file::replace(&self.folder.join("element.sealed"), &element)?;
         let state = self.state.seal(crypto, &self.key, second);
-        Ok(file::replace(&self.folder.join("wallet.sealed"), &state)?)
+        let mut encoder = Encoder::new();
+        encoder.array(2).bytes(&element).bytes(&state);
+        Ok(file::replace(&self.folder.join(FILE), encoder.as_bytes())?)
     }
 
     /// Holds the phone to the reader at the other end of `link`. `decide` is the owner; `secret`
@@ -179,6 +219,19 @@ impl WalletHost {
             }
         }
     }
+}
+
+fn lock(folder: &Path) -> Result<Lock, WalletError> {
+    Lock::take(folder)?.ok_or_else(|| WalletError::Locked { folder: folder.into() })
+}
+
+/// The sealed device keys and the sealed state.
+fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), CborError> {
+    let mut decoder = Decoder::new(bytes)?;
+    decoder.array_of(2)?;
+    let parts = (decoder.bytes()?, decoder.bytes()?);
+    decoder.finish()?;
+    Ok(parts)
 }
 
 /// A tap for the local link, which carries extended-length APDUs.
