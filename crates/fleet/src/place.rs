@@ -3,7 +3,9 @@
 use ::reader::table::ZoneClass;
 use policy::action::Action;
 use policy::authorize::Permit;
-use policy::place::{Grant, NAME_BYTES_MAX, Place, PlaceTree};
+use policy::place::{
+    Grant, NAME_BYTES_MAX, PLACES_PER_OPERATOR_MAX, Place, PlaceError, PlaceTree,
+};
 use vocabulary::code::{ClassCode, OperatorCode, PlaceCode, ProductCode, ZoneCode};
 use vocabulary::text::Line;
 use vocabulary::time::Instant;
@@ -40,8 +42,8 @@ pub struct NewGrant {
 /// Adds a place of the permit's operator to the city's `tree`.
 ///
 /// # Errors
-/// [`Refusal::Place`] when its code is taken or it touches a place of another operator,
-/// [`Refusal::Permit`] for a wrong permit.
+/// [`Refusal::Place`] when its code is taken, it touches a place of another operator or the operator
+/// has too many, [`Refusal::Permit`] for a wrong permit.
 pub fn add_place(
     permit: &Permit,
     tree: &PlaceTree,
@@ -53,6 +55,9 @@ pub fn add_place(
     let operator = permit.operator().clone();
     let place = Place { code, operator, name, zone, class, added_at: now, version: 1 };
     tree.accepts(&place).map_err(Refusal::Place)?;
+    if tree.count(&place.operator) >= PLACES_PER_OPERATOR_MAX {
+        return Err(Refusal::Place(PlaceError::TooManyOwn));
+    }
     Ok(Change::InsertPlace(place))
 }
 

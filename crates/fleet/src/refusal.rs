@@ -66,7 +66,7 @@ impl Refusal {
             Self::EnrolmentsTooMany => "enrolments-too-many",
             Self::Place(PlaceError::Taken(_)) => "place-exists",
             Self::Place(PlaceError::Foreign(_)) => "place-foreign",
-            Self::Place(PlaceError::TooMany) => "places-too-many",
+            Self::Place(PlaceError::TooMany | PlaceError::TooManyOwn) => "places-too-many",
             Self::NoPlace(_) => "place-unknown",
             Self::Certificate(_) => "reader-certificate",
             Self::Table(_) => "bundle-table",

@@ -17,6 +17,8 @@ use crate::actor::CITY;
 pub const NAME_BYTES_MAX: usize = 120;
 /// Places in one tree.
 pub const PLACES_MAX: usize = 100_000;
+/// Places of one operator.
+pub const PLACES_PER_OPERATOR_MAX: usize = 10_000;
 
 /// A place of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +72,8 @@ pub enum PlaceError {
     Foreign(PlaceCode),
     /// There are more than [`PLACES_MAX`] places.
     TooMany,
+    /// The operator has [`PLACES_PER_OPERATOR_MAX`] places already.
+    TooManyOwn,
 }
 
 impl fmt::Display for PlaceError {
@@ -78,6 +82,9 @@ impl fmt::Display for PlaceError {
             Self::Taken(code) => write!(f, "place `{code}` exists"),
             Self::Foreign(code) => write!(f, "place `{code}` touches one of another operator"),
             Self::TooMany => write!(f, "there are more than {PLACES_MAX} places"),
+            Self::TooManyOwn => {
+                write!(f, "the operator has {PLACES_PER_OPERATOR_MAX} places already")
+            }
         }
     }
 }
@@ -104,6 +111,28 @@ impl PlaceTree {
             Some(place) => Err(PlaceError::Foreign(place.code.clone())),
             None => Ok(tree),
         }
+    }
+
+    /// The tree of as many of `places` as make one, the older before the younger, and why each of
+    /// the others is left out: what is damaged costs those places their force, not the city.
+    #[must_use]
+    pub fn mended(mut places: Vec<Place>) -> (Self, Vec<PlaceError>) {
+        places.sort_by(|a, b| (a.added_at, &a.code).cmp(&(b.added_at, &b.code)));
+        let mut tree = Self::default();
+        let mut left_out = Vec::new();
+        for place in places {
+            match tree.accepts(&place) {
+                Ok(()) => drop(tree.places.insert(place.code.clone(), place)),
+                Err(error) => left_out.push(error),
+            }
+        }
+        (tree, left_out)
+    }
+
+    /// How many places `operator` has.
+    #[must_use]
+    pub fn count(&self, operator: &OperatorCode) -> usize {
+        self.places.values().filter(|place| place.operator == *operator).count()
     }
 
     /// Whether `place` could be added: its code is free, and it touches nothing of another operator.

@@ -3,8 +3,9 @@
 use fleet::change::Change;
 use fleet::place::{NewGrant, NewPlace, add_grant, add_place};
 use policy::action::Action;
+use policy::place::{PLACES_PER_OPERATOR_MAX, PlaceTree};
 
-use crate::city::{NOW, permit, tree};
+use crate::city::{NOW, permit, place, tree};
 
 fn check_place(code: &str, expected: &str) {
     let request = NewPlace {
@@ -66,4 +67,21 @@ fn permit_for_another_deed_adds_nothing() {
     };
     let refused = add_place(&permit(Action::PlaceList, "harbour"), &tree(), request, NOW);
     assert_eq!(refused.unwrap_err().code(), "wrong-permit");
+}
+
+#[test]
+fn operator_has_so_many_places_and_not_one_more() {
+    let add = |count: usize| {
+        let own = (0..count).map(|n| place(&format!("own/{n}"), "harbour"));
+        let tree = PlaceTree::new(own.chain([place("yard", "airport")])).unwrap();
+        let request = NewPlace {
+            code: "hall".parse().unwrap(),
+            name: "A place".parse().unwrap(),
+            zone: None,
+            class: None,
+        };
+        add_place(&permit(Action::PlaceAdd, "harbour"), &tree, request, NOW).map(drop)
+    };
+    assert_eq!(add(PLACES_PER_OPERATOR_MAX - 1), Ok(()));
+    assert_eq!(add(PLACES_PER_OPERATOR_MAX).unwrap_err().code(), "places-too-many");
 }

@@ -87,3 +87,16 @@ proptest! {
         prop_assert_eq!(tree.accepts(&added).is_ok(), built.is_ok());
     }
 }
+
+#[test]
+fn damaged_tree_keeps_the_older_places_and_tells_what_is_left_out() {
+    let at =
+        |place: Place, seconds| Place { added_at: Instant::from_unix_seconds(seconds), ..place };
+    let (outer, inner) = (at(place("a", "one"), 2), at(place("a/b", "two"), 1));
+    let apart = at(place("c", "one"), 3);
+    let (tree, left_out) = PlaceTree::mended(vec![outer.clone(), inner.clone(), apart.clone()]);
+    assert_eq!(tree.iter().collect::<Vec<_>>(), [&inner, &apart]);
+    assert_eq!(left_out, [PlaceError::Foreign(outer.code.clone())]);
+    let sound = vec![outer.clone(), apart.clone()];
+    assert_eq!(PlaceTree::mended(sound.clone()), (PlaceTree::new(sound).unwrap(), vec![]));
+}

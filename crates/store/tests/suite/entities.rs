@@ -267,3 +267,45 @@ async fn places_and_grants_come_back_and_a_second_grant_changes_nothing() {
     assert_eq!(tenant.place(&place.code).await.unwrap(), Some(place));
     assert_eq!(tenant.place_grants().await.unwrap(), [without_class, grant]);
 }
+
+/// Two who decided on the same tree cannot both be right: the writer looks again.
+#[tokio::test]
+async fn place_inside_or_around_another_operators_does_not_go_in() {
+    let place = |code: &str, operator: &str| Place {
+        code: code.parse().unwrap(),
+        operator: operator.parse().unwrap(),
+        name: "Place".parse().unwrap(),
+        zone: None,
+        class: None,
+        added_at: at(0),
+        version: 1,
+    };
+    for (first, second, goes) in [
+        (("x", "harbour"), ("x/y", "island"), false),
+        (("x/y", "harbour"), ("x", "island"), false),
+        (("a/b/c/d/e/f/g", "harbour"), ("a/b/c/d/e/f/g/h", "island"), false),
+        (("x", "harbour"), ("x/y/z", "city"), false),
+        (("x", "harbour"), ("x/y", "harbour"), true),
+        (("x", "city"), ("x/y", "island"), true),
+        (("x/y", "harbour"), ("x", "city"), true),
+        (("x", "harbour"), ("xy", "island"), true),
+        (("x-y", "harbour"), ("x", "island"), true),
+        (("x", "harbour"), ("x-y/z", "island"), true),
+    ] {
+        let folder = Folder::new();
+        let mut answers = Vec::new();
+        for (n, (code, operator)) in [(1, first), (2, second)] {
+            let place = place(code, operator);
+            let tenant = folder.store().for_operator(&place.operator);
+            let deed =
+                samples::deed(&place.operator, n, vec![Fleet::InsertPlace(place.clone()).into()]);
+            answers.push(tenant.commit(deed).await);
+        }
+        assert!(answers[0].is_ok(), "{first:?}");
+        match &answers[1] {
+            Ok(_) => assert!(goes, "{first:?} {second:?}"),
+            Err(CommitError::Conflict(_)) => assert!(!goes, "{first:?} {second:?}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

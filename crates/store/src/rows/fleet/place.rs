@@ -1,30 +1,47 @@
 //! Places and the grants that open them.
 
+use policy::actor::CITY;
 use policy::place::{Grant, Place};
 use reader::table::ZoneClass;
 use vocabulary::code::{ClassCode, PlaceCode, ZoneCode};
 
 use crate::commit::{CommitError, Plan, Table, row};
-use crate::engine::Statement;
+use crate::engine::{Statement, Value};
 use crate::page::{Cursor, Key, Listing, Page};
 use crate::rows::{Columns, ReadError, entities, entity};
 use crate::store::{CityStore, TenantStore};
 
+/// Segments of a code beyond which there is nothing around a place.
+const AROUND_MAX: usize = 7;
+
+/// A place goes in only while no other operator's lies inside it, and none but the city's around
+/// it: deciders look at a tree that may have grown since, the writer does not.
 pub(super) fn plan(plan: &mut Plan<'_>, place: &Place) -> Result<(), CommitError> {
     plan.own(&place.operator)?;
+    let code = place.code.as_str();
+    let mut values = vec![
+        code.into(),
+        place.operator.as_str().into(),
+        place.name.as_str().into(),
+        place.zone.as_ref().map(ZoneCode::as_str).into(),
+        place.class.map(ZoneClass::as_str).into(),
+        place.added_at.into(),
+        place.version.into(),
+        CITY.into(),
+    ];
+    let around = code.match_indices('/').filter_map(|(end, _)| code.get(..end));
+    values.extend(around.chain(std::iter::repeat("")).take(AROUND_MAX).map(Value::from));
+    // What lies inside stands between `code/` and `code0`, the character after `/`.
+    values.extend([format!("{code}/").into(), format!("{code}0").into()]);
     plan.one(
         row(Table::Place, &place.code),
         "INSERT INTO place (code, operator, name, zone, class, added_at, version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
-        vec![
-            place.code.as_str().into(),
-            place.operator.as_str().into(),
-            place.name.as_str().into(),
-            place.zone.as_ref().map(ZoneCode::as_str).into(),
-            place.class.map(ZoneClass::as_str).into(),
-            place.added_at.into(),
-            place.version.into(),
-        ],
+         SELECT $1, $2, $3, $4, $5, $6, $7 \
+         WHERE NOT EXISTS (SELECT 1 FROM place WHERE operator <> $2 AND operator <> $8 \
+         AND code IN ($9, $10, $11, $12, $13, $14, $15)) \
+         AND ($2 = $8 OR NOT EXISTS (SELECT 1 FROM place WHERE operator <> $2 \
+         AND code > $16 AND code < $17)) ON CONFLICT DO NOTHING",
+        values,
     );
     Ok(())
 }
