@@ -3,6 +3,8 @@
 //! Secrets stand in files of their own and are named here, never written here.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -166,10 +168,14 @@ impl Config {
     /// [`ConfigError`], naming the file or the setting.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let read = |source| ConfigError::Read { path: path.into(), source };
-        if std::fs::metadata(path).map_err(read)?.len() > FILE_BYTES_MAX {
+        // Counted while it is read: not every file says beforehand how long it is.
+        let mut file = File::open(path).map_err(read)?.take(FILE_BYTES_MAX + 1);
+        let mut text = Vec::new();
+        if file.read_to_end(&mut text).map_err(read)? as u64 > FILE_BYTES_MAX {
             return Err(ConfigError::Size { path: path.into() });
         }
-        let text = std::fs::read_to_string(path).map_err(read)?;
+        let not_text = |error| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+        let text = String::from_utf8(text).map_err(|error| read(not_text(error)))?;
         let mut config = Self::parse(&text)?;
         config.resolve(path.parent().unwrap_or(Path::new(".")));
         Ok(config)
@@ -288,6 +294,12 @@ mod tests {
         check(("[store]", "tls_cert = \"c.pem\"\n[store]"), "http.tls_key");
         check(("[keys]", "[limits]\nbody_bytes_max = 0\n[keys]"), "limits.body_bytes_max");
         check(("[store]", "[shop]"), "shop");
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_too_large() {
+        let error = Config::load(Path::new("/dev/zero")).unwrap_err();
+        assert!(matches!(error, ConfigError::Size { .. }), "{error}");
     }
 
     #[test]

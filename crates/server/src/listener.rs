@@ -1,7 +1,8 @@
 //! Accepting connections: plain HTTP on loopback or TLS 1.3, with limits, until told to stop.
 //!
 //! A connection beyond the limit waits in the backlog of the system; one that does not finish its
-//! header in time is closed. On shutdown no new connection is taken and those at hand may finish.
+//! header in time, or does not take its answer in time, is closed. On shutdown no new connection is
+//! taken and those at hand may finish.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use crate::config::{Http, Limits};
+use crate::stall::Impatient;
 
 /// Bytes in the header of a request.
 const HEADER_BYTES_MAX: usize = 32 * 1024;
@@ -65,11 +67,16 @@ impl Listener {
         let slots = Arc::new(Semaphore::new(self.limits.connections_max));
         let (connections, mut all_closed) = tokio::sync::mpsc::channel::<()>(1);
         loop {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
-            let accepted = tokio::select! {
-                accepted = self.socket.accept() => accepted,
+            // Both waits end with the order to stop: also a server without a free slot must hear it.
+            let next = async {
+                let slot = Arc::clone(&slots).acquire_owned().await;
+                (slot, self.socket.accept().await)
+            };
+            let (slot, accepted) = tokio::select! {
+                next = next => next,
                 _ = stop.wait_for(|stopped| *stopped) => break,
             };
+            let Ok(slot) = slot else { break };
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -83,6 +90,7 @@ impl Listener {
                 router: router.clone(),
                 peer,
                 header_timeout: self.limits.header_timeout(),
+                answer_timeout: self.limits.request_timeout(),
                 stop: stop.clone(),
             };
             let (tls, open) = (self.tls.clone(), connections.clone());
@@ -103,6 +111,8 @@ struct Connection {
     router: Router,
     peer: SocketAddr,
     header_timeout: Duration,
+    /// How long the peer may take to take its answers, once they are ready.
+    answer_timeout: Duration,
     stop: watch::Receiver<bool>,
 }
 
@@ -122,6 +132,7 @@ impl Connection {
     async fn http(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let router = self.router;
         let peer = self.peer;
+        let stream = Impatient::new(stream, self.answer_timeout);
         let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             router.clone().oneshot(request)

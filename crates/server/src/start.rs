@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::listener::Listener;
+use crate::lock::FolderLock;
 use crate::routes;
 use crate::server::Server;
 use crate::work;
@@ -29,6 +30,8 @@ pub struct Started {
     server: Server,
     listener: Listener,
     sequencer: Sequencer,
+    /// Of the data folder; none where somebody else has opened the rows.
+    lock: Option<FolderLock>,
 }
 
 /// Opens the city that `config` names and binds its port; nothing is served yet.
@@ -37,7 +40,10 @@ pub struct Started {
 /// [`StartError`] naming what stands in the way.
 pub async fn start(config: &Config) -> Result<Started, StartError> {
     let server = Server::open(config).await?;
-    start_server(server, config).await
+    // Before anything is signed or written.
+    let lock = FolderLock::take(&config.store.data)?;
+    let started = start_server(server, config).await?;
+    Ok(Started { lock: Some(lock), ..started })
 }
 
 /// Binds the port for a server that is open.
@@ -45,12 +51,12 @@ pub async fn start(config: &Config) -> Result<Started, StartError> {
 /// # Errors
 /// [`StartError`] naming what stands in the way.
 pub async fn start_server(server: Server, config: &Config) -> Result<Started, StartError> {
-    work::signers::renew_all(&server, now()).await.map_err(|_| StartError::Signers)?;
+    work::signers::renew_all(&server, now()).await;
     let signer = Arc::new(LogSigner::of(&server)?);
     let sequencer = Sequencer::open(&server.store, server.log.clone(), signer).await;
     let sequencer = sequencer.map_err(StartError::Log)?;
     let listener = Listener::bind(&config.http, &config.limits).await.map_err(StartError::Io)?;
-    Ok(Started { server, listener, sequencer })
+    Ok(Started { server, listener, sequencer, lock: None })
 }
 
 impl Started {
@@ -64,7 +70,7 @@ impl Started {
 
     /// Serves until `stop` turns true, then ends in order.
     pub async fn run(self, stop: watch::Receiver<bool>) {
-        let Self { server, listener, sequencer } = self;
+        let Self { server, listener, sequencer, lock } = self;
         // Jobs and log outlive the last connection, so that what it did is done to the end.
         let (end, ended) = watch::channel(false);
         let log = tokio::spawn(sequencer.run(ended.clone()));
@@ -76,6 +82,7 @@ impl Started {
                 tracing::error!(%error, "a background task ended badly");
             }
         }
+        drop(lock);
     }
 }
 
@@ -131,6 +138,8 @@ pub enum StartError {
     Store(store::sqlite::OpenError),
     /// The database cannot be read.
     Read(ReadError),
+    /// Another server, or a ceremony, runs on the same data folder.
+    Busy,
     /// There is no city in the database.
     NoCity,
     /// The public URL is not one that wallets can be given.
@@ -139,8 +148,6 @@ pub enum StartError {
     NoLogKey,
     /// The audit log cannot go on.
     Log(SequenceError),
-    /// The certificates of the document signers cannot be renewed.
-    Signers,
     /// The figures cannot be set up.
     Metrics(prometheus::Error),
     /// The system gives no random bytes.
@@ -163,11 +170,11 @@ impl fmt::Display for StartError {
             Self::Unlock(_) => "start server: what opens its keystore cannot be used",
             Self::Store(_) => "start server: its database cannot be opened",
             Self::Read(_) => "start server: its database cannot be read",
+            Self::Busy => "start server: another one runs on its data folder: stop that one first",
             Self::NoCity => "start server: there is no city in its database yet",
             Self::PublicUrl(_) => "start server: its public URL cannot be given to wallets",
             Self::NoLogKey => "start server: its keystore holds no key for the audit log",
             Self::Log(_) => "start server: the audit log cannot go on",
-            Self::Signers => "start server: its document signers cannot be renewed",
             Self::Metrics(_) => "start server: its figures cannot be set up",
             Self::Entropy(_) => "start server: the system gives no random bytes",
             Self::Io(_) => "start server: a file or the port cannot be used",
@@ -188,7 +195,7 @@ impl std::error::Error for StartError {
             Self::Metrics(source) => Some(source),
             Self::Entropy(source) => Some(source),
             Self::Io(source) => Some(source),
-            Self::NoCity | Self::NoLogKey | Self::Signers => None,
+            Self::Busy | Self::NoCity | Self::NoLogKey => None,
         }
     }
 }

@@ -33,6 +33,7 @@ use vocabulary::time::Instant;
 use super::certificate::{Wanted, certificate};
 use super::facts::{Facts, city};
 use crate::config::Config;
+use crate::lock::FolderLock;
 use crate::record::{Deed, Recorder};
 use crate::server::{open_keystore, open_store, unlock};
 use crate::sign::sign;
@@ -154,8 +155,9 @@ pub async fn add_operator(
 ) -> Result<FirstToken, CeremonyError> {
     let root_store = Keystore::open_root(root.path, root.unlock).map_err(StartError::Keystore)?;
     let root_key = root_store.newest(Purpose::CityRoot, None).ok_or(CeremonyError::NoRoot)?;
-    let server = open_keystore(config)?;
     let registry = Registry::open(config)?;
+    let _lock = FolderLock::take(&config.store.data)?;
+    let server = open_keystore(config)?;
     let facts = Facts::load(&registry.store).await?;
     let public_url = config.http.public_url.as_str();
     let authority = Authority { custody: &root_store, public_url, country: &facts.country };

@@ -11,7 +11,8 @@ use issuance::pass::{
 };
 use policy::action::Action;
 use policy::authorize::Permit;
-use vocabulary::code::ProductCode;
+use store::commit::CommitError;
+use vocabulary::code::{OperatorCode, ProductCode};
 use vocabulary::id::{PassId, PersonId};
 use vocabulary::time::Instant;
 
@@ -26,6 +27,8 @@ use crate::world::{entropy, now};
 
 /// Bytes in the reason of a deed upon a pass.
 const REASON_BYTES_MAX: usize = 500;
+/// Tries against whoever changes the same pass at the same time.
+const TRIES_MAX: usize = 8;
 
 pub(super) async fn issue(
     State(server): State<Server>,
@@ -122,28 +125,39 @@ async fn change(
     }
     let permit = caller.permit(action)?;
     let tenant = server.store.for_operator(permit.operator());
-    let pass = tenant.pass(id).await?.ok_or_else(Problem::not_found)?;
-    let documents = tenant.documents_of_pass(id).await?;
-    let at = now();
-    let changes = decide(&permit, &pass, &documents, at)?;
-    let reply = changes.iter().find_map(|change| match change {
-        Change::Pass(pass) => Some(wire(pass)),
-        _ => None,
-    });
-    let lists = status::lists(&changes);
-    let jobs: Result<Vec<_>, _> =
-        lists.iter().map(|number| job(status::KIND, &status::payload(*number), at)).collect();
     let more = request.reason.map(|reason| serde_json::json!({ "reason": reason }));
-    let deed = Deed { more, ..Deed::of(&permit, id.to_string(), at) };
-    let changes = changes.into_iter().map(Into::into).collect();
-    server.commit(deed, changes, jobs?).await?;
+    for _ in 0..TRIES_MAX {
+        let pass = tenant.pass(id).await?.ok_or_else(Problem::not_found)?;
+        let documents = tenant.documents_of_pass(id).await?;
+        let at = now();
+        let changes = decide(&permit, &pass, &documents, at)?;
+        let reply = changes.iter().find_map(|change| match change {
+            Change::Pass(pass) => Some(wire(pass)),
+            _ => None,
+        });
+        let lists = status::lists(&changes);
+        let jobs: Result<Vec<_>, _> =
+            lists.iter().map(|number| job(status::KIND, &status::payload(*number), at)).collect();
+        let deed = Deed { more: more.clone(), ..Deed::of(&permit, id.to_string(), at) };
+        let changes = changes.into_iter().map(Into::into).collect();
+        match server.attempt(deed, changes, jobs?).await {
+            Ok(_) => publish(server, permit.operator(), lists).await,
+            // Its wallet collected documents meanwhile: those must be revoked as well.
+            Err(CommitError::Conflict(_)) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        return Ok(Shown(reply.ok_or_else(Problem::internal)?));
+    }
+    Err(Problem::refused("conflict", "others change the same pass all the time; try again"))
+}
+
+async fn publish(server: &Server, operator: &OperatorCode, lists: Vec<u32>) {
     for number in lists {
         // The job does it again if this fails: what was decided stands either way.
-        if let Err(problem) = status::publish(server, permit.operator(), number).await {
+        if let Err(problem) = status::publish(server, operator, number).await {
             tracing::warn!(list = number, status = %problem.status(), "status list is late");
         }
     }
-    Ok(Shown(reply.ok_or_else(Problem::internal)?))
 }
 
 fn wire(pass: &issuance::pass::Pass) -> Pass {

@@ -166,3 +166,15 @@ fn paths_and_methods_that_nobody_serves_are_problems_too() {
     assert_eq!(town.anyone().get("/v1/log/tile/%2e%2e%2flimen.db").problem(404), "not-found");
     assert_eq!(town.anyone().get("/v1/status-lists/harbour/7").problem(404), "not-found");
 }
+
+#[test]
+fn two_tokens_in_one_request_are_none() {
+    let town = Town::new();
+    let hill = format!("Bearer {}", town.tokens[2]);
+    let both = town.harbour().send("GET", "/v1/people", &[("authorization", &hill)], None);
+    assert_eq!(both.problem(401), "unauthorized");
+    let twice = format!("Bearer {}", town.tokens[1]);
+    let same = town.harbour().send("GET", "/v1/people", &[("authorization", &twice)], None);
+    assert_eq!(same.problem(401), "unauthorized");
+    town.harbour().get("/v1/people").expect(200);
+}

@@ -65,3 +65,41 @@ fn header_that_is_too_long_is_refused() {
     let _ = stream.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP/1.1 200"));
 }
+
+#[test]
+fn peer_that_does_not_read_its_answers_loses_its_connection() {
+    let town = Town::with(|limits| {
+        limits.connections_max = 1;
+        limits.request_timeout_ms = 300;
+        limits.requests_per_minute = 1_000_000;
+    });
+    let mut deaf = TcpStream::connect(town.config.http.listen).unwrap();
+    deaf.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let requests = b"GET /v1/trust HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200);
+    // Either the server no longer reads, since it cannot write, or it has cut the connection.
+    let begin = Instant::now();
+    while deaf.write_all(&requests).is_ok() {
+        assert!(begin.elapsed() < Duration::from_secs(120), "the server reads for ever");
+    }
+    let begin = Instant::now();
+    assert_eq!(town.anyone().get("/healthz").status, 200, "the only connection is free again");
+    assert!(begin.elapsed() < Duration::from_secs(20));
+    drop(deaf);
+}
+
+#[test]
+fn order_to_stop_is_heard_without_a_free_connection() {
+    let mut town = Town::with(|limits| {
+        limits.connections_max = 1;
+        limits.header_timeout_ms = 60_000;
+    });
+    let mut idle = TcpStream::connect(town.config.http.listen).unwrap();
+    idle.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    idle.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    let begin = Instant::now();
+    town.close();
+    assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
+}

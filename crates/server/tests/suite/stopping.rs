@@ -5,6 +5,8 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::json;
+use server::city::ceremony::CeremonyError;
+use server::start::StartError;
 
 use crate::town::Town;
 
@@ -69,4 +71,16 @@ fn second_start_makes_no_second_signers() {
     town.close();
     town.open();
     assert_eq!(events(&town), 2);
+}
+
+#[test]
+fn one_data_folder_has_one_server_and_no_ceremony_beside_it() {
+    let mut town = Town::new();
+    assert!(matches!(town.start_beside(), Err(StartError::Busy)));
+    let added = town.try_add_operator("valley", "Valley");
+    assert!(matches!(added, Err(CeremonyError::Start(StartError::Busy))), "{added:?}");
+    town.harbour().get("/v1/people").expect(200);
+    town.close();
+    town.try_add_operator("valley", "Valley").unwrap();
+    town.open();
 }

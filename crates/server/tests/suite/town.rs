@@ -14,7 +14,7 @@ use server::city::ceremony::{
 };
 use server::config::{Config, Http, Keys, Limits, Store};
 use server::server::Server;
-use server::start::{start, start_server};
+use server::start::{StartError, start, start_server};
 use server::world::now;
 use tokio::sync::watch;
 
@@ -144,11 +144,22 @@ impl Town {
 
     /// Certifies an operator while the server does not run; gives its first token.
     pub fn add_operator(&self, code: &str, name: &str) -> String {
-        assert!(self.running.is_none());
+        self.try_add_operator(code, name).unwrap()
+    }
+
+    /// Tries to certify an operator, whether the server runs or not.
+    pub fn try_add_operator(&self, code: &str, name: &str) -> Result<String, CeremonyError> {
         let unlock = root_unlock(&self.folder);
         let root = RootFile { path: &self.folder.join(ROOT), unlock: &unlock };
         let added = add_operator(&self.config, &root, operator(code, name), now());
-        runtime().block_on(added).unwrap().secret
+        runtime().block_on(added).map(|token| token.secret)
+    }
+
+    /// Tries to start a second server on the same data, at another port.
+    pub fn start_beside(&self) -> Result<(), StartError> {
+        let mut config = self.config.clone();
+        config.http.listen.set_port(0);
+        runtime().block_on(async { start(&config).await.map(drop) })
     }
 
     /// Makes a token at the machine, whether the server runs or not.

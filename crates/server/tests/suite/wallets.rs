@@ -257,3 +257,34 @@ fn requests_of_wallets_are_held_to_their_form() {
         assert_eq!(answer.status, 400, "{body}");
     }
 }
+
+#[test]
+fn revoking_wins_over_a_wallet_that_collects_at_the_same_time() {
+    let town = Town::new();
+    let product = ticket("race");
+    let (owner, mut collected) = (town.harbour(), 0);
+    owner.post("/v1/products", &product).expect(201);
+    for round in 0..12 {
+        let person = owner.post("/v1/people", &json!({"name": "Mira Okafor"})).text("id");
+        let pass = json!({"person": person, "product": "race"});
+        let path = format!("/v1/passes/{}", owner.post("/v1/passes", &pass).text("id"));
+        let offer = owner.send("POST", &format!("{path}/offers"), &[], None);
+        let phone = Phone::follow(&town.anyone(), &offer.text("uri"));
+        let token = phone.token(None, false);
+        let answer = std::thread::scope(|scope| {
+            let wallet =
+                scope.spawn(|| phone.collect(&token, "mso_mdoc", &[&Key::new(100 + round)], false));
+            let revoked = owner.post(&format!("{path}/revoke"), &json!({})).expect(200);
+            assert_eq!(revoked["state"], "revoked");
+            wallet.join().unwrap()
+        });
+        if answer.status == 200 {
+            collected += 1;
+            let text = &documents(&answer)[0];
+            let (uri, index) = check_mdoc(&town, text, &Key::new(100 + round));
+            assert_eq!(status(&town, &uri, index), Status::Invalid);
+        }
+    }
+    // How often the wallet was in time is chance; both orders are right.
+    assert!(collected <= 12);
+}
