@@ -25,6 +25,9 @@ use crate::document::{Document, Standing};
 use crate::names::names;
 use crate::product::Product;
 
+/// The last year that the dates in documents can name (RFC 3339).
+pub const YEAR_MAX: i32 = 9_999;
+
 /// One right of one person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pass {
@@ -162,7 +165,7 @@ pub fn issue_pass(
     permit.covers(Action::PassIssue, &product.operator).map_err(PassRefusal::Permit)?;
     permit.covers(Action::PassIssue, &request.person.operator).map_err(PassRefusal::Permit)?;
     let IssueRequest { ref person, valid_from, valid_until } = *request;
-    if valid_until <= valid_from || valid_until <= now {
+    if valid_until <= valid_from || valid_until <= now || valid_until.civil().date.year > YEAR_MAX {
         return Err(PassRefusal::Period);
     }
     if valid_until.duration_since(valid_from) > product.terms.pass_period_max {
@@ -279,7 +282,7 @@ fn with_documents(pass: Pass, documents: &[Document], standing: Standing) -> Vec
 pub enum PassRefusal {
     /// The permit is for another deed or operator.
     Permit(WrongPermit),
-    /// The period is empty, backwards or over.
+    /// The period is empty, backwards, over, or ends after [`YEAR_MAX`].
     Period,
     /// The period is longer than the product allows.
     PeriodTooLong,
@@ -315,7 +318,9 @@ impl fmt::Display for PassRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Permit(wrong) => write!(f, "{wrong}"),
-            Self::Period => f.write_str("the period of the pass is empty, backwards or over"),
+            Self::Period => f.write_str(
+                "the period of the pass is empty, backwards, over or beyond the year 9999",
+            ),
             Self::PeriodTooLong => {
                 f.write_str("the period of the pass is longer than its product allows")
             }

@@ -14,6 +14,7 @@ use issuance::product::{
     update_product,
 };
 use policy::action::Action;
+use vocabulary::time::Instant;
 
 use crate::city::{City, DAY, NOW, at, person, staff, ticket};
 
@@ -128,6 +129,9 @@ fn period_of_a_pass_is_one_of_its_product() {
     check(NOW + 1, NOW, Some("pass-period"));
     check(NOW - DAY, NOW, Some("pass-period"));
     check(NOW - DAY, NOW + 1, None);
+    let last = Instant::parse_rfc3339("9999-12-31T23:59:59Z").unwrap().unix_seconds();
+    check(last - DAY, last, None);
+    check(last - DAY, last + 1, Some("pass-period"));
 }
 
 #[test]
