@@ -1,6 +1,8 @@
 //! `limen city`: the ceremonies of a city on this machine, and `limen serve`.
 
+use std::fs::DirBuilder;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -223,7 +225,7 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
         return Err(Failure::usage(format!("`{}` holds a city already", folder.display())));
     }
     for part in [plan.data.clone(), folder.join("keys"), files.root_folder()] {
-        std::fs::create_dir_all(part).or_fail(attempt)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(part).or_fail(attempt)?;
     }
     let data = std::path::absolute(&plan.data).or_fail(attempt)?;
     let (key_file, root_key) = (folder.join("keys/city.key"), files.root_folder().join("root.key"));
@@ -299,6 +301,8 @@ pub(crate) async fn serve(
 fn trace() {
     let filter = EnvFilter::try_from_env("LIMEN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().json().with_env_filter(filter);
+    // A log that cannot be written, as on a full disk, must not bring down who wrote it.
+    let lines = lines.log_internal_errors(false);
     // It fails only where something listens already, which is as good.
     let _ = lines.with_writer(std::io::stderr).try_init();
 }

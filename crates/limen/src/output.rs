@@ -13,9 +13,25 @@ pub(crate) fn text(text: &str) -> Result<(), Failure> {
 
 /// Prints a JSON value over several lines.
 pub(crate) fn json(value: &Value) -> Result<(), Failure> {
-    let mut bytes = serde_json::to_vec_pretty(value).or_fail("cannot write JSON")?;
-    bytes.push(b'\n');
-    write(&bytes)
+    let text = serde_json::to_string_pretty(value).or_fail("cannot write JSON")?;
+    write(escaped(&text).as_bytes())?;
+    write(b"\n")
+}
+
+/// JSON that says the same without a character that steers a terminal. Such characters stand in
+/// strings alone, where JSON knows another way to write them (RFC 8259, 7).
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character != '\n' && (character.is_control() || is_invisible(character)) {
+            let mut units = [0; 2];
+            let units = character.encode_utf16(&mut units).iter();
+            text.extend(units.map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            text.push(character);
+        }
+    }
+    text
 }
 
 /// Text from outside, fit for a terminal: control characters and those that turn the direction of
@@ -62,6 +78,15 @@ mod tests {
 
     fn check(text: &str, expected: &str) {
         assert_eq!(printable(text), expected);
+    }
+
+    #[test]
+    fn json_says_the_same_without_steering_a_terminal() {
+        let steering = "\u{9b}2J \u{202e}dnuof \u{e0041} \x1b[31m ü\n";
+        let value = serde_json::json!({ "name": steering, "list": [1, 2] });
+        let text = escaped(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(text.chars().all(|c| c == '\n' || !(c.is_control() || is_invisible(c))), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 
     #[test]

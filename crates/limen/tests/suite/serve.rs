@@ -100,3 +100,33 @@ fn a_second_city_does_not_replace_the_first() {
     assert_eq!(again.code, 2);
     assert_eq!(std::fs::read(folder.path("city/keys/city.keys")).unwrap(), keys);
 }
+
+#[test]
+fn a_log_that_cannot_be_written_does_not_stop_the_server() {
+    let folder = Folder::new();
+    let (port, token) = city(&folder);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = folder.command(&["serve", "--config", "city/limen.toml", "--json"]);
+    command.env("LIMEN_LOG", "debug").stdout(Stdio::piped()).stderr(full);
+    let mut server = Server(command.spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("listening"), "{line}");
+    let url = format!("http://127.0.0.1:{port}");
+    let register = ["person", "register", "Mira", "--server", &url, "--token", &token];
+    for _ in 0..3 {
+        let done = folder.limen(&register);
+        assert_eq!(done.code, 0, "{}", done.err);
+    }
+}
+
+#[test]
+fn folders_of_a_city_are_their_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    city(&folder);
+    for part in ["city", "city/data", "city/keys", "city/root"] {
+        let mode = std::fs::metadata(folder.path(part)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{part}");
+    }
+}
