@@ -10,8 +10,9 @@ use api::event::Event;
 use api::trust::Trust;
 use audit::checkpoint::{self, Verified};
 use audit::folder::{self, CHECKPOINT_PATH, Log};
+use audit::merkle::{Tree, prove_consistency, verify_consistency};
 use audit::note::VerifierKey;
-use audit::tiles::{ENTRY_BYTES_MAX, TILE_WIDTH, changed};
+use audit::tiles::{ENTRY_BYTES_MAX, TILE_WIDTH, Tile, TileReader, changed};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -25,6 +26,10 @@ use crate::table::{Part, Shown};
 const FILE_BYTES_MAX: usize = TILE_WIDTH as usize * (2 + ENTRY_BYTES_MAX);
 /// The checkpoint that a folder held before the last fetch.
 const EARLIER: &str = "checkpoint.earlier";
+/// A checkpoint that contradicts the one that the folder holds.
+const REFUSED: &str = "checkpoint.refused";
+/// Entries of a log that is fetched: a server may claim any number.
+const FETCH_ENTRIES_MAX: u64 = 1 << 28;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -59,7 +64,8 @@ pub(crate) struct Verify {
 
 #[derive(Args)]
 #[command(after_help = "A checkpoint that the folder held before is kept as \
-    `checkpoint.earlier`.\n\nExample:\n  \
+    `checkpoint.earlier`. A log that does not go on\nwhere that of the folder ends is refused, and \
+    its checkpoint kept as `checkpoint.refused`.\n\nExample:\n  \
     limen log fetch log/ --server https://city.example")]
 pub(crate) struct Fetch {
     /// The folder; made where it is missing.
@@ -193,7 +199,19 @@ impl Fetch {
                 Failure::broken(format!("the server's checkpoint is not accepted: {reason}"))
             })?;
         let size = verified.tree().size;
+        if size > FETCH_ENTRIES_MAX {
+            let message = format!("the server's log claims {size} entries");
+            return Err(Failure::broken(message)
+                .hint(format!("at most {FETCH_ENTRIES_MAX} entries are fetched")));
+        }
         let new = self.fetch_tiles(&client, size)?;
+        if let Err(failure) = self.check_goes_on(&key, verified.tree()) {
+            // What came with a log that is not this one must not be taken for a part of it.
+            new.iter().try_for_each(fs::remove_file).or_fail("cannot undo the fetch")?;
+            write_whole(&self.folder.join(REFUSED), &note)?;
+            return Err(failure);
+        }
+        let new = new.len();
         self.keep_checkpoint(&note)?;
         if self.call.json {
             let folder = self.folder.display().to_string();
@@ -210,10 +228,36 @@ impl Fetch {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// Passes when the log of this tree goes on where that of the folder ends.
+    fn check_goes_on(&self, key: &VerifierKey, tree: &Tree) -> Result<(), Failure> {
+        let Some(note) = read_file(&self.folder.join(CHECKPOINT_PATH))? else { return Ok(()) };
+        let older = checkpoint::verify(&note, key.name(), std::slice::from_ref(key));
+        let older = older.or_fail("the checkpoint in the folder is not of this log")?;
+        let older = older.tree();
+        let tile = |tile: &Tile| read_file(&self.folder.join(tile.path())).ok().flatten();
+        let mut reader = TileReader::new(tree.size, tile);
+        let is_continued = older.size <= tree.size
+            && prove_consistency(older.size, tree.size, |node| reader.root(node))
+                .is_ok_and(|proof| verify_consistency(older, tree, &proof).is_ok());
+        if is_continued {
+            return Ok(());
+        }
+        let message = format!(
+            "the server's log of {} entries does not go on where that of {} entries in `{}` ends: \
+             it was rewritten",
+            tree.size,
+            older.size,
+            self.folder.display()
+        );
+        Err(Failure::broken(message).hint(format!(
+            "keep `{CHECKPOINT_PATH}` and `{REFUSED}`: both are signed, and contradict each other"
+        )))
+    }
+
     /// Fetches the files that the folder lacks. A file of a given name never changes.
-    fn fetch_tiles(&self, client: &Client, size: u64) -> Result<usize, Failure> {
+    fn fetch_tiles(&self, client: &Client, size: u64) -> Result<Vec<PathBuf>, Failure> {
         let paths: BTreeSet<String> = changed(0, size).iter().map(|tile| tile.path()).collect();
-        let mut new = 0;
+        let mut new = Vec::new();
         for path in paths {
             let place = self.folder.join(&path);
             if place.exists() {
@@ -222,7 +266,7 @@ impl Fetch {
             let octets = "application/octet-stream";
             let bytes = client.get_bytes(&format!("/v1/log/{path}"), octets)?;
             write_whole(&place, &bytes)?;
-            new += 1;
+            new.push(place);
         }
         Ok(new)
     }

@@ -8,7 +8,7 @@ use audit::note::VerifierKey;
 use audit::tiles::Appender;
 use ed25519_dalek::{Signer, SigningKey};
 
-use crate::run::{Folder, listen};
+use crate::run::{Folder, Listening, listen};
 
 const ORIGIN: &str = "city.example/log";
 
@@ -130,18 +130,65 @@ fn wrong_keys_and_folders_are_named() {
     check(&["log", "--key", &key, "--older", "older"], 2, "--older `older`");
 }
 
-#[test]
-fn a_log_is_fetched_and_fetched_on() {
-    let mut log = Log::of(300);
+fn serve(log: &Log) -> Listening {
     let root = log.folder.path("log");
-    let key = log.key().to_string();
-    let server = listen(Box::new(move |first, _, _| {
+    listen(Box::new(move |first, _, _| {
         let path = first.strip_prefix("GET /v1/log/").unwrap_or("none");
         match std::fs::read(root.join(path)) {
             Ok(bytes) => (200, "application/octet-stream", bytes),
             Err(_) => (404, "text/plain", "no such file".into()),
         }
-    }));
+    }))
+}
+
+#[test]
+fn a_log_that_was_rewritten_is_not_fetched_over_the_one_at_hand() {
+    let log = Log::of(300);
+    let (server, key) = (serve(&log), log.key().to_string());
+    let fetch = |from: &Listening| {
+        log.folder.limen(&["log", "fetch", "copy", "--server", &from.url, "--key", &key])
+    };
+    let kept = || std::fs::read(log.folder.path("copy/checkpoint")).unwrap();
+    fetch(&server).expect(0, "300 entries");
+    let honest = kept();
+    let other = |size: u64| {
+        let mut other = Log::of(0);
+        other.appender.append(b"another beginning").unwrap();
+        other.grow(size);
+        other
+    };
+    for rewritten in [Log::of(299), other(300), other(600)] {
+        let server = serve(&rewritten);
+        for _ in 0..2 {
+            fetch(&server).expect(1, "it was rewritten");
+            assert_eq!(kept(), honest);
+        }
+        let refused = std::fs::read(log.folder.path("copy/checkpoint.refused")).unwrap();
+        assert_eq!(refused, std::fs::read(rewritten.folder.path("log/checkpoint")).unwrap());
+    }
+    log.folder.limen(&["log", "verify", "copy", "--key", &key]).expect(0, "300 entries");
+    fetch(&server).expect(0, "300 entries");
+}
+
+#[test]
+fn a_log_that_claims_to_be_endless_is_refused() {
+    let log = Log::of(3);
+    let server = serve(&log);
+    let tree = Tree { size: 1 << 55, root: log.appender.root() };
+    let unsigned = Checkpoint::unsigned(&tree, &log.key()).unwrap();
+    let signature = log.signer.sign(unsigned.to_be_signed()).to_bytes();
+    log.folder.file("log/checkpoint", unsigned.complete(&signature).unwrap());
+    let key = log.key().to_string();
+    let fetch = ["log", "fetch", "copy", "--server", &server.url, "--key", &key];
+    log.folder.limen(&fetch).expect(1, "claims 36028797018963968 entries");
+    log.verify(&[], 3, "does not hold");
+}
+
+#[test]
+fn a_log_is_fetched_and_fetched_on() {
+    let mut log = Log::of(300);
+    let key = log.key().to_string();
+    let server = serve(&log);
     let fetch = ["log", "fetch", "copy", "--server", &server.url, "--key", &key];
     log.folder.limen(&fetch).expect(0, "300 entries are in copy, 5 files are new");
     let verify = ["log", "verify", "copy", "--key", &key];
