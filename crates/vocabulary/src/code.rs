@@ -135,8 +135,8 @@ mod tests {
         check::<OperatorCode>(&"a".repeat(SLUG_BYTES_MAX + 1), false);
         check::<ZoneCode>(&"B".repeat(ZONE_BYTES_MAX), true);
         check::<ZoneCode>(&"B".repeat(ZONE_BYTES_MAX + 1), false);
-        check::<PlaceCode>(&vec!["a"; PLACE_SEGMENTS_MAX].join("/"), true);
-        check::<PlaceCode>(&vec!["a"; PLACE_SEGMENTS_MAX + 1].join("/"), false);
+        check::<PlaceCode>(&["a"; PLACE_SEGMENTS_MAX].join("/"), true);
+        check::<PlaceCode>(&["a"; PLACE_SEGMENTS_MAX + 1].join("/"), false);
         check::<PlaceCode>("a//b", false);
         check::<PlaceCode>("/a", false);
         check::<PlaceCode>("a/", false);
