@@ -77,7 +77,8 @@ fn format(house: &House) -> Result<(), Failure> {
 }
 
 fn lints(house: &House) -> Result<(), Failure> {
-    let lints = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+    let lints =
+        ["clippy", "--workspace", "--all-targets", "--keep-going", "--", "--deny", "warnings"];
     process::show(process::cargo(house, &lints))
 }
 

@@ -119,7 +119,6 @@ fn is_place(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
 
     fn check<T: FromStr>(text: &str, valid: bool) {
         assert_eq!(text.parse::<T>().is_ok(), valid, "{text}");
