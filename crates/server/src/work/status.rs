@@ -3,6 +3,8 @@
 //! The signed tokens are settings of the operator, so that every server on the same database
 //! publishes the same bytes, and a restart publishes what was published before.
 
+use std::time::Duration;
+
 use credential::crypto::{Algorithm, Crypto};
 use credential::jose::{HeaderParts, base64url};
 use credential::status::{CwtHeader, JWT_TYP, StatusListClaims};
@@ -29,6 +31,11 @@ use crate::world::now;
 pub(crate) const KIND: &str = "status-publish";
 /// Tries against others who publish the same list.
 const TRIES_MAX: usize = 4;
+/// The step of the times that lists are signed with.
+const SECOND: Duration = Duration::from_secs(1);
+/// How far a list may be signed ahead of the clock: readers allow twice as much
+/// (`credential::jose::CLOCK_SKEW_MAX`).
+const AHEAD_MAX: Duration = Duration::from_secs(30);
 
 /// The forms of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +63,28 @@ struct Edition {
 impl Edition {
     fn is_fresh(&self, at: Instant) -> bool {
         at.duration_since(Instant::from_unix_seconds(self.issued_at)) < STATUS_TTL
+    }
+}
+
+/// When the next edition may be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// With this time.
+    At(Instant),
+    /// Only after a while: too many were signed lately.
+    After(Duration),
+}
+
+/// The time to sign the edition after one of `previous`. No two editions have the same second, or
+/// a reader could take the older for the newer.
+fn next_edition(previous: Option<Instant>, at: Instant) -> Next {
+    let next = previous.map_or(at, |previous| previous.saturating_add(SECOND));
+    let ahead = next.duration_since(at);
+    match ahead.checked_sub(AHEAD_MAX) {
+        None | Some(Duration::ZERO) => Next::At(next.max(at)),
+        Some(wait) if wait <= SECOND => Next::After(wait),
+        // The clock was set back: no reader has taken an edition from so far ahead.
+        Some(_) => Next::At(at),
     }
 }
 
@@ -117,7 +146,15 @@ pub(crate) async fn publish(
     for _ in 0..TRIES_MAX {
         let at = now();
         let before = edition(&tenant, number).await?;
-        let claims = claims(server, &tenant, number, at).await?;
+        let previous = before.as_ref().map(|(it, _)| Instant::from_unix_seconds(it.issued_at));
+        let signed_at = match next_edition(previous, at) {
+            Next::At(signed_at) => signed_at,
+            Next::After(wait) => {
+                tokio::time::sleep(wait).await;
+                continue;
+            }
+        };
+        let claims = claims(server, &tenant, number, signed_at).await?;
         let digest = base64url::encode(&server.crypto.sha256(claims.list.as_bytes()));
         let is_same = |(edition, _): &(Edition, u32)| edition.digest == digest;
         if before.as_ref().is_some_and(|it| is_same(it) && it.0.is_fresh(at)) {
@@ -190,4 +227,27 @@ async fn settings(
         setting(Form::Cwt.setting(number), cwt),
         setting(Form::Jwt.setting(number), jwt.into_string().into_bytes()),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_edition_has_a_second_of_its_own_near_the_clock() {
+        let at = Instant::from_unix_micros(1_000_500_000);
+        let seconds = Instant::from_unix_seconds;
+        let half = Duration::from_millis(500);
+        for (previous, expected) in [
+            (None, Next::At(at)),
+            (Some(seconds(900)), Next::At(at)),
+            (Some(seconds(999)), Next::At(at)),
+            (Some(seconds(1_000)), Next::At(seconds(1_001))),
+            (Some(seconds(1_029)), Next::At(seconds(1_030))),
+            (Some(seconds(1_030)), Next::After(half)),
+            (Some(seconds(1_031)), Next::At(at)),
+        ] {
+            assert_eq!(next_edition(previous, at), expected, "{previous:?}");
+        }
+    }
 }

@@ -288,3 +288,28 @@ fn revoking_wins_over_a_wallet_that_collects_at_the_same_time() {
     // How often the wallet was in time is chance; both orders are right.
     assert!(collected <= 12);
 }
+
+#[test]
+fn no_two_editions_of_a_status_list_are_signed_with_the_same_second() {
+    let town = Town::new();
+    let owner = town.harbour();
+    let (phone, pass, _) = offered(&town, &ticket("first-class"));
+    let token = phone.token(None, false);
+    let key = Key::new(41);
+    let mdoc = documents(&phone.collect(&token, "mso_mdoc", &[&key], false)).remove(0);
+    let (uri, _) = check_mdoc(&town, &mdoc, &key);
+    let issued_at = || {
+        let jwt =
+            town.anyone().send("GET", &uri, &[("accept", "application/statuslist+jwt")], None);
+        let jwt = String::from_utf8(jwt.body).unwrap();
+        let claims = base64url::decode(jwt.split('.').nth(1).unwrap()).unwrap();
+        serde_json::from_slice::<Value>(&claims).unwrap()["iat"].as_i64().unwrap()
+    };
+    let mut before = issued_at();
+    for verb in ["suspend", "resume", "suspend", "revoke"] {
+        owner.post(&format!("/v1/passes/{pass}/{verb}"), &json!({"reason": "lost"})).expect(200);
+        let after = issued_at();
+        assert!(after > before, "{verb}: {after} after {before}");
+        before = after;
+    }
+}
