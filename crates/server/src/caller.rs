@@ -22,7 +22,7 @@ use vocabulary::id::{ReaderId, TokenId};
 use vocabulary::time::Instant;
 
 use crate::problem::Problem;
-use crate::rate::Admission;
+use crate::rate::{Admission, Origin, RateLimit};
 use crate::server::Server;
 use crate::world::now;
 
@@ -31,12 +31,34 @@ pub const REMEMBERED: Duration = Duration::from_secs(5);
 /// Tokens that are remembered at a time.
 pub const REMEMBERED_MAX: usize = 4_096;
 
-/// By whom requests are counted.
+/// By whom requests are counted once it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Counted {
     Token(TokenId),
     Reader(ReaderId),
-    Address(IpAddr),
+}
+
+/// The counts of requests. Each stands alone: no crowd of one kind fills the table of another.
+pub(crate) struct Rates {
+    known: RateLimit<Counted>,
+    anyone: RateLimit<Origin>,
+    wrong: RateLimit<Origin>,
+}
+
+impl Rates {
+    pub(crate) fn new(per_minute: u32) -> Self {
+        Self {
+            known: RateLimit::new(per_minute),
+            anyone: RateLimit::new(per_minute),
+            wrong: RateLimit::new(per_minute),
+        }
+    }
+
+    /// Whether the store may be asked about a token from `origin`: not where too many were wrong.
+    /// On this machine stands a proxy, whose callers are not to answer for one another.
+    fn may_try(&self, origin: Origin, at: Instant) -> Result<(), Problem> {
+        if origin.is_loopback() { Ok(()) } else { within(self.wrong.would_admit(&origin, at)) }
+    }
 }
 
 /// Whoever is calling, known and within the rate.
@@ -83,15 +105,16 @@ impl FromRequestParts<Server> for Caller {
             let (scheme, text) = header.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(text)
         });
+        let origin = origin(parts);
         let found = match text {
-            Some(text) => identify(server, text, at).await?,
+            Some(text) => identify(server, text, origin, at).await?,
             None => None,
         };
         let Some((actor, counted)) = found else {
-            count(server, Counted::Address(address(parts)), at)?;
+            within(server.rates.wrong.admit(origin, at))?;
             return Err(Problem::unauthorized());
         };
-        count(server, counted, at)?;
+        within(server.rates.known.admit(counted, at))?;
         Ok(Self { actor })
     }
 }
@@ -103,29 +126,31 @@ impl FromRequestParts<Server> for Anyone {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Problem> {
-        count(server, Counted::Address(address(parts)), now())?;
+        within(server.rates.anyone.admit(origin(parts), now()))?;
         Ok(Self)
     }
 }
 
-fn count(server: &Server, counted: Counted, at: Instant) -> Result<(), Problem> {
-    match server.rate.admit(counted, at) {
+fn within(admission: Admission) -> Result<(), Problem> {
+    match admission {
         Admission::Admitted => Ok(()),
         Admission::Refused => Err(Problem::too_many()),
     }
 }
 
-fn address(parts: &Parts) -> IpAddr {
+fn origin(parts: &Parts) -> Origin {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    peer.map_or(IpAddr::from([0, 0, 0, 0]), |ConnectInfo(peer)| peer.ip())
+    Origin::of(peer.map_or(IpAddr::from([0, 0, 0, 0]), |ConnectInfo(peer)| peer.ip()))
 }
 
 async fn identify(
     server: &Server,
     text: &str,
+    origin: Origin,
     at: Instant,
 ) -> Result<Option<(Actor, Counted)>, Problem> {
     if let Ok(secret) = ReaderSecret::parse(text) {
+        server.rates.may_try(origin, at)?;
         let stored = server.store.city().reader(secret.reader()).await?;
         let actor = fleet::secret::authenticate(stored.as_ref(), &secret).ok();
         return Ok(actor.map(|actor| (actor, Counted::Reader(secret.reader()))));
@@ -134,6 +159,7 @@ async fn identify(
     let stored = match server.tokens.recall(presented.id(), at) {
         Some(known) => Some(known),
         None => {
+            server.rates.may_try(origin, at)?;
             let stored = server.store.city().token(presented.id()).await?.map(Arc::new);
             if let Some(token) = &stored {
                 server.tokens.remember(Arc::clone(token), at);
@@ -181,5 +207,30 @@ impl Tokens {
     /// Forgets a token that was changed.
     pub(crate) fn forget(&self, id: TokenId) {
         self.known.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_wrong_tokens_end_the_questions_of_their_origin_alone() {
+        let rates = Rates::new(2);
+        let at = Instant::from_unix_seconds(1);
+        let origin = |text: &str| Origin::of(text.parse().unwrap());
+        let guesser = origin("192.0.2.1");
+        for _ in 0..2 {
+            assert!(rates.may_try(guesser, at).is_ok());
+            rates.wrong.admit(guesser, at);
+        }
+        assert!(rates.may_try(guesser, at).is_err());
+        assert!(rates.may_try(origin("192.0.2.2"), at).is_ok());
+        assert!(rates.may_try(guesser, Instant::from_unix_seconds(31)).is_ok(), "time heals");
+        let proxy = origin("127.0.0.1");
+        for _ in 0..3 {
+            rates.wrong.admit(proxy, at);
+        }
+        assert!(rates.may_try(proxy, at).is_ok());
     }
 }

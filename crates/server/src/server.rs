@@ -3,9 +3,10 @@
 //! Nothing here is a global: two servers can run in one process. The root of the city is never
 //! among what is opened.
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use credential::aws_lc::AwsLc;
 use issuance::issuer::Issuer;
@@ -25,12 +26,11 @@ use vocabulary::code::OperatorCode;
 use vocabulary::id::JobId;
 use vocabulary::time::Instant;
 
-use crate::caller::{Counted, Tokens};
+use crate::caller::{Rates, Tokens};
 use crate::city::facts::Facts;
 use crate::config::{Config, Limits};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
-use crate::rate::RateLimit;
 use crate::record::{Deed, Recorder};
 use crate::start::StartError;
 use crate::world::{NoEntropy, entropy};
@@ -53,9 +53,11 @@ pub struct Inner {
     pub(crate) log: Folder,
     pub(crate) metrics: Metrics,
     pub(crate) nonce_key: NonceKey,
-    pub(crate) rate: RateLimit<Counted>,
+    pub(crate) rates: Rates,
     pub(crate) recorder: Recorder,
     pub(crate) tokens: Tokens,
+    /// Operators whose document signers could not be renewed the last time.
+    pub(crate) unrenewed: Mutex<BTreeSet<OperatorCode>>,
     /// Rings when there is a job to do.
     pub(crate) jobs: Notify,
     /// Held by whoever publishes a status list, so that nobody signs the same list twice.
@@ -103,9 +105,10 @@ impl Server {
             log: Folder::new(&config.store.data.join(LOG_FOLDER)),
             metrics: Metrics::new().map_err(StartError::Metrics)?,
             nonce_key: NonceKey::new(entropy().map_err(StartError::Entropy)?),
-            rate: RateLimit::new(config.limits.requests_per_minute),
+            rates: Rates::new(config.limits.requests_per_minute),
             recorder: recorder.map_err(StartError::Io)?,
             tokens: Tokens::default(),
+            unrenewed: Mutex::new(BTreeSet::new()),
             jobs: Notify::new(),
             publishing: tokio::sync::Mutex::new(()),
         })))

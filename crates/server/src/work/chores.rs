@@ -12,7 +12,7 @@ use crate::server::{Server, worker_deed};
 /// All chores, each for itself: one that fails is logged and tried again next time.
 pub(super) async fn all(server: &Server, at: Instant) {
     // Failures are logged where they happen.
-    let _ = signers::renew_all(server, at).await;
+    signers::renew_all(server, at).await;
     let _ = expire_passes(server, at).await;
     if let Err(error) = server.store.city().forget_used(at).await {
         tracing::error!(%error, "marks of used things are not forgotten");

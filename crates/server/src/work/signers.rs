@@ -1,16 +1,18 @@
 //! Document signers: each operator has one per format, certified by its own issuing authority,
 //! short-lived and renewed with a new key long before it ends (ISO/IEC 18013-5 B.1.4).
 
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use credential::x509::{Certificate, build};
-use keys::custody::NewKey;
+use keys::custody::{Key, NewKey};
 use keys::purpose::Purpose;
 use vocabulary::code::OperatorCode;
 use vocabulary::time::Instant;
 
 use crate::city::certificate::{Wanted, certificate};
-use crate::problem::Problem;
 use crate::server::{Server, worker_deed};
 use crate::sign::{certified, sign};
 
@@ -19,27 +21,40 @@ pub(crate) const SIGNER_LIFE: Duration = Duration::from_secs(90 * 86_400);
 /// How long before its end a document signer is followed by the next.
 pub(crate) const RENEW_BEFORE: Duration = Duration::from_secs(30 * 86_400);
 
-/// Makes sure that every operator with an issuing authority has both signers for a while.
+/// Why a signer was not renewed, for the log.
+type RenewFault = Box<dyn Error + Send + Sync>;
+
+/// Makes sure that every operator whose issuing authority is in force has both signers for a while.
 ///
-/// # Errors
-/// [`Problem`], which is logged already; signers renewed until then stay.
-pub(crate) async fn renew_all(server: &Server, at: Instant) -> Result<(), Problem> {
+/// What fails for one operator is logged, told to whoever asks for readiness, and tried again with
+/// the next chores; it stops no other operator.
+pub(crate) async fn renew_all(server: &Server, at: Instant) {
     let keys = server.custody.keys();
     let authorities = keys.iter().filter(|key| key.purpose == Purpose::IssuingAuthority);
-    for operator in authorities.filter_map(|key| key.operator.as_ref()) {
+    let operators: BTreeSet<_> = authorities.filter_map(|key| key.operator.as_ref()).collect();
+    let mut unrenewed = BTreeSet::new();
+    for operator in operators {
+        let authority = certified(&*server.custody, Purpose::IssuingAuthority, Some(operator), at);
+        // An operator without one in force issues nothing; its signers end with it.
+        let Ok(authority) = authority else { continue };
         for purpose in [Purpose::DocumentSignerMdoc, Purpose::DocumentSignerSdJwt] {
-            renew(server, operator, purpose, at).await?;
+            if let Err(error) = renew(server, operator, &authority, purpose, at).await {
+                tracing::error!(%operator, %purpose, %error, "a document signer is not renewed");
+                unrenewed.insert(operator.clone());
+            }
         }
     }
-    Ok(())
+    // A set is replaced whole.
+    *server.unrenewed.lock().unwrap_or_else(PoisonError::into_inner) = unrenewed;
 }
 
 async fn renew(
     server: &Server,
     operator: &OperatorCode,
+    authority: &(Key, Arc<[u8]>),
     purpose: Purpose,
     at: Instant,
-) -> Result<(), Problem> {
+) -> Result<(), RenewFault> {
     let custody = &*server.custody;
     // A certificate that holds by then needs no successor yet.
     let by_then = at.saturating_add(RENEW_BEFORE);
@@ -48,9 +63,8 @@ async fn renew(
     if holds {
         return Ok(());
     }
-    let authority = certified(custody, Purpose::IssuingAuthority, Some(operator), at)?;
     let request = NewKey { purpose, operator: Some(operator.clone()), at };
-    let key = custody.generate(request).await.map_err(|error| Problem::fault(&error))?;
+    let key = custody.generate(request).await?;
     let name = format!("{operator} {purpose}");
     let wanted = Wanted {
         purpose: build::Purpose::DocumentSigner,
@@ -62,13 +76,11 @@ async fn renew(
         life: SIGNER_LIFE,
     };
     let (authority_key, authority_certificate) = authority;
-    let unsigned = certificate(&wanted, Some(&authority_certificate), at);
-    let unsigned = unsigned.map_err(|error| Problem::fault(&error))?;
-    let signed = sign(custody, &authority_key, unsigned).await?;
-    let kept = custody.attach_certificate(&key.handle, signed.as_bytes()).await;
-    kept.map_err(|error| Problem::fault(&error))?;
+    let unsigned = certificate(&wanted, Some(authority_certificate), at)?;
+    let signed = sign(custody, authority_key, unsigned).await?;
+    custody.attach_certificate(&key.handle, signed.as_bytes()).await?;
     let deed = worker_deed(operator.clone(), "signer.renew", key.handle.to_string(), at);
-    server.commit(deed, Vec::new(), Vec::new()).await?;
+    server.attempt(deed, Vec::new(), Vec::new()).await?;
     tracing::info!(%operator, %purpose, key = %key.handle, "a document signer was renewed");
     Ok(())
 }
@@ -140,7 +152,7 @@ mod tests {
         for (when, expected) in
             [(at, 1), (at, 1), (due.saturating_sub(hour), 1), (due.saturating_add(hour), 2)]
         {
-            renew_all(&server, when).await.unwrap();
+            renew_all(&server, when).await;
             assert_eq!(count(), expected, "{when}");
         }
         let late = at.saturating_add(SIGNER_LIFE + hour);

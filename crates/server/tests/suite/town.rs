@@ -106,6 +106,26 @@ impl Town {
         self.run(async move { start(&config).await.unwrap() });
     }
 
+    /// Starts the server with keys behind a custodian of the test's own.
+    pub fn open_behind(
+        &mut self,
+        custodian: impl FnOnce(keys::software::Keystore) -> std::sync::Arc<dyn keys::custody::Custody>
+        + Send
+        + 'static,
+    ) {
+        let config = self.config.clone();
+        self.run(async move {
+            let key_file = config.keys.key_file.clone().unwrap();
+            let unlock = Unlock::key_file(&key_file, &config.store.data).unwrap();
+            let keys = keys::software::Keystore::open_server(&config.keys.keystore, &unlock);
+            let options =
+                store::sqlite::Options { folder: config.store.data.clone(), pages_max: None };
+            let store = store::store::Store::new(store::sqlite::Sqlite::open(&options).unwrap());
+            let server = Server::with(&config, custodian(keys.unwrap()), store).await.unwrap();
+            start_server(server, &config).await.unwrap()
+        });
+    }
+
     /// Starts the server on a store of the test's own.
     pub fn open_on(&mut self, store: store::store::Store) {
         let config = self.config.clone();
