@@ -162,6 +162,8 @@ impl Pair {
 
 /// How many calls fill `round`, at least one; warms up on the way.
 fn calls_in(clock: Clock, round: Duration, call: &mut impl FnMut()) -> u32 {
+    // The first call of all may gather entropy or open files for longer than a round.
+    call();
     let mut calls = 1_u32;
     loop {
         let begin = clock();

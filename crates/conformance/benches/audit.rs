@@ -77,7 +77,7 @@ fn memory() {
         }
         black_box(left);
     };
-    let pair = Pair::measure(cpu, Duration::from_millis(4), job, baseline);
+    let pair = Pair::measure(cpu, Duration::from_millis(20), job, baseline);
     let each = |ns: f64| ns / PUBLISHED_AT_ONCE as f64;
     let pair = Pair { job_ns: each(pair.job_ns), baseline_ns: each(pair.baseline_ns), ..pair };
     Bench::cost("audit_memory", pair, 1.15).report();

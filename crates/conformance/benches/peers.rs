@@ -40,7 +40,7 @@ use support::{ROUND, cpu};
 
 /// Sessions of ours, and states of a reader of isomdl, that are set up beforehand.
 const SESSIONS: usize = 12_000;
-const READERS: usize = 2_000;
+const READERS: usize = 5_000;
 /// Verifications of ours, and of a peer in node, in one round.
 const OURS_IN_ROUND: u32 = 30;
 const THEIRS_IN_ROUND: u32 = 4;

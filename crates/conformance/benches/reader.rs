@@ -36,10 +36,14 @@ use credential::x509::{Certificate, SIGNER_CACHE_ENTRIES_MAX, build::Purpose};
 use reader::engine::{Config, Engine, Input, Memory, Output};
 
 use city::{City, GATE, READER, identity, key, noon, place, public, ticket};
+use core::time::Duration;
 use gate::{Bent, Gate, Phone, Seen};
 use support::bare::{self, Bundle};
+use support::cpu;
 use support::measure::{Bench, Pair};
-use support::{ROUND, cpu};
+
+/// A round lets every recording have its turn.
+const ROUND: Duration = Duration::from_millis(40);
 
 /// What the phone of a person sends in one tap, command by command.
 struct Recording {

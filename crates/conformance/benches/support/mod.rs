@@ -15,5 +15,6 @@ use std::time::Duration;
 
 pub use clock::cpu;
 
-/// The length of a round where processors are measured: some 20 to 100 calls.
-pub const ROUND: Duration = Duration::from_millis(4);
+/// The length of a round where processors are measured: some 50 to 150 calls, so that the caches are
+/// warm for most of them.
+pub const ROUND: Duration = Duration::from_millis(20);
