@@ -30,6 +30,11 @@ impl Encoder {
         Self { bytes: Vec::with_capacity(capacity) }
     }
 
+    /// Forgets the bytes written, and keeps the room for others.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
     /// The bytes written.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {

@@ -195,6 +195,7 @@ fn items_and_digests<'r>(
     let mut all = Vec::with_capacity(request.name_spaces.len());
     let mut draws = entropy.chunks_exact(ENTROPY_BYTES_PER_ELEMENT);
     items.map(request.name_spaces.len());
+    let mut item = Encoder::with_capacity(256);
     for space in request.name_spaces {
         let count = space.elements.len();
         items.text(space.name).array(count);
@@ -204,7 +205,7 @@ fn items_and_digests<'r>(
         let mut by_number = alloc::vec![[0; 32]; count];
         for (((name, value), entropy), number) in space.elements.iter().zip(&own).zip(numbers) {
             let salt = entropy.get(..SALT_BYTES).unwrap_or_default();
-            let mut item = Encoder::with_capacity(name.len() + value.len() + 80);
+            item.clear();
             item.map(4).text("digestID").unsigned(number as u64).text("random").bytes(salt);
             item.text("elementIdentifier").text(name).text("elementValue").raw(value);
             let start = items.as_bytes().len();
