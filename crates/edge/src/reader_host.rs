@@ -221,7 +221,7 @@ impl ReaderHost {
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Unlock { duration_ms, .. } => unlocked = duration_ms,
-                output => drop(self.carry_out(now, output)),
+                output => drop(self.carry_out(&|| now, output)),
             }
         }
         unlocked
@@ -257,7 +257,7 @@ impl ReaderHost {
                 Output::Refused { reason, rejection, .. } => Deed::Refuse { reason, rejection },
                 output => {
                     // Whatever fails here, the engine is heard to its end.
-                    self.carry_out(clock(), output).unwrap_or_else(|error| failure = error);
+                    self.carry_out(clock, output).unwrap_or_else(|error| failure = error);
                     continue;
                 }
             };
@@ -325,23 +325,24 @@ impl ReaderHost {
     fn settle(&mut self, now: Instant) -> Result<Watermark, HostError> {
         let mut settled = Ok(());
         while let Some(output) = self.engine.poll_output() {
-            settled = settled.and(self.carry_out(now, output));
+            settled = settled.and(self.carry_out(&|| now, output));
         }
         settled.map(|()| self.engine.watermark())
     }
 
-    fn carry_out(&mut self, now: Instant, output: Output) -> Result<(), HostError> {
+    fn carry_out(&mut self, clock: &dyn Fn() -> Instant, output: Output) -> Result<(), HostError> {
         match output {
             Output::Record(record) => {
                 let kept = self.ledger.append(record);
                 let input = if kept.is_ok() { Input::Recorded } else { Input::RecordFailed };
-                self.engine.handle(&*self.crypto, now, input);
+                // Read after the write: a disk that took too long must show.
+                self.engine.handle(&*self.crypto, clock(), input);
                 Ok(())
             }
             Output::Persist(memory) => {
                 let kept = file::replace_checked(&self.folder.join("memory"), &memory);
                 let input = if kept.is_ok() { Input::Persisted } else { Input::PersistFailed };
-                self.engine.handle(&*self.crypto, now, input);
+                self.engine.handle(&*self.crypto, clock(), input);
                 kept.map_err(HostError::File)
             }
             Output::Rejected(rejection) => Err(HostError::Rejected(rejection)),

@@ -105,27 +105,15 @@ impl Sync {
             token: Some(uplink.secret.clone()),
             ca: uplink.ca.as_ref().map(Into::into),
         })?;
-        let bundle = client
-            .get_bytes(&format!("/v1/readers/{}/bundle", uplink.reader), "application/cbor")?;
-        host.install_bundle(world::now(), &bundle).or_fail("cannot take the bundle")?;
-        let lists: api::status::StatusLists = client.get_json("/v1/status-lists")?;
-        for uri in lists.status_lists.iter().take(STATUS_LISTS_MAX) {
-            let headers = [("accept", "application/statuslist+cwt")];
-            let reply = client.send(Method::GET, uri, &headers, &[])?;
-            if reply.status != 200 {
-                let message = format!("cannot fetch status list `{uri}`: status {}", reply.status);
-                return Err(Failure::broken(message));
-            }
-            host.install_status(world::now(), &reply.body)
-                .or_fail("cannot take the status list")?;
-        }
-        let mut accepted = 0;
-        if !self.no_journal {
-            accepted = upload(&mut host, &client, &uplink)?;
-        }
+        // The journal goes first: what the reader did must arrive even if it can take nothing new.
+        let accepted = if self.no_journal { Ok(0) } else { upload(&mut host, &client, &uplink) };
+        let taken =
+            take_bundle(&mut host, &client, &uplink).and_then(|()| take_status(&mut host, &client));
         let epoch = host.engine().watermark().bundle_epoch;
         drop(host);
         // After the upload: the city judges heads of the journal by the newest certificate.
+        let accepted = accepted?;
+        taken?;
         let renewed = self.renew(&client, &uplink)?;
         if self.json {
             output::json(&json!({
@@ -138,6 +126,31 @@ impl Sync {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn take_bundle(host: &mut ReaderHost, client: &Client, uplink: &Uplink) -> Result<(), Failure> {
+    let path = format!("/v1/readers/{}/bundle", uplink.reader);
+    let bundle = client.get_bytes(&path, "application/cbor")?;
+    host.install_bundle(world::now(), &bundle).or_fail("cannot take the bundle").map(drop)
+}
+
+fn take_status(host: &mut ReaderHost, client: &Client) -> Result<(), Failure> {
+    let lists: api::status::StatusLists = client.get_json("/v1/status-lists")?;
+    let beyond = lists.status_lists.len().saturating_sub(STATUS_LISTS_MAX);
+    for uri in lists.status_lists.iter().take(STATUS_LISTS_MAX) {
+        let headers = [("accept", "application/statuslist+cwt")];
+        let reply = client.send(Method::GET, uri, &headers, &[])?;
+        if reply.status != 200 {
+            let message = format!("cannot fetch status list `{uri}`: status {}", reply.status);
+            return Err(Failure::broken(message));
+        }
+        host.install_status(world::now(), &reply.body).or_fail("cannot take the status list")?;
+    }
+    if beyond == 0 {
+        return Ok(());
+    }
+    Err(Failure::broken(format!("{beyond} status lists do not fit into this reader"))
+        .hint(format!("it holds {STATUS_LISTS_MAX}; passes of the others are refused")))
 }
 
 /// Brings the journal to the city piece by piece; each piece makes room as soon as it is there.
@@ -181,6 +194,7 @@ impl Sync {
         let request = api::reader::RenewRequest {
             public_key: base64url::encode(&public),
             proof: base64url::encode(proof.as_bytes()),
+            previous_proof: None,
         };
         let path = format!("/v1/readers/{}/certificate", uplink.reader);
         let renewed: api::reader::Renewed = client.post_json(&path, &request)?;
