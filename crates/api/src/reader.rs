@@ -58,6 +58,10 @@ pub struct RenewRequest {
     pub public_key: String,
     /// Signature by that key over the challenge that the certificate at hand gives, base64url.
     pub proof: String,
+    /// Where it is another key than the one at hand: the signature by the one at hand over the same
+    /// challenge, base64url.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_proof: Option<String>,
 }
 
 /// A certificate made anew.

@@ -62,8 +62,32 @@ impl ProvenKey {
     }
 }
 
-/// The message that a reader signs with the key to be certified when it renews: good for this
-/// reader, this key and the certificate that it has now, hence once.
+/// What a reader asks when it renews.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// The key to be certified.
+    pub next: ProvenKey,
+    /// ES256 over the same challenge by the key that it has now, where the next is another: whoever
+    /// has taken only the secret of a reader cannot put a key of its own in its place.
+    pub previous_proof: Option<Signature>,
+}
+
+impl Renewal {
+    fn check(&self, crypto: &dyn Crypto, reader: &Reader) -> Result<(), Refusal> {
+        let key = &self.next.key;
+        let challenge = renewal_challenge(reader.id, &reader.certificate.der, key);
+        self.next.check(crypto, &challenge)?;
+        if *key == reader.key {
+            return Ok(());
+        }
+        let proof = self.previous_proof.clone().ok_or(Refusal::Possession)?;
+        ProvenKey { key: reader.key, proof }.check(crypto, &challenge)
+    }
+}
+
+/// The message that a reader signs with the key to be certified when it renews, and with the one
+/// that it has now if that is another: good for this reader, this key and the certificate that it
+/// has now, hence once.
 #[must_use]
 pub fn renewal_challenge(reader: ReaderId, certificate: &[u8], key: &[u8; 65]) -> Vec<u8> {
     let mut hash = Sha256::new();
@@ -80,7 +104,7 @@ pub fn renewal_challenge(reader: ReaderId, certificate: &[u8], key: &[u8; 65]) -
 pub fn renew_reader(
     permit: &Permit,
     reader: &Reader,
-    request: &ProvenKey,
+    request: &Renewal,
     authority: &Authority<'_>,
     crypto: &dyn Crypto,
     now: Instant,
@@ -91,10 +115,11 @@ pub fn renew_reader(
     if !reader.is_enrolled() {
         return Err(Refusal::Retired);
     }
-    request.check(crypto, &renewal_challenge(reader.id, &reader.certificate.der, &request.key))?;
-    let named = Named { operator: &reader.operator, label: &reader.label, key: request.key };
+    request.check(crypto, reader)?;
+    let key = request.next.key;
+    let named = Named { operator: &reader.operator, label: &reader.label, key };
     let certificate = certificate(&named, authority, now, serial)?;
-    let mut next = Reader { key: request.key, ..reader.next() };
+    let mut next = Reader { key, ..reader.next() };
     Ok(certificate.map(move |certificate| {
         next.certificate = certificate;
         Change::UpdateReader(next)

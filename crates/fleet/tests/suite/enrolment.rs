@@ -5,7 +5,9 @@ use std::time::Duration;
 use credential::crypto::PublicKey;
 use credential::rustcrypto::RustCrypto;
 use credential::x509::{Certificate, oid};
-use fleet::certificate::{Authority, LIFE_DEFAULT, LIFE_MAX, renew_reader, renewal_challenge};
+use fleet::certificate::{
+    Authority, LIFE_DEFAULT, LIFE_MAX, Renewal, renew_reader, renewal_challenge,
+};
 use fleet::change::Change;
 use fleet::enrolment::{
     EnrolRequest, Enrolment, EnrolmentCode, EnrolmentEntropy, Invitation, Presented, TRIES_MAX,
@@ -146,13 +148,19 @@ fn invitations_hold_to_their_limits() {
     check(&["nowhere"], 0, Err("place-unknown"));
 }
 
-fn renew(reader: &Reader, key: &Key, challenge: &[u8]) -> Result<Reader, Refusal> {
+fn renew(
+    reader: &Reader,
+    key: &Key,
+    previous: Option<&Key>,
+    challenge: &[u8],
+) -> Result<Reader, Refusal> {
     with_authority(|authority, city| {
         let permit = own_permit(Action::ReaderRenew, reader);
-        let proven = key.prove(challenge);
+        let previous_proof = previous.map(|key| key.sign(challenge));
+        let renewal = Renewal { next: key.prove(challenge), previous_proof };
         let later = NOW.saturating_add(Duration::from_secs(86_400));
         let unsigned =
-            renew_reader(&permit, reader, &proven, authority, &RustCrypto, later, [6; 16])?;
+            renew_reader(&permit, reader, &renewal, authority, &RustCrypto, later, [6; 16])?;
         match city.complete(unsigned) {
             Change::UpdateReader(reader) => Ok(reader),
             other => panic!("{other:?}"),
@@ -162,14 +170,18 @@ fn renew(reader: &Reader, key: &Key, challenge: &[u8]) -> Result<Reader, Refusal
 
 #[test]
 fn reader_renews_for_its_next_key_once() {
-    let (_, reader, _) = enrolled(1);
+    let (key, reader, _) = enrolled(1);
     let next = Key::new(2);
     let challenge = renewal_challenge(reader.id, &reader.certificate.der, &next.public());
-    let renewed = renew(&reader, &next, &challenge).unwrap();
+    // The next key must be let in by the one before.
+    for previous in [None, Some(&next)] {
+        assert_eq!(renew(&reader, &next, previous, &challenge), Err(Refusal::Possession));
+    }
+    let renewed = renew(&reader, &next, Some(&key), &challenge).unwrap();
     assert_eq!((renewed.key, renewed.version), (next.public(), 2));
     assert!(renewed.certificate.not_after > reader.certificate.not_after);
     // The same proof is worth nothing for the certificate that came of it.
-    assert_eq!(renew(&renewed, &next, &challenge), Err(Refusal::Possession));
+    assert_eq!(renew(&renewed, &next, None, &challenge), Err(Refusal::Possession));
 }
 
 #[test]
@@ -181,23 +193,24 @@ fn retired_reader_is_not_certified_again() {
     };
     assert_eq!(retire_reader(&retire, &retired, NOW), Err(Refusal::Retired));
     let challenge = renewal_challenge(retired.id, &retired.certificate.der, &key.public());
-    assert_eq!(renew(&retired, &key, &challenge), Err(Refusal::Retired));
+    assert_eq!(renew(&retired, &key, None, &challenge), Err(Refusal::Retired));
     // It is still known, so that its journal can come in.
     assert!(authenticate(Some(&retired), &secret).is_ok());
     // The control: in service it is certified.
-    assert!(renew(&reader, &key, &challenge).is_ok());
+    assert!(renew(&reader, &key, None, &challenge).is_ok());
 }
 
 #[test]
 fn life_of_a_certificate_is_cut_at_its_limit() {
     let (key, reader, _) = enrolled(1);
-    let proven = key.prove(&renewal_challenge(reader.id, &reader.certificate.der, &key.public()));
+    let next = key.prove(&renewal_challenge(reader.id, &reader.certificate.der, &key.public()));
+    let renewal = Renewal { next, previous_proof: None };
     let permit = own_permit(Action::ReaderRenew, &reader);
     for (life, expected) in [(LIFE_MAX, LIFE_MAX), (LIFE_MAX + Duration::from_secs(1), LIFE_MAX)] {
         with_authority(|authority, city| {
             let authority = Authority { life, ..*authority };
             let unsigned =
-                renew_reader(&permit, &reader, &proven, &authority, &RustCrypto, NOW, [6; 16]);
+                renew_reader(&permit, &reader, &renewal, &authority, &RustCrypto, NOW, [6; 16]);
             let Change::UpdateReader(renewed) = city.complete(unsigned.unwrap()) else { panic!() };
             assert_eq!(renewed.certificate.not_after, NOW.saturating_add(expected));
         });

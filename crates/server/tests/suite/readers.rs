@@ -185,18 +185,23 @@ fn certificate_is_renewed_for_whoever_holds_the_key_and_once_per_challenge() {
         let about = [gate.id.as_bytes().as_slice(), &AwsLc.sha256(der), &public].concat();
         [b"limen reader renewal 1\0".as_slice(), &AwsLc.sha256(&about)].concat()
     };
-    let renew = |der: &[u8], signer: &Key| {
-        let request = json!({
-            "public_key": base64url::encode(&public),
-            "proof": base64url::encode(signer.sign(&challenge(der)).as_bytes()),
-        });
+    let renew = |der: &[u8], signer: &Key, previous: Option<&Key>| {
+        let proof = |key: &Key| base64url::encode(key.sign(&challenge(der)).as_bytes());
+        let mut request = json!({"public_key": base64url::encode(&public), "proof": proof(signer)});
+        if let Some(previous) = previous {
+            request["previous_proof"] = proof(previous).into();
+        }
         let path = format!("/v1/readers/{}/certificate", gate.id);
         town.anyone().as_bearer(gate.secret()).post(&path, &request)
     };
     let first = pem(gate.enrolled["certificate"].as_str().unwrap());
-    assert_eq!(renew(&first, &gate.key).problem(422), "key-possession");
-    let second = pem(&renew(&first, &next).text("certificate"));
+    let old = Some(&gate.key);
+    assert_eq!(renew(&first, &gate.key, old).problem(422), "key-possession");
+    // Whoever has the secret of the reader alone cannot put a key of its own in its place.
+    assert_eq!(renew(&first, &next, None).problem(422), "key-possession");
+    assert_eq!(renew(&first, &next, Some(&next)).problem(422), "key-possession");
+    let second = pem(&renew(&first, &next, old).text("certificate"));
     assert_eq!(Certificate::parse(&second).unwrap().public_key, next.public);
-    assert_eq!(renew(&first, &next).problem(422), "key-possession");
-    renew(&second, &next).expect(200);
+    assert_eq!(renew(&first, &next, old).problem(422), "key-possession");
+    renew(&second, &next, None).expect(200);
 }

@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 use credential::crypto::{Algorithm, Signature};
 use credential::jose::base64url;
 use credential::x509::{Certificate, pem};
-use fleet::certificate::{Authority, LIFE_DEFAULT, ProvenKey, renew_reader};
+use fleet::certificate::{Authority, LIFE_DEFAULT, ProvenKey, Renewal, renew_reader};
 use fleet::change::Change;
 use fleet::enrolment::{
     EnrolmentCode, EnrolmentEntropy, Invitation, Presented, ReaderEntropy, enrol_reader,
@@ -133,13 +133,17 @@ pub(super) async fn renew(
 ) -> Result<impl IntoResponse, Problem> {
     let id: ReaderId = path(&id)?;
     let permit = caller.permit_reader(Action::ReaderRenew, id)?;
-    let proven = proven(&request.public_key, &request.proof)?;
+    let previous_proof = request.previous_proof.as_deref();
+    let previous_proof =
+        previous_proof.map(|text| signature("previous_proof", text)).transpose()?;
+    let next = proven(&request.public_key, &request.proof)?;
+    let renewal = Renewal { next, previous_proof };
     let reader = server.store.for_operator(permit.operator()).reader(id).await?;
     let reader = reader.ok_or_else(Problem::not_found)?;
     let (at, serial) = (now(), entropy()?);
     let (key, authority) = certified(&*server.custody, Purpose::ReaderAuthority, None, at)?;
     let change = with_authority(&server, &authority, |authority| {
-        renew_reader(&permit, &reader, &proven, authority, &server.crypto, at, serial)
+        renew_reader(&permit, &reader, &renewal, authority, &server.crypto, at, serial)
     })?;
     let change = sign(&*server.custody, &key, change).await?;
     let Change::UpdateReader(reader) = &change else { return Err(Problem::internal()) };
@@ -168,14 +172,18 @@ fn parse(request: &EnrolRequest) -> Result<fleet::enrolment::EnrolRequest, Probl
 }
 
 fn proven(public_key: &str, proof: &str) -> Result<ProvenKey, Problem> {
-    let bytes = |name: &str, text: &str| {
-        base64url::decode(text).ok_or_else(|| Problem::field(name, "not base64url"))
-    };
-    let key = bytes("public_key", public_key)?;
+    let key = decode("public_key", public_key)?;
     let key = key.try_into().map_err(|_| Problem::field("public_key", "not 65 bytes"))?;
-    let proof = Signature::new(Algorithm::Es256, &bytes("proof", proof)?);
-    let proof = proof.map_err(|_| Problem::field("proof", "not 64 bytes"))?;
-    Ok(ProvenKey { key, proof })
+    Ok(ProvenKey { key, proof: signature("proof", proof)? })
+}
+
+fn signature(name: &str, text: &str) -> Result<Signature, Problem> {
+    let signature = Signature::new(Algorithm::Es256, &decode(name, text)?);
+    signature.map_err(|_| Problem::field(name, "not 64 bytes"))
+}
+
+fn decode(name: &str, text: &str) -> Result<Vec<u8>, Problem> {
+    base64url::decode(text).ok_or_else(|| Problem::field(name, "not base64url"))
 }
 
 pub(super) async fn list(
