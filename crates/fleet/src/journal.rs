@@ -155,6 +155,13 @@ pub fn take_journal(
 }
 
 impl Told {
+    /// Whether it tells of a door that is none of the reader's: its chain must go on, so it is
+    /// kept, but somebody must look at it.
+    #[must_use]
+    pub fn is_foreign(&self, reader: &Reader) -> bool {
+        self.event.as_ref().is_some_and(|event| !reader.doors.contains(&event.door))
+    }
+
     fn watermark(&self) -> Option<Watermark> {
         let known = self.event.as_ref()?.watermark;
         let (bundle_epoch, status_issued_at) = (known.bundle_epoch, known.status_issued_at);

@@ -8,6 +8,7 @@ use axum::response::IntoResponse;
 use credential::jose::base64url;
 use fleet::change::Change;
 use fleet::journal::{Intake, Piece, Told, take_journal};
+use fleet::reader::Reader;
 use policy::action::Action;
 use policy::authorize::Permit;
 use serde_json::{Value, json};
@@ -61,13 +62,28 @@ pub(in crate::routes) async fn upload(
         next: reader.journal.next,
         accepted: u64::try_from(events.len()).unwrap_or(u64::MAX),
     };
+    let alarm = foreign_doors(reader, &events, &permit, at);
     let mut changes = vec![change.into()];
     for told in &events {
         changes.push(store::commit::Change::Noted(leaf(&server, &permit, told, at)?));
     }
+    if let Some(alarm) = alarm {
+        tracing::error!(reader = %id, "a journal tells of doors that are not its reader's");
+        changes.push(store::commit::Change::Noted(server.recorder.entry(&alarm)?));
+    }
     let deed = Deed::of(&permit, id.to_string(), at);
     server.commit(deed, changes, Vec::new()).await?;
     Ok(Shown(receipt))
+}
+
+/// The alarm that some of `events` are not of the reader's own doors: one for them all, with the
+/// number of the first.
+fn foreign_doors(reader: &Reader, events: &[Told], permit: &Permit, at: Instant) -> Option<Deed> {
+    let mut foreign = events.iter().filter(|told| told.is_foreign(reader));
+    let first = foreign.next()?;
+    let more = json!({ "first": first.sequence, "count": foreign.count().saturating_add(1) });
+    let deed = Deed::of(permit, reader.id.to_string(), at);
+    Some(Deed { what: "journal.foreign-door", more: Some(more), ..deed })
 }
 
 /// The leaf of one journal record. Its time is when it came in; the reader's own is in the details.
