@@ -20,6 +20,8 @@ use crate::record::Deed;
 use crate::server::Server;
 use crate::world::now;
 
+/// The highest level of attestation that this server can judge: what a wallet says of itself.
+const ATTESTATION_MAX: AttestationLevel = AttestationLevel::Software;
 const DAY_SECONDS: u64 = 86_400;
 const HOUR_SECONDS: u64 = 3_600;
 
@@ -31,6 +33,12 @@ pub(super) async fn add(
     let code: ProductCode = field("code", &request.code)?;
     let terms = terms(&request.terms)?;
     let permit = caller.permit(Action::ProductAdd)?;
+    // Without an attester that is trusted nobody can ever collect such a pass.
+    if terms.attestation_min > ATTESTATION_MAX {
+        let level = terms.attestation_min.as_str();
+        let detail = format!("no attester of `{level}` is known here; ask for less");
+        return Err(Problem::refused("attester-missing", detail));
+    }
     let existing = server.store.for_operator(permit.operator()).product(&code).await?;
     let at = now();
     let object = code.to_string();

@@ -33,3 +33,22 @@ fn place_and_one_inside_it_by_another_operator_are_never_both_added() {
         assert_eq!(refused.problem(422), "place-foreign");
     }
 }
+
+#[test]
+fn simultaneous_wrong_codes_are_all_counted_and_hear_the_same() {
+    let town = Town::new();
+    let code = crate::readers::enrolment(&town);
+    let flipped = if code.ends_with('0') { '1' } else { '0' };
+    let wrong = format!("{}{flipped}", &code[..code.len() - 1]);
+    let key = crate::phone::Key::new(51);
+    let guess = || crate::readers::enrolment_request(&wrong, &key);
+    let guesses = (0..fleet::enrolment::TRIES_MAX).map(|_| guess());
+    let requests =
+        guesses.map(|guess| (town.anyone(), "/v1/readers/enrol", guess)).collect::<Vec<_>>();
+    for answer in at_once(requests) {
+        assert_eq!(answer.problem(403), "enrolment-code");
+    }
+    let right = crate::readers::enrolment_request(&code, &key);
+    let answer = town.anyone().post("/v1/readers/enrol", &right);
+    assert_eq!(answer.problem(403), "enrolment-code", "every guess was counted");
+}

@@ -22,7 +22,7 @@ struct Gate {
     enrolled: Value,
 }
 
-fn enrolment(town: &Town) -> String {
+pub fn enrolment(town: &Town) -> String {
     let owner = town.harbour();
     let place = json!({"code": "pier/gate-1", "name": "Gate 1", "zone": "B"});
     owner.post("/v1/places", &place);
@@ -32,15 +32,22 @@ fn enrolment(town: &Town) -> String {
     answer.text("code")
 }
 
+pub fn enrolment_request(code: &str, key: &Key) -> Value {
+    signed_request(code, key, key)
+}
+
 fn enrol(town: &Town, code: &str, key: &Key, signer: &Key) -> Answer {
+    town.anyone().post("/v1/readers/enrol", &signed_request(code, key, signer))
+}
+
+fn signed_request(code: &str, key: &Key, signer: &Key) -> Value {
     let PublicKey::P256(public) = key.public else { panic!() };
     let challenge = fleet::enrolment::EnrolmentCode::parse(code).unwrap().challenge(&public);
-    let request = json!({
+    json!({
         "code": code,
         "public_key": base64url::encode(&public),
         "proof": base64url::encode(signer.sign(&challenge).as_bytes()),
-    });
-    town.anyone().post("/v1/readers/enrol", &request)
+    })
 }
 
 impl Gate {
@@ -67,7 +74,11 @@ impl Gate {
 }
 
 fn event(outcome: Outcome) -> Vec<u8> {
-    let door = "pier/gate-1".parse().unwrap();
+    event_at("pier/gate-1", outcome)
+}
+
+fn event_at(door: &str, outcome: Outcome) -> Vec<u8> {
+    let door = door.parse().unwrap();
     Event { door, outcome, pass: None, watermark: Watermark::default(), missed: 0 }.encode()
 }
 
@@ -169,6 +180,26 @@ fn journal_is_taken_once_in_order_and_becomes_leaves() {
         .filter(|kind| kind.starts_with("door") || kind.starts_with("journal"))
         .collect();
     assert_eq!(kinds, ["door-granted", "journal-upload", "door-egress", "journal-upload"]);
+}
+
+#[test]
+fn record_of_a_door_that_is_not_the_readers_is_kept_and_raises_an_alarm() {
+    let town = Town::new();
+    let gate = Gate::new(&town);
+    let alarms = || {
+        let events = town.harbour().get("/v1/events?limit=200").expect(200);
+        let items = events["items"].as_array().unwrap();
+        items.iter().filter(|event| event["kind"] == "journal-foreign-door").count()
+    };
+    let start = Head::start(*gate.id.as_bytes());
+    let (own, head) = start.append(now(), &event(Outcome::Egress)).unwrap();
+    gate.upload(&town, &[own], &head, &gate.key).expect(200);
+    assert_eq!(alarms(), 0);
+    let (first, head) = head.append(now(), &event_at("hill/gate", Outcome::Egress)).unwrap();
+    let (second, head) = head.append(now(), &event_at("hill/door", Outcome::Egress)).unwrap();
+    let receipt = gate.upload(&town, &[first, second], &head, &gate.key).expect(200);
+    assert_eq!(receipt, json!({"next": 3, "accepted": 2}));
+    assert_eq!(alarms(), 1);
 }
 
 #[test]

@@ -100,6 +100,9 @@ fn products_and_places_come_back_as_they_were_sent() {
     let mut wrong = ticket("other");
     wrong["terms"]["batch_max"] = json!(0);
     assert_eq!(owner.post("/v1/products", &wrong).problem(422), "product-terms");
+    let mut attested = ticket("attested");
+    attested["terms"]["attestation_min"] = json!("iso_18045_basic");
+    assert_eq!(owner.post("/v1/products", &attested).problem(422), "attester-missing");
 
     let place = json!({"code": "pier", "name": "Pier", "zone": "B", "zone_class": "low"});
     assert_eq!(owner.post("/v1/places", &place).expect(201), place);

@@ -313,3 +313,22 @@ fn no_two_editions_of_a_status_list_are_signed_with_the_same_second() {
         before = after;
     }
 }
+
+#[test]
+fn notification_without_news_leaves_no_leaf() {
+    let town = Town::new();
+    let (phone, _, _) = offered(&town, &ticket("first-class"));
+    let token = phone.token(None, false);
+    let notification =
+        phone.collect(&token, "mso_mdoc", &[&Key::new(41)], false).text("notification_id");
+    let notify = |event: &str| {
+        let body = json!({"notification_id": notification, "event": event});
+        phone.protected("notification_endpoint", &token, &body).expect(204);
+        let events = town.harbour().get("/v1/events?limit=200").expect(200);
+        let items = events["items"].as_array().unwrap();
+        items.iter().filter(|event| event["kind"] == "credential-notify").count()
+    };
+    assert_eq!(notify("credential_accepted"), 1);
+    assert_eq!(notify("credential_accepted"), 1);
+    assert_eq!(notify("credential_deleted"), 2);
+}

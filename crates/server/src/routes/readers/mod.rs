@@ -9,7 +9,7 @@ use credential::x509::{Certificate, pem};
 use fleet::certificate::{Authority, LIFE_DEFAULT, ProvenKey, Renewal, renew_reader};
 use fleet::change::Change;
 use fleet::enrolment::{
-    EnrolmentCode, EnrolmentEntropy, Invitation, Presented, ReaderEntropy, enrol_reader,
+    EnrolmentCode, EnrolmentEntropy, Invitation, Presented, ReaderEntropy, TRIES_MAX, enrol_reader,
     invite_reader, present_code,
 };
 use fleet::reader::ReaderState;
@@ -18,6 +18,7 @@ use keys::purpose::Purpose;
 use policy::action::Action;
 use policy::actor::{Actor, Resource};
 use policy::authorize::{Permit, authorize};
+use store::commit::CommitError;
 use vocabulary::id::ReaderId;
 use vocabulary::time::Instant;
 
@@ -70,7 +71,7 @@ pub(super) async fn enrol(
         Presented::Right(actor) => actor,
         Presented::Dead => return Err(Refusal::Code.into()),
         Presented::Wrong(change) => {
-            spend_try(&server, *change, at).await?;
+            spend_try(&server, &request.code, *change, at).await?;
             return Err(Refusal::Code.into());
         }
     };
@@ -153,17 +154,37 @@ pub(super) async fn renew(
     Ok(Shown(reply))
 }
 
-async fn spend_try(server: &Server, change: Change, at: Instant) -> Result<(), Problem> {
-    let Change::UpdateEnrolment(enrolment) = &change else { return Err(Problem::internal()) };
-    let deed = Deed {
-        operator: enrolment.operator.clone(),
-        subject: Actor::candidate(enrolment.operator.clone(), enrolment.id).subject(),
-        what: "reader.enrol-wrong-code",
-        object: enrolment.id.to_string(),
-        at,
-        more: None,
-    };
-    server.commit(deed, vec![change.into()], Vec::new()).await.map(drop)
+/// Counts a wrong code. Whoever guesses at the same time is counted too, one after another, until
+/// there is no try left to count.
+async fn spend_try(
+    server: &Server,
+    code: &EnrolmentCode,
+    change: Change,
+    at: Instant,
+) -> Result<(), Problem> {
+    let mut change = change;
+    for _ in 0..TRIES_MAX {
+        let Change::UpdateEnrolment(enrolment) = &change else { return Err(Problem::internal()) };
+        let deed = Deed {
+            operator: enrolment.operator.clone(),
+            subject: Actor::candidate(enrolment.operator.clone(), enrolment.id).subject(),
+            what: "reader.enrol-wrong-code",
+            object: enrolment.id.to_string(),
+            at,
+            more: None,
+        };
+        match server.attempt(deed, vec![change.into()], Vec::new()).await {
+            Ok(_) => return Ok(()),
+            Err(CommitError::Conflict(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let stored = server.store.city().enrolment(code.id()).await?;
+        match present_code(stored.as_ref(), code, at) {
+            Presented::Wrong(again) => change = *again,
+            _ => return Ok(()),
+        }
+    }
+    Ok(())
 }
 
 fn parse(request: &EnrolRequest) -> Result<fleet::enrolment::EnrolRequest, Problem> {

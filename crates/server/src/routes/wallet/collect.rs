@@ -165,6 +165,10 @@ pub(super) async fn notify(
     let documents = tenant.documents_by_notification(&request.notification_digest()).await?;
     let permit = permit(&access, Action::CredentialNotify)?;
     let changes = note_delivery(&permit, &access, &request, &documents).map_err(refused)?;
+    if changes.is_empty() {
+        // Said before: there is nothing to do, and nothing to record.
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     let lists = status::lists(&changes);
     let jobs: Result<Vec<_>, _> =
         lists.iter().map(|number| job(status::KIND, &status::payload(*number), at)).collect();
