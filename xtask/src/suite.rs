@@ -1,8 +1,8 @@
 //! `cargo xtask test`: every step that a commit must pass, with its time, and a closing table.
 //!
 //! A failed step does not stop the later ones: one run tells everything that is wrong. Only
-//! without what [`setup`] installs nothing else makes sense. Two profiles are compiled, `dev` for
-//! lints and tests and the probe's own; nothing is built twice for the sake of a step.
+//! without what [`setup`] installs nothing else makes sense. Three profiles are compiled: `dev` for
+//! lints and tests, the probe's own, and `release` for the one command that the README promises.
 
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ const STEPS: &[(&str, Action)] = &[
     ("lints", lints),
     ("probe", probe::run),
     ("tests", tests),
+    ("demo", demo),
 ];
 
 const SLOW_STEPS: &[(&str, Action)] =
@@ -84,6 +85,11 @@ fn lints(house: &House) -> Result<(), Failure> {
 
 fn tests(house: &House) -> Result<(), Failure> {
     process::show(process::cargo(house, &["test", "--workspace", "--no-fail-fast"]))
+}
+
+/// The first command of the README, as a newcomer runs it.
+fn demo(house: &House) -> Result<(), Failure> {
+    process::show(process::cargo(house, &["run", "--release", "--", "demo"]))
 }
 
 /// Writes the forged documents of `credential`, for foreign verifiers to judge.
