@@ -3,9 +3,7 @@
 use ::reader::table::ZoneClass;
 use policy::action::Action;
 use policy::authorize::Permit;
-use policy::place::{
-    Grant, NAME_BYTES_MAX, PLACES_PER_OPERATOR_MAX, Place, PlaceError, PlaceTree,
-};
+use policy::place::{Grant, NAME_BYTES_MAX, PLACES_PER_OPERATOR_MAX, Place, PlaceError, PlaceTree};
 use vocabulary::code::{ClassCode, OperatorCode, PlaceCode, ProductCode, ZoneCode};
 use vocabulary::text::Line;
 use vocabulary::time::Instant;
