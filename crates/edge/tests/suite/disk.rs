@@ -92,6 +92,13 @@ fn full_disk_stops_news_and_not_taps() {
     assert_eq!(reader.engine().watermark().bundle_epoch, 1);
     assert!(reader.acknowledged(noon(), 2).is_err());
     assert_eq!(reader.records_pending(), 3);
+    // What could not be written whole takes no room.
+    for folder in [place.reader_folder(), place.wallet_folder()] {
+        for entry in fs::read_dir(folder).unwrap() {
+            let name = entry.unwrap().file_name();
+            assert!(!name.to_str().unwrap().ends_with(".new"), "{name:?}");
+        }
+    }
 
     // Killed and started again on the full disk: everything is there, nothing lies about.
     drop((reader, wallet));

@@ -5,6 +5,7 @@ use std::fs;
 use audit::journal::{Head, PAYLOAD_BYTES_MAX};
 use edge::journal_file::JournalFile;
 use edge::reader_host::{JOURNAL_BYTES, JOURNAL_RECORDS, PIECE_RECORDS_MAX, ReaderHost};
+use edge::wallet_host::WalletHost;
 use reader::decision::Reason;
 use reader::journal::{Event, Outcome, RESERVE, Watermark};
 
@@ -64,25 +65,33 @@ fn grants_stop_at_the_reserve_and_ways_out_never() {
     assert_eq!((grants(&reader), reader.records_pending()), (1, 1));
 }
 
+/// A reader whose journal is full long before the number of its records is: they are long ones.
+fn crowded_reader(place: &Place) -> ReaderHost {
+    let count = usize::try_from(JOURNAL_BYTES).unwrap() / (PAYLOAD_BYTES_MAX + 51 + 8);
+    reader_with(place, (0..count).map(|_| vec![7; PAYLOAD_BYTES_MAX]))
+}
+
+/// Taps until the first refusal, which must be for want of a record.
+fn tap_until_full(reader: &mut ReaderHost, wallet: &mut WalletHost) {
+    for _ in 0..64 {
+        let before = reader.records_pending();
+        if let Err(reason) = deed(&tap(reader, wallet).0) {
+            assert_eq!(reason, Reason::JournalFull);
+            assert_eq!(reader.records_pending(), before);
+            return;
+        }
+        assert_eq!(reader.records_pending(), before + 1);
+    }
+    panic!("the journal is never full");
+}
+
 #[test]
 fn what_has_no_record_is_not_done_and_it_goes_on_once_there_is_room() {
     let city = City::new();
     let place = Place::ready(&city);
     let mut wallet = place.wallet();
-    // Long records fill the file long before their number does.
-    let count = usize::try_from(JOURNAL_BYTES).unwrap() / (PAYLOAD_BYTES_MAX + 51 + 8);
-    let mut reader = reader_with(&place, (0..count).map(|_| vec![7; PAYLOAD_BYTES_MAX]));
-    let mut refused = None;
-    for _ in 0..64 {
-        let (report, _) = tap(&mut reader, &mut wallet);
-        let before = reader.records_pending();
-        if deed(&report).is_err() {
-            refused = Some(deed(&report));
-            assert_eq!(reader.records_pending(), before);
-            break;
-        }
-    }
-    assert_eq!(refused, Some(Err(Reason::JournalFull)));
+    let mut reader = crowded_reader(&place);
+    tap_until_full(&mut reader, &mut wallet);
     assert!(reader.egress(noon(), door()) > 0);
     let kept = reader.records_pending();
     drop(reader);
@@ -93,6 +102,25 @@ fn what_has_no_record_is_not_done_and_it_goes_on_once_there_is_room() {
     let events = events(&reader);
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].missed, 0, "a restart forgets what was missed");
+}
+
+#[test]
+fn room_that_could_not_be_freed_is_freed_when_a_record_needs_it() {
+    let city = City::new();
+    let place = Place::ready(&city);
+    let mut wallet = place.wallet();
+    let mut reader = crowded_reader(&place);
+    let blocked = place.reader_folder().join(".journal.new");
+    fs::create_dir(&blocked).unwrap();
+    let everything = reader.engine().journal_head().entries();
+    assert!(reader.acknowledged(noon(), everything).is_err());
+    assert_eq!(reader.records_pending(), 0, "the city has everything all the same");
+    tap_until_full(&mut reader, &mut wallet);
+    fs::remove_dir(&blocked).unwrap();
+    granted(&mut reader, &mut wallet);
+    let head = *reader.engine().journal_head();
+    drop(reader);
+    assert_eq!(*place.reader().engine().journal_head(), head);
 }
 
 #[test]
