@@ -95,18 +95,27 @@ pub enum Deed {
 }
 
 impl Identity {
-    /// Stores a reader in its folder: its key first, so that an identity never lacks one.
+    /// Stores a reader in its folder: its key first, so that an identity never lacks one. Where a
+    /// reader is, this makes its certificate anew.
     ///
     /// # Errors
-    /// [`HostError::Enrolled`] where one is: its key and its journal are not thrown away.
+    /// [`HostError::Enrolled`] where another reader is, or this one with another key: its key and
+    /// its journal are not thrown away. [`HostError::Locked`] while a process works there.
     pub fn store(&self, folder: &Path, key: &P256Secret) -> Result<(), HostError> {
         file::make_folder(folder)?;
         let _lock = lock(folder)?;
-        let path = folder.join("reader.cbor");
-        if path.exists() {
-            return Err(HostError::Enrolled { folder: folder.into() });
+        let (path, key_path) = (folder.join("reader.cbor"), folder.join("reader.key"));
+        match Self::load(folder) {
+            Ok(before) => {
+                let stored = file::read(&key_path, 32)?;
+                let is_same = stored.is_some_and(|stored| stored == key.danger_bytes());
+                if !is_same || !self.follows(&before) {
+                    return Err(HostError::Enrolled { folder: folder.into() });
+                }
+            }
+            Err(HostError::NotEnrolled { .. }) => file::replace(&key_path, key.danger_bytes())?,
+            Err(error) => return Err(error),
         }
-        file::replace(&folder.join("reader.key"), key.danger_bytes())?;
         let mut encoder = Encoder::new();
         encoder.array(3).bytes(self.reader.as_bytes()).bytes(&self.root).bytes(&self.certificate);
         Ok(file::replace_checked(&path, encoder.as_bytes())?)
@@ -121,6 +130,13 @@ impl Identity {
         let bytes = file::read_checked(&file, SMALL_FILE_BYTES_MAX)?;
         let bytes = bytes.ok_or_else(|| HostError::NotEnrolled { folder: folder.into() })?;
         Self::decode(&bytes).map_err(|_| HostError::Damaged { file })
+    }
+
+    /// Whether this is the same reader, with a certificate for the same key.
+    fn follows(&self, before: &Self) -> bool {
+        let [own, other] = [self, before].map(|identity| Certificate::parse(&identity.certificate));
+        let is_same_key = own.is_ok_and(|own| other.is_ok_and(|o| o.public_key == own.public_key));
+        self.reader == before.reader && is_same_key
     }
 
     /// The key of the folder, if it is that of the certificate.

@@ -52,6 +52,10 @@ fn sign<T: 'static>(key: &P256Secret, unsigned: Unsigned<T>) -> T {
 }
 
 fn certified(number: u8, purpose: Purpose, by: Option<&Certified>) -> Certified {
+    certified_for(number, purpose, by, 400)
+}
+
+fn certified_for(number: u8, purpose: Purpose, by: Option<&Certified>, life: u64) -> Certified {
     let own = P256Secret::from_bytes([number; 32]);
     let name = format!("Test {number}");
     let request = Request {
@@ -59,7 +63,7 @@ fn certified(number: u8, purpose: Purpose, by: Option<&Certified>) -> Certified 
         subject: Subject { common_name: &name, organization: None, country: "UT" },
         key: &public(&own),
         not_before: noon().saturating_sub(days(10)),
-        not_after: noon().saturating_add(days(if by.is_some() { 400 } else { 4000 })),
+        not_after: noon().saturating_add(days(if by.is_some() { life } else { 4000 })),
         serial_entropy: [number; build::SERIAL_ENTROPY_BYTES],
         issuer_uri: "https://city.example",
         crl_uri: "https://city.example/crl",
@@ -101,13 +105,18 @@ impl City {
         (Identity { reader: READER, root, certificate }, self.reader.key.clone())
     }
 
+    /// Another certificate for the key of the reader.
+    pub(crate) fn next_reader_certificate(&self) -> Vec<u8> {
+        certified_for(5, Purpose::Reader, Some(&self.reader_authority), 399).der
+    }
+
     /// Whom wallets of this city trust.
     pub(crate) fn trust(&self) -> Trust {
         let (issuer, reader) = (self.authority.der.clone(), self.reader_authority.der.clone());
         Trust::new(vec![issuer], vec![reader]).unwrap()
     }
 
-    /// Instructions of this epoch, made so many minutes after noon less one day.
+    /// Instructions of this epoch.
     pub(crate) fn bundle(&self, epoch: u64) -> Vec<u8> {
         // The documents here name no status list, so that the class of the door decides.
         let policy = ClassPolicy { status_age_max: days(1), stale: Stale::Accept };

@@ -2,8 +2,10 @@
 
 use std::process::Command;
 
-use edge::reader_host::HostError;
+use credential::crypto::P256Secret;
+use edge::reader_host::{HostError, Identity};
 use edge::wallet_host::{WalletError, WalletHost};
+use vocabulary::id::ReaderId;
 
 use crate::city::{CRYPTO, City};
 use crate::place::{Place, WALLET_KEY, chain, fresh, granted, save};
@@ -69,10 +71,35 @@ fn reader_and_wallet_are_not_made_over_another() {
     let city = City::new();
     let place = Place::ready(&city);
     let (identity, key) = city.identity();
-    let again = identity.store(&place.reader_folder(), &key).unwrap_err();
-    assert!(matches!(again, HostError::Enrolled { .. }));
+    let other_reader = Identity { reader: ReaderId::from_bytes([8; 16]), ..identity.clone() };
+    let other_certificate = Identity { certificate: identity.root.clone(), ..identity.clone() };
+    let other_key = P256Secret::from_bytes([9; 32]);
+    for (identity, key) in
+        [(&other_reader, &key), (&other_certificate, &key), (&identity, &other_key)]
+    {
+        let again = identity.store(&place.reader_folder(), key).unwrap_err();
+        assert!(matches!(again, HostError::Enrolled { .. }), "{again}");
+    }
     let nonces = [fresh(), fresh()];
     let again = WalletHost::create(&place.wallet_folder(), CRYPTO, [1; 32], nonces);
     assert!(matches!(again, Err(WalletError::Present { .. })));
     granted(&mut place.reader(), &mut place.wallet());
+}
+
+#[test]
+fn certificate_of_a_reader_is_made_anew_while_nobody_works_with_it() {
+    let city = City::new();
+    let place = Place::ready(&city);
+    let (mut reader, mut wallet) = (place.reader(), place.wallet());
+    granted(&mut reader, &mut wallet);
+    let (mut identity, key) = city.identity();
+    identity.certificate = city.next_reader_certificate();
+    let early = identity.store(&place.reader_folder(), &key).unwrap_err();
+    assert!(matches!(early, HostError::Locked { .. }));
+    drop(reader);
+    identity.store(&place.reader_folder(), &key).unwrap();
+    assert_eq!(Identity::load(&place.reader_folder()).unwrap(), identity);
+    let mut reader = place.reader();
+    granted(&mut reader, &mut wallet);
+    assert_eq!(reader.records_pending(), 2);
 }
