@@ -172,9 +172,18 @@ impl Init {
         let key_path = self.place.key_path();
         let key = world::entropy::<32>()?;
         let nonces = [world::entropy()?, world::entropy()?];
+        if key_path.exists() {
+            let message = format!("`{}` is there already", key_path.display());
+            return Err(
+                Failure::usage(message).hint("it may open another wallet; name another file")
+            );
+        }
+        // The key goes first: a wallet is never without what opens it.
+        let parent = key_path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        parent.map_or(Ok(()), std::fs::create_dir_all).or_fail("cannot make the wallet")?;
+        edge::file::replace(&key_path, &key).or_fail("cannot make the wallet")?;
         let mut host = WalletHost::create(&self.place.folder, &AwsLc, key, nonces)
             .or_fail("cannot make the wallet")?;
-        edge::file::replace(&key_path, &key).or_fail("cannot make the wallet")?;
         host.state.trust = wallet::state::Trust::new(issuers, readers)
             .or_fail("cannot trust the authorities of this city")?;
         self.place.save(&host)?;

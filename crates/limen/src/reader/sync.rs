@@ -60,6 +60,11 @@ struct Uplink {
 
 impl Enrol {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        if Identity::load(&self.place.folder).is_ok() {
+            let folder = self.place.folder.display();
+            return Err(Failure::usage(format!("`{folder}` holds a reader already"))
+                .hint("name another folder; the code was not used"));
+        }
         let connection = self.city.connection();
         let client = Client::new(connection.clone())?;
         let code = EnrolmentCode::parse(self.code.trim())

@@ -130,3 +130,19 @@ fn folders_of_a_city_are_their_owners_alone() {
         assert_eq!(mode & 0o777, 0o700, "{part}");
     }
 }
+
+#[test]
+fn the_way_out_opens_whatever_is_wrong_with_the_reader() {
+    let folder = Folder::new();
+    let egress =
+        || folder.limen(&["reader", "egress", "--folder", "gone", "--door", "hall/door", "--json"]);
+    let absent = egress();
+    folder.file("gone/reader.cbor", "damaged");
+    let damaged = egress();
+    for done in [absent, damaged] {
+        assert_eq!(done.code, 0);
+        let answer: Value = serde_json::from_str(&done.out).unwrap();
+        assert_eq!(answer["unlock_ms"], 5000);
+        assert!(done.err.contains("without a record"), "{}", done.err);
+    }
+}
