@@ -4,8 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use credential::crypto::{Crypto, PublicKey};
-use credential::mdoc::{self, Expectation};
+use credential::mdoc::{self, Expectation, IssuerSigned, Item};
 use credential::rejection::Rejection;
+use credential::rights::NAME_SPACE;
 use credential::sd_jwt::{self, KeyBindingRule, Presence, Profile, Window};
 use credential::x509::TrustAnchors;
 use vocabulary::time::Instant;
@@ -98,6 +99,18 @@ impl Document {
             Rejection::holder("holder-key", message)
         })?;
         Ok(Self { content, key, kind, valid_from, valid_until, shown: 0 })
+    }
+
+    /// Whether its issuer says that only the holder in person may use it. No reader can see to that;
+    /// the wallet does, by asking the holder to confirm every show.
+    #[must_use]
+    pub fn is_holder_only(&self) -> bool {
+        const YES: &[u8] = &[0xf5];
+        let Content::Mdoc(bytes) = &self.content else { return false };
+        let says_so = |item: &Item<'_>| {
+            item.name_space == NAME_SPACE && item.element == "holder_only" && item.value == YES
+        };
+        IssuerSigned::parse(bytes).is_ok_and(|document| document.items.iter().any(says_so))
     }
 
     /// Whether a reader would take it at `at`, as far as dates go.

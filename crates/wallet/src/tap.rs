@@ -370,6 +370,9 @@ fn answer(
     let no_pass = || TapError::NoPass { doc_type: chosen.name.clone() };
     let pass = hands.state.passes.get_mut(chosen.pass).ok_or_else(no_pass)?;
     let document = pass.documents.get_mut(chosen.document).ok_or_else(no_pass)?;
+    if presence != Presence::Confirmed && document.is_holder_only() {
+        return Err(TapError::Element(SecureElementError::PresenceNeeded));
+    }
     let Content::Mdoc(bytes) = &document.content else { return Err(no_pass()) };
     let elements: Vec<(&str, &str)> = chosen
         .elements

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use credential::rights::DOC_TYPE;
+use credential::rights::{DOC_TYPE, Rights};
 use presentation::apdu::LinkLimits;
 use vocabulary::time::Instant;
 use wallet::choose::Proposal;
@@ -67,11 +67,21 @@ impl Phone {
 
     /// Puts so many documents of one pass into the wallet, as if they had been collected.
     pub(crate) fn add(&mut self, city: &City, name: &str, documents: u8, rule: PresenceRule) {
+        self.add_with(city, name, (documents, rule), &ticket());
+    }
+
+    pub(crate) fn add_with(
+        &mut self,
+        city: &City,
+        name: &str,
+        (documents, rule): (u8, PresenceRule),
+        rights: &Rights,
+    ) {
         let documents = (0..documents).map(|_| {
             let entropy = [150 + self.element_keys(); 32];
             let device = self.element.generate(CRYPTO, entropy, rule).unwrap();
             let public = self.element.public_key(device).unwrap();
-            let content = Content::Mdoc(city.pass(DOC_TYPE, &ticket(), &public));
+            let content = Content::Mdoc(city.pass(DOC_TYPE, rights, &public));
             let anchors = self.state.trust.issuer_anchors();
             Document::accept(CRYPTO, content, &[(device, public)], anchors, noon()).unwrap()
         });

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use credential::mdoc::DeviceResponse;
-use credential::rights::CLAIMS;
+use credential::rights::{CLAIMS, Rights};
 use presentation::holder::{CONSENT_TIMEOUT, HolderError};
 use reader::decision::Reason;
 use wallet::secure_element::{Presence, PresenceRule, SecureElementError};
@@ -11,7 +11,7 @@ use wallet::software::SoftwareElement;
 use wallet::state::State;
 use wallet::tap::{Consent, TapError};
 
-use crate::city::{CRYPTO, City, days, noon};
+use crate::city::{CRYPTO, City, days, noon, ticket};
 use crate::gate::Gate;
 use crate::phone::{Phone, SHOW};
 use crate::rogue::{Question, Rogue};
@@ -65,6 +65,20 @@ fn pass_that_needs_its_owner_waits_for_a_finger() {
     assert_eq!(phone.state.passes[0].documents[0].shown, 0);
     phone.consent = Consent::Show { candidate: 0, presence: Presence::Confirmed };
     assert!(phone.hold(&mut gate).is_ok() && gate.opened(), "control");
+}
+
+#[test]
+fn pass_for_its_holder_alone_waits_for_a_finger_whatever_its_key_demands() {
+    let city = City::new();
+    for holder_only in [true, false] {
+        let (mut phone, mut gate) = (Phone::empty(&city), Gate::new(&city));
+        let rights = Rights { holder_only, ..ticket() };
+        phone.add_with(&city, "Ticket", (1, PresenceRule::NotNeeded), &rights);
+        let shown = phone.hold(&mut gate);
+        assert_eq!((shown.is_ok(), gate.opened()), (!holder_only, !holder_only));
+        phone.consent = Consent::Show { candidate: 0, presence: Presence::Confirmed };
+        assert!(phone.hold(&mut gate).is_ok() && gate.opened(), "control");
+    }
 }
 
 #[test]
