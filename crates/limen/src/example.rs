@@ -30,6 +30,9 @@ pub(crate) const BADGE_NAME: &str = "Staff badge";
 /// The name of the ticket, as the wallet shows it.
 pub(crate) const TICKET_NAME: &str = "First class, zones A and B";
 
+/// A ticket that is bought on the last day of a month is for the next one.
+const TICKET_DAYS_MAX: u32 = 32;
+
 const BADGE: &str = "staff-badge";
 const TICKET: &str = "first-class-month";
 
@@ -59,7 +62,7 @@ pub(crate) fn add_products(client: &Client) -> Result<(), Failure> {
     };
     for (code, name, stake, rights, days, has_code) in [
         (BADGE, BADGE_NAME, "high", badge, 365, true),
-        (TICKET, TICKET_NAME, "low", ticket, 31, false),
+        (TICKET, TICKET_NAME, "low", ticket, TICKET_DAYS_MAX, false),
     ] {
         let terms = Terms {
             display: vec![Display {
@@ -169,6 +172,18 @@ fn following_month(date: Date) -> Date {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ticket_of_any_day_is_within_its_product_and_over_32_days_later() {
+        let span = std::time::Duration::from_secs(u64::from(TICKET_DAYS_MAX) * 86_400);
+        let mut now = Instant::parse_rfc3339("2027-01-01T00:00:00Z").unwrap();
+        for _ in 0..2 * 366 * 2 {
+            let end = end_of_month(now);
+            assert!(now < end && end <= now.saturating_add(span), "{now}");
+            assert!(end < now.saturating_add(span), "{now}");
+            now = now.saturating_add(std::time::Duration::from_secs(43_199));
+        }
+    }
 
     #[test]
     fn a_ticket_ends_with_its_month() {
