@@ -122,6 +122,8 @@ fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, OpenError> {
     connection.pragma_update(None, "busy_timeout", BUSY_TIMEOUT_MS)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // What a savepoint may have to undo stays in memory; by default it goes to a file of its own.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(connection)
 }
 
