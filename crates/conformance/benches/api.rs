@@ -43,9 +43,13 @@ const CLIENTS: usize = 32;
 /// How long the clients ask one server before it is another's turn.
 const TURN: Duration = Duration::from_millis(150);
 
+const WARM_UP_TURNS: usize = 20;
+
 fn main() {
     stay_on_core(0);
-    let limits = Limits { requests_per_minute: u32::MAX, ..Limits::default() };
+    // Connections of clients wait while the others ask.
+    let header_timeout_ms = 600_000;
+    let limits = Limits { requests_per_minute: u32::MAX, header_timeout_ms, ..Limits::default() };
     let town = Town::with_limits(limits);
     let folder = std::env::temp_dir().join(format!("limen-naive-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -144,7 +148,10 @@ impl<'r> Clients<'r> {
         };
         let connections = (0..CLIENTS).map(|_| runtime.block_on(connect())).collect();
         let mut clients = Self { runtime, connections, request: request.into_bytes() };
-        clients.turn();
+        // Until the write-ahead log of either database has its full length.
+        for _ in 0..WARM_UP_TURNS {
+            clients.turn();
+        }
         clients
     }
 

@@ -2,7 +2,8 @@
 //! and durably against the bare disk.
 //!
 //! Durable is the path of every deed: through `store` into SQLite (WAL, `synchronous=FULL`), one
-//! transaction and one flush for 1 or 64 leaves. The bare disk is a file whose blocks are all
+//! transaction and one flush for 1 or 64 leaves, once the write-ahead log has its full length. The
+//! bare disk is a file whose blocks are all
 //! written beforehand, overwritten in place, flushed by `fdatasync`. Both are in the build folder,
 //! on one disk.
 #![allow(
@@ -48,6 +49,11 @@ const PUBLISHED_AT_ONCE: usize = 4096;
 /// A round on the disk: some flushes of a slow one.
 const DISK_ROUND: Duration = Duration::from_millis(40);
 
+/// Until the write-ahead log is so long, each commit makes it longer, which costs the file system
+/// more than a flush. From then on it is overwritten.
+const WRITE_AHEAD_BYTES: u64 = 16 << 20;
+const WARM_UP_LEAVES: u64 = 512;
+
 fn main() {
     memory();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("audit-bench");
@@ -90,6 +96,10 @@ fn durable(folder: &Path, name: &'static str, batch: u64, goal: f64) {
     let operator: OperatorCode = "harbour".parse().unwrap();
     let mut log = Log { store: store.for_operator(&operator), operator, number: 0 };
     let mut raw = Raw::new(folder.join(format!("{name}.raw")));
+    let write_ahead_log = options.folder.join("limen.db-wal");
+    while std::fs::metadata(&write_ahead_log).unwrap().len() < WRITE_AHEAD_BYTES {
+        runtime.block_on(log.append(WARM_UP_LEAVES));
+    }
     let entry = log.entry().entry.encode();
     let record = entry.repeat(usize::try_from(batch).unwrap());
 
