@@ -43,7 +43,7 @@ pub struct Terms {
     pub rights: Rights,
     /// The longest period of a pass, in days.
     pub pass_days_max: u32,
-    /// How long one document lives, in hours; the wallet collects fresh ones.
+    /// How long one document lives, in hours; after that the wallet needs a new offer.
     pub document_hours: u32,
     /// Documents of one format that one collection yields, each for a device key of its own.
     #[serde(default = "one")]

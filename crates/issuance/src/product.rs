@@ -65,7 +65,7 @@ pub struct Terms {
     pub rights: RightsTemplate,
     /// The longest period that a pass may have.
     pub pass_period_max: Duration,
-    /// How long a document lives; a wallet collects fresh ones within the period of its pass.
+    /// How long a document lives; after that a wallet needs a new offer of its pass.
     pub document_life: Duration,
     /// Documents of one format that one offer yields.
     pub batch_max: u16,

@@ -227,7 +227,11 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
     for part in [plan.data.clone(), folder.join("keys"), files.root_folder()] {
         DirBuilder::new().recursive(true).mode(0o700).create(part).or_fail(attempt)?;
     }
-    let data = std::path::absolute(&plan.data).or_fail(attempt)?;
+    // Relative where it lies inside the folder, so that the folder can be moved.
+    let data = match plan.data.strip_prefix(folder) {
+        Ok(inside) => inside.to_owned(),
+        Err(_) => std::path::absolute(&plan.data).or_fail(attempt)?,
+    };
     let (key_file, root_key) = (folder.join("keys/city.key"), files.root_folder().join("root.key"));
     for path in [&key_file, &root_key] {
         Unlock::create_key_file(path).or_fail(attempt)?;

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 /// Limen: who is this, what may they use, when and where.
 ///
-/// A city issues passes to phones and cards; its gates and doors read them, also offline.
+/// A city issues passes to phones; its gates and doors read them, also offline.
 #[derive(Parser)]
 #[command(name = "limen", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Begin with `limen demo`, which shows the main job from end to end.\n\n\

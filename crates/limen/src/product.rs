@@ -19,7 +19,7 @@ const EXAMPLE: &str = r#"code = "first-class-month"
 [terms]
 stake = "low"                  # or "high"
 pass_days_max = 31
-document_hours = 24            # the wallet collects fresh documents
+document_hours = 24            # after that the wallet needs a new offer
 batch_max = 8                  # each of them for a device key of its own
 transaction_code = true        # an offer asks for a code told over another channel
 
@@ -30,7 +30,6 @@ name = "First class, one month"
 [terms.rights]
 class = "first"
 zones = ["A", "B"]
-uses_max = 200
 holder_only = true
 "#;
 
@@ -83,7 +82,7 @@ struct Flags {
     /// When its passes hold, as a recurrence rule (RFC 5545).
     #[arg(long, value_name = "RRULE", requires = "code")]
     recurrence: Option<String>,
-    /// How many times a pass may be used.
+    /// How many times they may be used. No reader counts yet: every one refuses such a pass.
     #[arg(long, value_name = "TIMES", requires = "code")]
     uses_max: Option<u32>,
     /// Only the holder in person may use it.
