@@ -62,7 +62,7 @@ fn check_text(path: &str, text: &str, findings: &mut Vec<Finding>) {
     }
 }
 
-/// An absolute path counts only where it begins: `framework/work/x` is a relative one.
+/// An absolute path counts only where it begins, not inside of a relative one.
 fn stands_in(line: &str, pattern: &str) -> bool {
     line.match_indices(pattern).any(|(at, _)| {
         let before = line.get(..at).and_then(|text| text.chars().next_back());
