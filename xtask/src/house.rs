@@ -59,17 +59,7 @@ pub(crate) const ROOMS: &[Room] = &[
         "store",
         Floor::Rim,
         // A place's class is the reader's word.
-        &[
-            "vocabulary",
-            "credential",
-            "audit",
-            "reader",
-            "policy",
-            "identity",
-            "issuance",
-            "fleet",
-            "reader",
-        ],
+        &["vocabulary", "credential", "audit", "reader", "policy", "identity", "issuance", "fleet"],
     ),
     room(
         "edge",

@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 
 use crate::cbor::{CborError, Decoder, Encoder, Kind, Lengths};
-use crate::crypto::{Algorithm, Crypto, PublicKey, Signature, constant_time_eq};
+use crate::crypto::{Algorithm, Crypto, PublicKey, constant_time_eq};
 use crate::rejection::{Culprit, Rejection};
 use crate::unsigned::Unsigned;
 
@@ -246,19 +246,6 @@ pub fn mac0_detached(crypto: &dyn Crypto, key: &[u8; 32], payload: &[u8]) -> Vec
     let mut message = Encoder::new();
     message.array(4).bytes(protected.as_bytes()).map(0).null().bytes(&tag);
     message.into_bytes()
-}
-
-/// A signature put in place of the one that a message carries: for tests that forge.
-#[must_use]
-pub fn with_signature(message: &Sign1<'_>, signature: &Signature, unprotected: &[u8]) -> Vec<u8> {
-    let mut encoder = Encoder::new();
-    encoder.array(4).bytes(message.protected_raw).raw(unprotected);
-    match message.payload {
-        Some(payload) => encoder.bytes(payload),
-        None => encoder.null(),
-    };
-    encoder.bytes(signature.as_bytes());
-    encoder.into_bytes()
 }
 
 /// `Sig_structure` or `MAC_structure` (RFC 9052, sections 4.4 and 6.3).

@@ -8,9 +8,7 @@ use core::time::Duration;
 
 use credential::crypto::{Crypto, HashAlgorithm, PublicKey};
 use credential::jose::{HeaderParts, base64url};
-use credential::mdoc::{
-    ENTROPY_BYTES_PER_ELEMENT, IssueRequest, NameSpace, StatusReference as MdocStatus, Validity,
-};
+use credential::mdoc::{ENTROPY_BYTES_PER_ELEMENT, IssueRequest, NameSpace, Validity};
 use credential::rights::{NAME_SPACE, Rights, RightsError};
 use credential::sd_jwt::{CREDENTIAL_TYP, CredentialRequest, Salt};
 use credential::status::StatusReference;
@@ -134,7 +132,7 @@ fn mdoc(
             valid_until: last_second(valid_until),
             expected_update: None,
         },
-        status: Some(MdocStatus { uri: paper.status_uri, index: paper.status_index }),
+        status: Some(StatusReference { uri: paper.status_uri, index: paper.status_index }),
     };
     let entropy = entropy.vec(elements.len().saturating_mul(ENTROPY_BYTES_PER_ELEMENT));
     let unsigned = credential::mdoc::issue(crypto, &request, paper.chain, &entropy)

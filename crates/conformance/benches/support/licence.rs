@@ -4,9 +4,8 @@
 use credential::aws_lc::AwsLc;
 use credential::cbor::Encoder;
 use credential::crypto::{Crypto as _, P256Secret};
-use credential::mdoc::{
-    self, ENTROPY_BYTES_PER_ELEMENT, IssueRequest, NameSpace, StatusReference, Validity,
-};
+use credential::mdoc::{self, ENTROPY_BYTES_PER_ELEMENT, IssueRequest, NameSpace, Validity};
+use credential::status::StatusReference;
 use presentation::engagement;
 use presentation::session::message::SessionData;
 use presentation::session::{Channel, End, SessionKeys};

@@ -16,7 +16,6 @@ mod mso;
 mod names;
 mod verify;
 
-pub use crate::status::StatusReference;
 pub use authentication::{Session, e_mac_key, transcript_bytes};
 pub use device_request::{
     DOC_REQUESTS_MAX, DeviceRequest, DocRequest, DocRequestBytes, ItemsRequest, ReaderJudgement,

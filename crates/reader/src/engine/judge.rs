@@ -79,11 +79,9 @@ pub(super) struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     fn of(document: &VerifiedDocument<'a>) -> Result<Self, Rejection> {
-        let reference = document.status();
         Ok(Self {
             rights: Rights::from_document(document)?,
-            status: reference
-                .map(|status| StatusReference { uri: status.uri, index: status.index }),
+            status: document.status(),
             device_key: *document.device_key(),
             signer: document.signer().raw,
         })

@@ -8,7 +8,6 @@ use credential::cose::Sign1;
 use credential::mdoc::{DeviceResponse, MobileSecurityObject};
 use credential::rejection::{Culprit, Rejection};
 use credential::rights::{NAME_SPACE, Rights};
-use credential::status::StatusReference;
 use credential::x509::SignerCache;
 
 use super::judge::{Bench, Facts, Measure, Presented, Verdict};
@@ -94,9 +93,7 @@ impl Bench<'_> {
         let chain = message.unprotected.x5chain;
         let facts = Facts {
             rights,
-            status: mso
-                .status
-                .map(|status| StatusReference { uri: status.uri, index: status.index }),
+            status: mso.status,
             device_key: mso.device_key,
             signer: chain.certificates().first().copied().ok_or_else(absent)?,
         };

@@ -3,11 +3,10 @@
 use core::time::Duration;
 
 use credential::crypto::{Crypto, P256Secret, PublicKey};
-use credential::mdoc::{
-    self, ENTROPY_BYTES_PER_ELEMENT, IssueRequest, NameSpace, StatusReference, Validity,
-};
+use credential::mdoc::{self, ENTROPY_BYTES_PER_ELEMENT, IssueRequest, NameSpace, Validity};
 use credential::rights::{DOC_TYPE, NAME_SPACE, Rights};
 use credential::rustcrypto::RustCrypto;
+use credential::status::StatusReference;
 use credential::status::{Bits, CwtHeader, Status, StatusList, StatusListClaims};
 use credential::unsigned::Unsigned;
 use credential::x509::build::{self, Purpose, Request, Signer, Subject};
