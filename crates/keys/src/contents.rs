@@ -8,20 +8,27 @@ use aws_lc_rs::encoding::{AsBigEndian, Curve25519SeedBin, EcPrivateKeyBin};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair,
 };
 use credential::crypto::{PublicKey, Signature};
 use vocabulary::code::{OperatorCode, SLUG_BYTES_MAX};
 use vocabulary::time::Instant;
 use zeroize::Zeroizing;
 
-use crate::custody::{CERTIFICATE_BYTES_MAX, KEYS_MAX, Key, KeyHandle, NewKey};
+use crate::custody::{CERTIFICATE_BYTES_MAX, KEYS_MAX, Key, KeyHandle, NewKey, State};
 use crate::purpose::{Purpose, Suite};
 use crate::seal::take;
 
-const SECRET_BYTES: usize = 32;
-/// Bytes of a record without operator, public key and certificate.
-const RECORD_FIXED_BYTES: usize = 1 + 1 + 8 + 1 + 1 + SECRET_BYTES + 4;
+/// Bytes of the largest private half, of P-384.
+const SECRET_BYTES_MAX: usize = 48;
+/// Bytes of a record without operator, public key, private key and certificate.
+const RECORD_FIXED_BYTES: usize = 1 + 1 + 1 + 8 + 8 + 1 + 1 + 1 + 4;
+
+/// What [`Key::held_by`] says of keys in a sealed file.
+const HELD_BY: &str = "software";
+const P256: &EcdsaSigningAlgorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+const P384: &EcdsaSigningAlgorithm = &ECDSA_P384_SHA384_FIXED_SIGNING;
 
 /// A key with its private half, which the cryptographic module holds and wipes.
 pub(crate) struct Stored {
@@ -31,38 +38,46 @@ pub(crate) struct Stored {
 
 enum Pair {
     P256(EcdsaKeyPair),
+    P384(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
 }
 
 impl Stored {
     pub(crate) fn generate(request: NewKey) -> Result<Self, Unspecified> {
-        let suite = request.purpose.suite();
-        let pair = match suite {
-            Suite::Es256 => Pair::P256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?),
+        let pair = match request.suite {
+            Suite::Es256 => Pair::P256(EcdsaKeyPair::generate(P256)?),
+            Suite::Es384 => Pair::P384(EcdsaKeyPair::generate(P384)?),
             Suite::Ed25519 => Pair::Ed25519(Ed25519KeyPair::generate()?),
         };
-        let NewKey { purpose, operator, at: created_at } = request;
-        let public_key = pair.public_key().ok_or(Unspecified)?;
-        let handle = KeyHandle::of(pair.public_bytes());
-        let key =
-            Key { handle, purpose, suite, operator, created_at, public_key, certificate: None };
+        let NewKey { purpose, operator, suite, state, at } = request;
+        let key = Key {
+            handle: KeyHandle::of(pair.public_bytes()),
+            purpose,
+            suite,
+            operator,
+            created_at: at,
+            public_key: pair.public_key().ok_or(Unspecified)?,
+            certificate: None,
+            state,
+            state_since: at,
+            held_by: Arc::from(HELD_BY),
+        };
         Ok(Self { key, pair })
     }
 
     pub(crate) fn sign(&self, message: &[u8]) -> Option<Signature> {
         let signature = match &self.pair {
-            Pair::P256(pair) => pair.sign(&SystemRandom::new(), message).ok()?,
+            Pair::P256(pair) | Pair::P384(pair) => pair.sign(&SystemRandom::new(), message).ok()?,
             Pair::Ed25519(pair) => pair.try_sign(message).ok()?,
         };
         Signature::new(self.key.public_key.algorithm(), signature.as_ref()).ok()
     }
 
-    /// The same key with `certificate` beside it.
-    pub(crate) fn with_certificate(&self, certificate: &[u8]) -> Option<Self> {
-        let mut secret = Zeroizing::new(Vec::with_capacity(SECRET_BYTES));
+    /// The same key, described anew.
+    pub(crate) fn with(&self, key: Key) -> Option<Self> {
+        let mut secret = Zeroizing::new(Vec::with_capacity(SECRET_BYTES_MAX));
         self.pair.append_secret(&mut secret).ok()?;
         let pair = Pair::restore(self.key.suite, &secret, self.pair.public_bytes())?;
-        let key = Key { certificate: Some(Arc::from(certificate)), ..self.key.clone() };
         Some(Self { key, pair })
     }
 }
@@ -70,7 +85,7 @@ impl Stored {
 impl Pair {
     fn public_bytes(&self) -> &[u8] {
         match self {
-            Self::P256(pair) => pair.public_key().as_ref(),
+            Self::P256(pair) | Self::P384(pair) => pair.public_key().as_ref(),
             Self::Ed25519(pair) => pair.public_key().as_ref(),
         }
     }
@@ -78,6 +93,7 @@ impl Pair {
     fn public_key(&self) -> Option<PublicKey> {
         match self {
             Self::P256(pair) => pair.public_key().as_ref().try_into().ok().map(PublicKey::P256),
+            Self::P384(pair) => pair.public_key().as_ref().try_into().ok().map(PublicKey::P384),
             Self::Ed25519(pair) => {
                 pair.public_key().as_ref().try_into().ok().map(PublicKey::Ed25519)
             }
@@ -86,7 +102,7 @@ impl Pair {
 
     fn append_secret(&self, plain: &mut Vec<u8>) -> Result<(), Unspecified> {
         match self {
-            Self::P256(pair) => {
+            Self::P256(pair) | Self::P384(pair) => {
                 let secret: EcPrivateKeyBin<'_> = pair.private_key().as_be_bytes()?;
                 plain.extend_from_slice(secret.as_ref());
             }
@@ -99,13 +115,12 @@ impl Pair {
     }
 
     fn restore(suite: Suite, secret: &[u8], public: &[u8]) -> Option<Self> {
+        let ecdsa = |algorithm| {
+            EcdsaKeyPair::from_private_key_and_public_key(algorithm, secret, public).ok()
+        };
         match suite {
-            Suite::Es256 => {
-                let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-                EcdsaKeyPair::from_private_key_and_public_key(algorithm, secret, public)
-                    .ok()
-                    .map(Self::P256)
-            }
+            Suite::Es256 => ecdsa(P256).map(Self::P256),
+            Suite::Es384 => ecdsa(P384).map(Self::P384),
             Suite::Ed25519 => {
                 Ed25519KeyPair::from_seed_and_public_key(secret, public).ok().map(Self::Ed25519)
             }
@@ -131,12 +146,14 @@ fn append(plain: &mut Vec<u8>, stored: &Stored) -> Result<(), Unspecified> {
     let operator = key.operator.as_ref().map_or("", OperatorCode::as_str).as_bytes();
     let public = stored.pair.public_bytes();
     let certificate = key.certificate.as_deref().unwrap_or_default();
-    plain.extend_from_slice(&[key.purpose.number(), key.suite.number()]);
+    plain.extend_from_slice(&[key.purpose.number(), key.suite.number(), key.state.number()]);
     plain.extend_from_slice(&key.created_at.unix_micros().to_be_bytes());
+    plain.extend_from_slice(&key.state_since.unix_micros().to_be_bytes());
     plain.push(u8::try_from(operator.len()).map_err(|_| Unspecified)?);
     plain.extend_from_slice(operator);
     plain.push(u8::try_from(public.len()).map_err(|_| Unspecified)?);
     plain.extend_from_slice(public);
+    plain.push(u8::try_from(secret_bytes(key.suite)).map_err(|_| Unspecified)?);
     stored.pair.append_secret(plain)?;
     plain.extend_from_slice(
         &u32::try_from(certificate.len()).map_err(|_| Unspecified)?.to_be_bytes(),
@@ -145,8 +162,16 @@ fn append(plain: &mut Vec<u8>, stored: &Stored) -> Result<(), Unspecified> {
     Ok(())
 }
 
+const fn secret_bytes(suite: Suite) -> usize {
+    match suite {
+        Suite::Es256 | Suite::Ed25519 => 32,
+        Suite::Es384 => SECRET_BYTES_MAX,
+    }
+}
+
 fn record_bytes(stored: &Stored) -> usize {
     RECORD_FIXED_BYTES
+        + secret_bytes(stored.key.suite)
         + stored.key.operator.as_ref().map_or(0, |operator| operator.as_str().len())
         + stored.pair.public_bytes().len()
         + stored.key.certificate.as_ref().map_or(0, |certificate| certificate.len())
@@ -169,17 +194,19 @@ pub(crate) fn decode(plain: &[u8]) -> Option<Vec<Stored>> {
 }
 
 fn record(bytes: &[u8]) -> Option<(Stored, &[u8])> {
-    let ([purpose, suite], rest) = take::<2>(bytes)?;
+    let ([purpose, suite, state], rest) = take::<3>(bytes)?;
     let (created_at, rest) = take::<8>(rest)?;
+    let (state_since, rest) = take::<8>(rest)?;
     let (operator, rest) = short(rest)?;
     let (public, rest) = short(rest)?;
-    let (secret, rest) = rest.split_at_checked(SECRET_BYTES)?;
+    let (secret, rest) = short(rest)?;
     let (length, rest) = take::<4>(rest)?;
     let (certificate, rest) =
         rest.split_at_checked(usize::try_from(u32::from_be_bytes(length)).ok()?)?;
     let purpose = Purpose::from_number(purpose)?;
     let suite = Suite::from_number(suite)?;
-    if suite != purpose.suite()
+    if !purpose.allows(suite)
+        || secret.len() != secret_bytes(suite)
         || operator.len() > SLUG_BYTES_MAX
         || certificate.len() > CERTIFICATE_BYTES_MAX
     {
@@ -198,6 +225,9 @@ fn record(bytes: &[u8]) -> Option<(Stored, &[u8])> {
         created_at: Instant::from_unix_micros(i64::from_be_bytes(created_at)),
         public_key: pair.public_key()?,
         certificate: (!certificate.is_empty()).then(|| Arc::from(certificate)),
+        state: State::from_number(state)?,
+        state_since: Instant::from_unix_micros(i64::from_be_bytes(state_since)),
+        held_by: Arc::from(HELD_BY),
     };
     Some((Stored { key, pair }, rest))
 }
@@ -222,12 +252,13 @@ mod tests {
     #[test]
     fn sealed_bytes_do_not_contain_the_private_key() {
         let at = Instant::from_unix_seconds(0);
-        let request = NewKey { purpose: Purpose::Checkpoint, operator: None, at };
+        let request = NewKey::active(Purpose::Checkpoint, None, at);
         let stored = Stored::generate(request).unwrap();
         let public = stored.pair.public_bytes().to_vec();
         let plain = encode(&[Arc::new(stored)]).unwrap();
-        // count 4, purpose 1, suite 1, made at 8, operator length 1, key length 1, key 32, seed 32
-        let seed = &plain[4 + 12 + 32..][..32];
+        // count 4; purpose, suite, state 3; made at 8, since 8, operator length 1, key length 1,
+        // key 32, seed length 1, seed 32
+        let seed = &plain[4 + 21 + 32 + 1..][..32];
         assert!(Ed25519KeyPair::from_seed_and_public_key(seed, &public).is_ok());
         let header = Header::new(Kind::Server, SecretKind::KeyFile, [1; 16], [2; 12]);
         let sealed = SealingKey::derive(&[3; 32], &header).unwrap().seal(&header, &plain).unwrap();
@@ -240,13 +271,14 @@ mod tests {
     #[test]
     fn contents_with_a_field_out_of_range_are_refused() {
         let at = Instant::from_unix_seconds(0);
-        let request = NewKey { purpose: Purpose::Bundle, operator: None, at };
+        let request = NewKey::active(Purpose::Bundle, None, at);
         let plain = encode(&[Arc::new(Stored::generate(request).unwrap())]).unwrap();
         assert!(decode(&plain).is_some());
         for (what, position, value) in [
             ("count", 3, 2),
             ("purpose", 4, 99),
             ("suite", 5, 2),
+            ("state", 6, 4),
             ("public key", 40, plain[40] ^ 1),
         ] {
             let mut changed = plain.clone();

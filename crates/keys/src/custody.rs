@@ -51,14 +51,29 @@ pub trait Custody: Send + Sync {
         certificate: &'a [u8],
     ) -> Pending<'a, Key, KeepError>;
 
-    /// The newest key of `purpose` that belongs to `operator` (`None`: to the city).
+    /// Moves the key `handle` on to `state`, never back; kept durably before it answers.
+    fn set_state<'a>(
+        &'a self,
+        handle: &'a KeyHandle,
+        state: State,
+        at: Instant,
+    ) -> Pending<'a, Key, KeepError>;
+
+    /// Destroys the private half of the retired key `handle`; the key is no longer listed.
+    fn destroy<'a>(&'a self, handle: &'a KeyHandle) -> Pending<'a, (), KeepError>;
+
+    /// The newest active key of `purpose` that belongs to `operator` (`None`: to the city).
     ///
     /// "Newest" is by the order of making, not by the clock.
     fn newest(&self, purpose: Purpose, operator: Option<&OperatorCode>) -> Option<Key> {
         let keys = self.keys();
         keys.iter()
             .rev()
-            .find(|key| key.purpose == purpose && key.operator.as_ref() == operator)
+            .find(|key| {
+                key.purpose == purpose
+                    && key.operator.as_ref() == operator
+                    && key.state == State::Active
+            })
             .cloned()
     }
 }
@@ -66,12 +81,68 @@ pub trait Custody: Send + Sync {
 /// What is asked for when a key is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewKey {
-    /// What the key will sign; decides the suite.
+    /// What the key will sign.
     pub purpose: Purpose,
     /// The operator that it belongs to; `None` for the city's own.
     pub operator: Option<OperatorCode>,
+    /// The algorithm; the purpose must allow it.
+    pub suite: Suite,
+    /// [`State::Published`] for a successor that others must learn of first.
+    pub state: State,
     /// Now.
     pub at: Instant,
+}
+
+impl NewKey {
+    /// A key of the usual suite of `purpose`, active at once.
+    #[must_use]
+    pub const fn active(purpose: Purpose, operator: Option<OperatorCode>, at: Instant) -> Self {
+        Self { purpose, operator, suite: purpose.suite(), state: State::Active, at }
+    }
+}
+
+/// Where a key stands in its life. It moves on only; after the last it is destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Others learn to trust it; it signs nothing yet.
+    Published,
+    /// It signs.
+    Active,
+    /// It signs no more; what it signed is still believed.
+    Retired,
+}
+
+impl State {
+    /// Every state, in the order of a key's life.
+    pub const ALL: [Self; 3] = [Self::Published, Self::Active, Self::Retired];
+
+    /// The name, as stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Active => "active",
+            Self::Retired => "retired",
+        }
+    }
+
+    pub(crate) const fn number(self) -> u8 {
+        match self {
+            Self::Published => 1,
+            Self::Active => 2,
+            Self::Retired => 3,
+        }
+    }
+
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.number() == number)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// The public side of a key.
@@ -91,6 +162,12 @@ pub struct Key {
     pub public_key: PublicKey,
     /// The certificate of the key, DER, once attached.
     pub certificate: Option<Arc<[u8]>>,
+    /// Where it stands in its life.
+    pub state: State,
+    /// Since when.
+    pub state_since: Instant,
+    /// Who holds the private half: `software`, or `token:` and the label of the token.
+    pub held_by: Arc<str>,
 }
 
 /// Names a key: the first 16 bytes of the SHA-256 of its public half (P-256 uncompressed point, or
@@ -168,7 +245,14 @@ pub enum SignError {
         /// What was handed over.
         object: ObjectType,
     },
-    /// The custodian could not sign now.
+    /// The key is not, or no longer, one that signs.
+    NotActive {
+        /// The handle asked for.
+        handle: KeyHandle,
+        /// Where it stands.
+        state: State,
+    },
+    /// The custodian could not sign now; it may be able to later.
     Unavailable,
 }
 
@@ -178,6 +262,9 @@ impl fmt::Display for SignError {
             Self::UnknownKey { handle } => write!(f, "sign: no key `{handle}` in this keystore"),
             Self::WrongType { purpose, object } => {
                 write!(f, "sign: a key for `{purpose}` does not sign a {object}")
+            }
+            Self::NotActive { handle, state } => {
+                write!(f, "sign: the key `{handle}` is {state} and signs nothing")
             }
             Self::Unavailable => f.write_str("sign: the keystore cannot sign at present"),
         }
@@ -199,6 +286,20 @@ pub enum KeepError {
         /// What was asked for.
         purpose: Purpose,
     },
+    /// The purpose does not allow this suite, or the custodian cannot make keys of it.
+    SuiteNotHere {
+        /// What the key was to be for.
+        purpose: Purpose,
+        /// What was asked for.
+        suite: Suite,
+    },
+    /// A key's life goes one way: from published to active to retired, and then to its end.
+    Backwards {
+        /// Where the key stands.
+        state: State,
+    },
+    /// The custodian cannot be reached now; it may be later.
+    Unavailable,
     /// [`KEYS_MAX`] keys are held already.
     Full,
     /// The bytes are no certificate, exceed [`CERTIFICATE_BYTES_MAX`] or certify another key.
@@ -218,6 +319,13 @@ impl fmt::Display for KeepError {
             Self::PurposeNotHere { purpose } => {
                 write!(f, "make key: this keystore does not hold keys for `{purpose}`")
             }
+            Self::SuiteNotHere { purpose, suite } => {
+                write!(f, "make key: no keys of suite `{suite}` for `{purpose}` here")
+            }
+            Self::Backwards { state } => {
+                write!(f, "move key on: it is {state}, and a key's life goes one way")
+            }
+            Self::Unavailable => f.write_str("keep key: the keystore cannot be reached at present"),
             Self::Full => write!(f, "make key: the keystore holds its limit of `{KEYS_MAX}` keys"),
             Self::Certificate => f.write_str("keep certificate: it does not certify this key"),
             Self::Cryptography => f.write_str("make key: the cryptographic module failed"),

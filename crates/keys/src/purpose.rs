@@ -27,11 +27,15 @@ pub enum Purpose {
     Bundle,
     /// Checkpoints of the audit log (C2SP tlog-checkpoint), Ed25519.
     Checkpoint,
+    /// Approvals of one member of staff or one custodian, for deeds that need two or more.
+    Staff,
+    /// Manifests of firmware for readers.
+    Firmware,
 }
 
 impl Purpose {
     /// Every purpose, in the order of their stored numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::CityRoot,
         Self::IssuingAuthority,
         Self::DocumentSignerMdoc,
@@ -40,6 +44,8 @@ impl Purpose {
         Self::StatusList,
         Self::Bundle,
         Self::Checkpoint,
+        Self::Staff,
+        Self::Firmware,
     ];
 
     /// The name, as stored in files and shown to people.
@@ -54,6 +60,8 @@ impl Purpose {
             Self::StatusList => "status-list",
             Self::Bundle => "bundle",
             Self::Checkpoint => "checkpoint",
+            Self::Staff => "staff",
+            Self::Firmware => "firmware",
         }
     }
 
@@ -69,15 +77,26 @@ impl Purpose {
             Self::StatusList => ObjectType::StatusList,
             Self::Bundle => ObjectType::Bundle,
             Self::Checkpoint => ObjectType::Checkpoint,
+            Self::Staff => ObjectType::Approval,
+            Self::Firmware => ObjectType::FirmwareManifest,
         }
     }
 
-    /// The algorithm of this purpose.
+    /// The algorithm of a key of this purpose where the city does not choose another.
     #[must_use]
     pub const fn suite(self) -> Suite {
         match self {
             Self::Checkpoint => Suite::Ed25519,
             _ => Suite::Es256,
+        }
+    }
+
+    /// Whether a key of this purpose may be of `suite`.
+    #[must_use]
+    pub const fn allows(self, suite: Suite) -> bool {
+        match self {
+            Self::Checkpoint => matches!(suite, Suite::Ed25519),
+            _ => !matches!(suite, Suite::Ed25519),
         }
     }
 
@@ -92,6 +111,8 @@ impl Purpose {
             Self::StatusList => 6,
             Self::Bundle => 7,
             Self::Checkpoint => 8,
+            Self::Staff => 9,
+            Self::Firmware => 10,
         }
     }
 
@@ -138,15 +159,21 @@ pub enum Suite {
     Es256,
     /// EdDSA on Curve25519 (RFC 8032).
     Ed25519,
+    /// ECDSA on P-384 with SHA-384 (COSE -35).
+    Es384,
 }
 
 impl Suite {
+    /// Every suite, in the order of their stored numbers.
+    pub const ALL: [Self; 3] = [Self::Es256, Self::Ed25519, Self::Es384];
+
     /// The identifier that stands in files and certificates' records.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Es256 => "ES256",
             Self::Ed25519 => "Ed25519",
+            Self::Es384 => "ES384",
         }
     }
 
@@ -154,6 +181,7 @@ impl Suite {
         match self {
             Self::Es256 => 1,
             Self::Ed25519 => 2,
+            Self::Es384 => 3,
         }
     }
 
@@ -161,6 +189,7 @@ impl Suite {
         match number {
             1 => Some(Self::Es256),
             2 => Some(Self::Ed25519),
+            3 => Some(Self::Es384),
             _ => None,
         }
     }
@@ -171,6 +200,31 @@ impl fmt::Display for Suite {
         f.write_str(self.as_str())
     }
 }
+
+impl FromStr for Suite {
+    type Err = ParseSuiteError;
+
+    fn from_str(text: &str) -> Result<Self, ParseSuiteError> {
+        Self::ALL.into_iter().find(|suite| suite.as_str() == text).ok_or(ParseSuiteError)
+    }
+}
+
+/// A text that is not the name of a suite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParseSuiteError;
+
+impl fmt::Display for ParseSuiteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a suite of a key: expected one of ")?;
+        for (position, suite) in Suite::ALL.iter().enumerate() {
+            let comma = if position == 0 { "" } else { ", " };
+            write!(f, "{comma}`{suite}`")?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for ParseSuiteError {}
 
 #[cfg(test)]
 mod tests {
@@ -183,7 +237,7 @@ mod tests {
             assert_eq!(Purpose::from_number(purpose.number()), Some(purpose));
         }
         assert_eq!("root".parse::<Purpose>(), Err(ParsePurposeError));
-        assert_eq!(Purpose::from_number(9), None);
+        assert_eq!(Purpose::from_number(11), None);
     }
 
     #[test]

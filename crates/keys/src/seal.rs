@@ -13,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 /// The first eight bytes of every sealed file.
 pub(crate) const MAGIC: [u8; 8] = *b"LIMENKEY";
 /// The version of the layout that this code writes and reads.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 /// Bytes before the ciphertext; all of them are authenticated.
 pub(crate) const HEADER_BYTES: usize = 52;
 /// Argon2 memory that a file may ask for, in KiB (1 GiB): a forged header must not exhaust memory.
@@ -330,8 +330,8 @@ mod tests {
     #[test]
     fn other_layout_versions_are_named() {
         let mut file = sealed();
-        file[9] = 2;
-        assert_eq!(Header::parse(&file), Err(UnsealError::Version { found: 2 }));
+        file[9] = 1;
+        assert_eq!(Header::parse(&file), Err(UnsealError::Version { found: 1 }));
     }
 
     /// The derivation is Argon2id itself: an independent computation (`argon2-cffi` 25.1, the

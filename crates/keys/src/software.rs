@@ -13,10 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use aws_lc_rs::rand;
 use credential::crypto::Signature;
+use vocabulary::time::Instant;
 
 use crate::contents::{self, Stored};
 use crate::custody::{
-    CERTIFICATE_BYTES_MAX, Custody, KEYS_MAX, KeepError, Key, KeyHandle, NewKey, Pending, SignError,
+    CERTIFICATE_BYTES_MAX, Custody, KEYS_MAX, KeepError, Key, KeyHandle, NewKey, Pending,
+    SignError, State,
 };
 use crate::file::{self, FileError};
 use crate::object::{TypedObject, certificate};
@@ -104,6 +106,9 @@ impl Keystore {
         if purpose.object_type() != object.object_type() {
             return Err(SignError::WrongType { purpose, object: object.object_type() });
         }
+        if stored.key.state != State::Active {
+            return Err(SignError::NotActive { handle: *handle, state: stored.key.state });
+        }
         stored.sign(object.bytes()).ok_or(SignError::Unavailable)
     }
 
@@ -112,6 +117,10 @@ impl Keystore {
         let (header, mut keys) = self.copy();
         if !belongs(request.purpose, header.kind) {
             return Err(KeepError::PurposeNotHere { purpose: request.purpose });
+        }
+        if !request.purpose.allows(request.suite) {
+            let NewKey { purpose, suite, .. } = request;
+            return Err(KeepError::SuiteNotHere { purpose, suite });
         }
         if keys.len() >= KEYS_MAX {
             return Err(KeepError::Full);
@@ -124,22 +133,59 @@ impl Keystore {
     }
 
     fn attach_now(&self, handle: &KeyHandle, certificate: &[u8]) -> Result<Key, KeepError> {
+        self.describe(handle, |key| {
+            if certificate.len() > CERTIFICATE_BYTES_MAX
+                || !certificate::certifies(certificate, &key.public_key)
+            {
+                return Err(KeepError::Certificate);
+            }
+            Ok(Key { certificate: Some(Arc::from(certificate)), ..key })
+        })
+    }
+
+    fn set_state_now(
+        &self,
+        handle: &KeyHandle,
+        state: State,
+        at: Instant,
+    ) -> Result<Key, KeepError> {
+        self.describe(handle, |key| {
+            if state < key.state {
+                return Err(KeepError::Backwards { state: key.state });
+            }
+            let state_since = if state == key.state { key.state_since } else { at };
+            Ok(Key { state, state_since, ..key })
+        })
+    }
+
+    /// Keeps the key `handle` as `change` describes it.
+    fn describe(
+        &self,
+        handle: &KeyHandle,
+        change: impl FnOnce(Key) -> Result<Key, KeepError>,
+    ) -> Result<Key, KeepError> {
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let (header, mut keys) = self.copy();
         let stored = keys
             .iter_mut()
             .find(|stored| stored.key.handle == *handle)
             .ok_or(KeepError::UnknownKey { handle: *handle })?;
-        if certificate.len() > CERTIFICATE_BYTES_MAX
-            || !certificate::certifies(certificate, &stored.key.public_key)
-        {
-            return Err(KeepError::Certificate);
-        }
-        let renewed = stored.with_certificate(certificate).ok_or(KeepError::Cryptography)?;
-        let key = renewed.key.clone();
-        *stored = Arc::new(renewed);
+        let key = change(stored.key.clone())?;
+        *stored = Arc::new(stored.with(key.clone()).ok_or(KeepError::Cryptography)?);
         self.write(header, keys)?;
         Ok(key)
+    }
+
+    fn destroy_now(&self, handle: &KeyHandle) -> Result<(), KeepError> {
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let (header, mut keys) = self.copy();
+        let position = keys.iter().position(|stored| stored.key.handle == *handle);
+        let position = position.ok_or(KeepError::UnknownKey { handle: *handle })?;
+        let destroyed = keys.remove(position);
+        if destroyed.key.state != State::Retired {
+            return Err(KeepError::Backwards { state: destroyed.key.state });
+        }
+        self.write(header, keys)
     }
 
     /// Seals `keys`, puts them on disk and, only then, into memory.
@@ -208,6 +254,19 @@ impl Custody for Keystore {
         certificate: &'a [u8],
     ) -> Pending<'a, Key, KeepError> {
         Box::pin(ready(self.attach_now(handle, certificate)))
+    }
+
+    fn set_state<'a>(
+        &'a self,
+        handle: &'a KeyHandle,
+        state: State,
+        at: Instant,
+    ) -> Pending<'a, Key, KeepError> {
+        Box::pin(ready(self.set_state_now(handle, state, at)))
+    }
+
+    fn destroy<'a>(&'a self, handle: &'a KeyHandle) -> Pending<'a, (), KeepError> {
+        Box::pin(ready(self.destroy_now(handle)))
     }
 }
 

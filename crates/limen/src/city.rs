@@ -10,7 +10,8 @@ use clap::{Args, Subcommand};
 use identity::operator::NewOperator;
 use keys::unlock::Unlock;
 use serde_json::json;
-use server::city::ceremony::{self, FirstToken, Founding, RootFile};
+use server::city::ceremony::{self, Custodians, FirstToken, Founding};
+use server::city::files::{RootFile, create_keystore, open_keystore};
 use server::config::{self, Config};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -193,8 +194,11 @@ impl AddOperator {
             .or_fail("cannot open the root")?;
         let path = folder.join("root.keys");
         let root = RootFile { path: &path, unlock: &unlock };
+        let root = root.open().or_fail("cannot open the root")?;
+        let keys = open_keystore(&config).or_fail("cannot open the keystore")?;
+        let custodians = Custodians { root: &root, city: &keys };
         let added = runtime()?
-            .block_on(ceremony::add_operator(&config, &root, self.operator, world::now()))
+            .block_on(ceremony::add_operator(&config, custodians, self.operator, world::now()))
             .or_fail("cannot add the operator")?;
         output::text(&format!("{}  {}\n", added.operator, added.secret))?;
         Ok(ExitCode::SUCCESS)
@@ -260,7 +264,10 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
     let root = RootFile { path: &path, unlock: &unlock };
     let name = plan.name.parse().or_fail("this is no name for a city")?;
     let founding = Founding { name, country: plan.country, operators: plan.operators };
-    let created = ceremony::create_city(&config, &root, &founding, world::now());
+    let keys = create_keystore(&config).or_fail(attempt)?;
+    let root = root.create().or_fail(attempt)?;
+    let custodians = Custodians { root: &root, city: &keys };
+    let created = ceremony::create_city(&config, custodians, &founding, world::now());
     let tokens = runtime()?.block_on(created).or_fail(attempt)?;
     // The configuration appears last: a folder with one holds a whole city.
     std::fs::rename(&draft, files.config()).or_fail(attempt)?;

@@ -21,6 +21,7 @@ use vocabulary::code::OperatorCode;
 use vocabulary::id::EventId;
 use vocabulary::time::Instant;
 
+use crate::config::Keys;
 use crate::world::{NoEntropy, entropy};
 
 const SECRET_BYTES: usize = 32;
@@ -69,9 +70,9 @@ struct Details<'d> {
 }
 
 impl Recorder {
-    /// The file of the secret that belongs to a keystore: it lies beside it.
-    pub(crate) fn path(keystore: &Path) -> PathBuf {
-        keystore.with_extension("pseudonyms")
+    /// The file of the secret: it lies beside the keystore.
+    pub(crate) fn path(keys: &Keys) -> PathBuf {
+        keys.keystore.with_extension("pseudonyms")
     }
 
     /// Reads the secret; nobody but its owner may have permissions on the file.

@@ -12,7 +12,6 @@ use credential::aws_lc::AwsLc;
 use issuance::issuer::Issuer;
 use issuance::nonce::NonceKey;
 use keys::custody::Custody;
-use keys::software::Keystore;
 use keys::unlock::Unlock;
 use policy::actor::Subject;
 use store::commit::{Change, Commit, CommitError, Committed};
@@ -28,6 +27,7 @@ use vocabulary::time::Instant;
 
 use crate::caller::{Rates, Tokens};
 use crate::city::facts::Facts;
+use crate::city::files::open_keystore;
 use crate::config::{Config, Limits};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
@@ -94,7 +94,7 @@ impl Server {
     ) -> Result<Self, StartError> {
         config.check().map_err(StartError::Config)?;
         let city = Facts::load(&store).await?;
-        let recorder = Recorder::open(&Recorder::path(&config.keys.keystore));
+        let recorder = Recorder::open(&Recorder::path(&config.keys));
         Ok(Self(Arc::new(Inner {
             store,
             custody,
@@ -175,11 +175,6 @@ pub(crate) const fn worker_deed(
 pub(crate) fn open_store(folder: &Path) -> Result<Store, StartError> {
     let options = Options { folder: folder.into(), pages_max: None };
     Ok(Store::new(Sqlite::open(&options).map_err(StartError::Store)?))
-}
-
-pub(crate) fn open_keystore(config: &Config) -> Result<Keystore, StartError> {
-    let unlock = unlock(config)?;
-    Keystore::open_server(&config.keys.keystore, &unlock).map_err(StartError::Keystore)
 }
 
 /// What opens the keystore of the server, as the configuration says.

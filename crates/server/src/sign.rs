@@ -4,13 +4,13 @@ use std::fmt;
 
 use credential::unsigned::Unsigned;
 use credential::x509::Certificate;
-use keys::custody::{Custody, Key, SignError};
+use keys::custody::{Custody, Key, SignError, State};
 use keys::object::{TypedObject, WrongTypeError};
 use keys::purpose::Purpose;
 use vocabulary::code::OperatorCode;
 use vocabulary::time::Instant;
 
-/// The newest key of `purpose` whose certificate is in force at `now`.
+/// The newest active key of `purpose` whose certificate is in force at `now`.
 ///
 /// # Errors
 /// [`SignFault::NoKey`].
@@ -22,8 +22,9 @@ pub(crate) fn certified(
 ) -> Result<(Key, std::sync::Arc<[u8]>), SignFault> {
     let keys = custody.keys();
     let of_purpose = keys.iter().rev();
-    let of_purpose =
-        of_purpose.filter(|key| key.purpose == purpose && key.operator.as_ref() == operator);
+    let of_purpose = of_purpose.filter(|key| {
+        key.purpose == purpose && key.operator.as_ref() == operator && key.state == State::Active
+    });
     let in_force = |der: &[u8]| Certificate::parse(der).is_ok_and(|it| it.is_current(now));
     let mut found = of_purpose.filter_map(|key| {
         let certificate = key.certificate.clone().filter(|der| in_force(der))?;

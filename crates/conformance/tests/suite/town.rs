@@ -7,7 +7,8 @@ use std::thread::JoinHandle;
 
 use keys::unlock::Unlock;
 use serde_json::Value;
-use server::city::ceremony::{Founding, RootFile, create_city};
+use server::city::ceremony::{Custodians, Founding, create_city};
+use server::city::files::{RootFile, create_keystore};
 use server::config::{Config, Http, Keys, Limits, Store};
 use tokio::sync::watch;
 use vocabulary::time::Instant;
@@ -102,7 +103,9 @@ async fn create(config: &Config, folder: &std::path::Path) -> String {
     };
     let unlock = Unlock::passphrase("a passphrase of the tests").unwrap();
     let root = RootFile { path: &folder.join("root/root.keystore"), unlock: &unlock };
-    let tokens = create_city(config, &root, &founding, server::world::now()).await.unwrap();
+    let (root, keys) = (root.create().unwrap(), create_keystore(config).unwrap());
+    let custodians = Custodians { root: &root, city: &keys };
+    let tokens = create_city(config, custodians, &founding, server::world::now()).await.unwrap();
     let own = tokens.into_iter().find(|token| token.operator.as_str() == OPERATOR);
     own.unwrap().secret
 }

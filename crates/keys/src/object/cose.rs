@@ -4,16 +4,20 @@
 //! has none, in the payload. External data must be empty: none of these objects uses any.
 
 use credential::cbor::{CborError, Decoder};
+use credential::crypto::Algorithm;
 
 /// `typ` of a trust bundle.
 pub const BUNDLE_TYP: &str = "application/limen-bundle+cose";
+/// `typ` of the approval of one person.
+pub const APPROVAL_TYP: &str = "application/limen-approval+cose";
+/// `typ` of a firmware manifest.
+pub const FIRMWARE_TYP: &str = "application/limen-firmware+cose";
 /// `typ` of a status list token in CWT form (draft-ietf-oauth-status-list section 5.2).
 pub const STATUS_LIST_TYP: &str = "application/statuslist+cwt";
 
 const HEADER_ALG: i64 = 1;
 const HEADER_CRIT: i64 = 2;
 const HEADER_TYP: i64 = 16;
-const ES256: i64 = -7;
 /// Claim key of the status list in a CWT.
 const CLAIM_STATUS_LIST: i64 = 65533;
 /// The members that ISO/IEC 18013-5 9.1.2.4 requires of a MobileSecurityObject.
@@ -38,8 +42,24 @@ pub fn is_status_list(bytes: &[u8]) -> bool {
 /// Whether `bytes` are the Sig_structure of a trust bundle: its `typ`, and a CBOR map as payload.
 #[must_use]
 pub fn is_bundle(bytes: &[u8]) -> bool {
+    is_map_of_type(bytes, BUNDLE_TYP)
+}
+
+/// Whether `bytes` are the Sig_structure of an approval: its `typ`, and a CBOR map as payload.
+#[must_use]
+pub fn is_approval(bytes: &[u8]) -> bool {
+    is_map_of_type(bytes, APPROVAL_TYP)
+}
+
+/// Whether `bytes` are the Sig_structure of a firmware manifest: its `typ`, and a CBOR map as payload.
+#[must_use]
+pub fn is_firmware_manifest(bytes: &[u8]) -> bool {
+    is_map_of_type(bytes, FIRMWARE_TYP)
+}
+
+fn is_map_of_type(bytes: &[u8], typ: &str) -> bool {
     read(bytes).is_ok_and(|signed| {
-        signed.typ == Some(BUNDLE_TYP)
+        signed.typ == Some(typ)
             && Decoder::new(signed.payload).and_then(|mut payload| payload.map()).is_ok()
     })
 }
@@ -64,7 +84,7 @@ fn read(bytes: &[u8]) -> Result<Signed<'_>, CborError> {
     Ok(Signed { typ: typ(protected)?, payload })
 }
 
-/// The `typ` of a protected header whose algorithm is ES256 and that declares nothing critical.
+/// The `typ` of a protected header that names an algorithm of ours and declares nothing critical.
 fn typ(protected: &[u8]) -> Result<Option<&str>, CborError> {
     let mut header = Decoder::new(protected)?;
     let mut entries = header.map()?;
@@ -77,8 +97,8 @@ fn typ(protected: &[u8]) -> Result<Option<&str>, CborError> {
             _ => header.skip()?,
         }
     }
-    if alg != Some(ES256) {
-        return Err(header.unexpected("algorithm ES256"));
+    if alg.and_then(Algorithm::from_cose_id).is_none_or(|alg| alg == Algorithm::EdDsa) {
+        return Err(header.unexpected("an algorithm of the city"));
     }
     header.finish()?;
     Ok(typ)

@@ -33,11 +33,15 @@ pub enum ObjectType {
     Bundle,
     /// Text of a checkpoint (C2SP tlog-checkpoint), without signatures.
     Checkpoint,
+    /// Sig_structure of the approval of one person.
+    Approval,
+    /// Sig_structure of a firmware manifest.
+    FirmwareManifest,
 }
 
 impl ObjectType {
     /// Every type.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::CityCertificate,
         Self::DocumentSignerCertificate,
         Self::ReaderCertificate,
@@ -46,6 +50,8 @@ impl ObjectType {
         Self::StatusList,
         Self::Bundle,
         Self::Checkpoint,
+        Self::Approval,
+        Self::FirmwareManifest,
     ];
 }
 
@@ -60,6 +66,8 @@ impl fmt::Display for ObjectType {
             Self::StatusList => "status list",
             Self::Bundle => "trust bundle",
             Self::Checkpoint => "checkpoint",
+            Self::Approval => "approval",
+            Self::FirmwareManifest => "firmware manifest",
         })
     }
 }
@@ -87,6 +95,8 @@ impl<'a> TypedObject<'a> {
             ObjectType::StatusList => jose::is_status_list(bytes) || cose::is_status_list(bytes),
             ObjectType::Bundle => cose::is_bundle(bytes),
             ObjectType::Checkpoint => checkpoint::is_checkpoint(bytes),
+            ObjectType::Approval => cose::is_approval(bytes),
+            ObjectType::FirmwareManifest => cose::is_firmware_manifest(bytes),
         };
         if is { Ok(Self { object_type, bytes }) } else { Err(WrongTypeError { object_type }) }
     }

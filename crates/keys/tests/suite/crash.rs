@@ -20,7 +20,7 @@ const CHILD: &str = "LIMEN_KEYS_CRASH_CHILD";
 const KILLS: u64 = 20;
 
 fn request() -> NewKey {
-    NewKey { purpose: Purpose::Checkpoint, operator: None, at: Instant::from_unix_seconds(0) }
+    NewKey::active(Purpose::Checkpoint, None, Instant::from_unix_seconds(0))
 }
 
 /// Does nothing by itself: the child of the next test, which runs it with a folder.

@@ -34,7 +34,7 @@ fn signed<T>(store: &Keystore, key: &Key, unsigned: Unsigned<T>) -> T {
 }
 
 fn new_key(store: &Keystore, purpose: Purpose) -> Key {
-    wait(store.generate(NewKey { purpose, operator: None, at: NOW })).unwrap()
+    wait(store.generate(NewKey::active(purpose, None, NOW))).unwrap()
 }
 
 fn request<'r>(purpose: CertificatePurpose, name: &'r str, key: &'r Key) -> Request<'r> {

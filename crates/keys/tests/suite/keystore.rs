@@ -3,8 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey};
-use keys::custody::{CERTIFICATE_BYTES_MAX, Custody, KeepError, Key, KeyHandle, NewKey, SignError};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, UnparsedPublicKey,
+};
+use keys::custody::{
+    CERTIFICATE_BYTES_MAX, Custody, KeepError, Key, KeyHandle, NewKey, SignError, State,
+};
 use keys::file::FileError;
 use keys::object::TypedObject;
 use keys::purpose::{Purpose, Suite};
@@ -23,7 +27,7 @@ pub(crate) fn wait<T>(pending: impl Future<Output = T>) -> T {
 }
 
 fn request(purpose: Purpose) -> NewKey {
-    NewKey { purpose, operator: None, at: Instant::from_unix_seconds(1_790_000_000) }
+    NewKey::active(purpose, None, Instant::from_unix_seconds(1_790_000_000))
 }
 
 fn store_with(folder: &Folder, purpose: Purpose) -> (Keystore, Key) {
@@ -50,6 +54,8 @@ fn every_key_signs_its_own_type_and_refuses_all_others() {
             let signature = answer.unwrap();
             let verified = match key.suite {
                 Suite::Es256 => UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, public)
+                    .verify(&bytes, signature.as_bytes()),
+                Suite::Es384 => UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, public)
                     .verify(&bytes, signature.as_bytes()),
                 Suite::Ed25519 => {
                     UnparsedPublicKey::new(&ED25519, public).verify(&bytes, signature.as_bytes())
@@ -87,6 +93,58 @@ fn newest_key_of_a_purpose_is_the_last_one_made() {
     assert_eq!(store.newest(Purpose::Bundle, None), Some(first));
     let second = wait(store.generate(request(Purpose::Bundle))).unwrap();
     assert_eq!(store.newest(Purpose::Bundle, None), Some(second));
+}
+
+#[test]
+fn key_signs_while_it_is_active_and_is_destroyed_only_after_that() {
+    let folder = Folder::new();
+    let path = folder.path("keys.sealed");
+    let store = Keystore::create(&path, Kind::Server, &folder.unlock()).unwrap();
+    let published = NewKey { state: State::Published, ..request(Purpose::Checkpoint) };
+    let key = wait(store.generate(published)).unwrap();
+    let checkpoint = samples::checkpoint();
+    let object = TypedObject::parse(Purpose::Checkpoint.object_type(), &checkpoint).unwrap();
+    let at = Instant::from_unix_seconds(1_790_000_100);
+    let handle = key.handle;
+    for state in State::ALL {
+        let moved = wait(store.set_state(&handle, state, at)).unwrap();
+        let since = if state == State::Published { key.created_at } else { at };
+        assert_eq!((moved.state, moved.state_since), (state, since));
+        let is_newest = store.newest(Purpose::Checkpoint, None).is_some();
+        assert_eq!(is_newest, state == State::Active);
+        let signed = wait(store.sign(&handle, &object));
+        if state == State::Active {
+            assert!(signed.is_ok());
+            assert!(matches!(wait(store.destroy(&handle)), Err(KeepError::Backwards { .. })));
+        } else {
+            assert_eq!(signed, Err(SignError::NotActive { handle, state }));
+        }
+    }
+    let back = wait(store.set_state(&handle, State::Active, at));
+    assert!(matches!(back, Err(KeepError::Backwards { state: State::Retired })));
+    assert_eq!(Keystore::open_server(&path, &folder.unlock()).unwrap().keys(), store.keys());
+    wait(store.destroy(&handle)).unwrap();
+    assert!(store.keys().is_empty());
+    assert!(Keystore::open_server(&path, &folder.unlock()).unwrap().keys().is_empty());
+}
+
+#[test]
+fn keys_of_the_second_suite_sign_and_outlast_the_process() {
+    let folder = Folder::new();
+    let path = folder.path("keys.sealed");
+    let store = Keystore::create(&path, Kind::Server, &folder.unlock()).unwrap();
+    let wanted = NewKey { suite: Suite::Es384, ..request(Purpose::Bundle) };
+    let key = wait(store.generate(wanted)).unwrap();
+    let wrong = NewKey { suite: Suite::Ed25519, ..request(Purpose::Bundle) };
+    assert!(matches!(wait(store.generate(wrong)), Err(KeepError::SuiteNotHere { .. })));
+    let again = Keystore::open_server(&path, &folder.unlock()).unwrap();
+    assert_eq!(again.keys().as_ref(), [key.clone()]);
+    let bundle = samples::sig_structure(Some(keys::object::cose::BUNDLE_TYP), &[0xA0]);
+    let object = TypedObject::parse(Purpose::Bundle.object_type(), &bundle).unwrap();
+    let signature = wait(again.sign(&key.handle, &object)).unwrap();
+    UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, key.public_key.as_bytes())
+        .verify(&bundle, signature.as_bytes())
+        .unwrap();
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn signature_structures_with_external_data_or_critical_headers_are_refused() {
         ("control", structure("Signature1", &header(-7, false), b""), vec![ObjectType::Bundle]),
         ("external data", structure("Signature1", &header(-7, false), b"x"), vec![]),
         ("critical header", structure("Signature1", &header(-7, true), b""), vec![]),
-        ("other algorithm", structure("Signature1", &header(-35, false), b""), vec![]),
+        ("other algorithm", structure("Signature1", &header(-8, false), b""), vec![]),
         ("other context", structure("MAC0", &header(-7, false), b""), vec![]),
     ] {
         assert_eq!(types_of(&bytes), expected, "{what}");

@@ -30,6 +30,8 @@ pub(crate) fn all() -> Vec<(ObjectType, Vec<u8>)> {
         ),
         (Bundle, sig_structure(Some(keys::object::cose::BUNDLE_TYP), &[0xA0])),
         (Checkpoint, checkpoint()),
+        (Approval, sig_structure(Some(keys::object::cose::APPROVAL_TYP), &[0xA0])),
+        (FirmwareManifest, sig_structure(Some(keys::object::cose::FIRMWARE_TYP), &[0xA0])),
     ]
 }
 

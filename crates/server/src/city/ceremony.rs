@@ -1,14 +1,10 @@
 //! Ceremonies: creating a city, certifying an operator, making a token at the machine.
 //!
-//! The root key lies in a file of its own, which is opened here and nowhere else. Below it stand
+//! The root key has a custodian of its own, who is asked here and nowhere else. Below it stand
 //! an issuing authority per operator (IACA, ISO/IEC 18013-5 B.1.2), one reader authority, and the
 //! signers of status lists and bundles. Run these while no server runs on the same folder: a
 //! server does not see keys that another process adds.
 
-use std::fs::DirBuilder;
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
 use std::time::Duration;
 
 use credential::x509::build;
@@ -16,8 +12,6 @@ use identity::operator::{NewOperator, register_operator};
 use identity::token::{NewToken, TokenEntropy, create_token};
 use keys::custody::{Custody, Key, NewKey};
 use keys::purpose::Purpose;
-use keys::seal::Kind;
-use keys::software::Keystore;
 use keys::unlock::Unlock;
 use policy::action::Action;
 use policy::actor::{Actor, Resource, Subject};
@@ -32,10 +26,11 @@ use vocabulary::time::Instant;
 
 use super::certificate::{Wanted, certificate};
 use super::facts::{Facts, city};
+use super::files::make_folder_of;
 use crate::config::Config;
 use crate::lock::FolderLock;
 use crate::record::{Deed, Recorder};
-use crate::server::{open_keystore, open_store, unlock};
+use crate::server::open_store;
 use crate::sign::sign;
 use crate::start::StartError;
 use crate::world::entropy;
@@ -49,13 +44,14 @@ pub const SIGNER_LIFE: Duration = Duration::from_secs(3 * 365 * 86_400);
 /// How long a first token holds.
 pub const FIRST_TOKEN_LIFE: Duration = Duration::from_secs(365 * 86_400);
 
-/// The file of the root key, and what opens it.
-#[derive(Debug)]
-pub struct RootFile<'r> {
-    /// Where it lies: best on a medium that is taken away afterwards.
-    pub path: &'r Path,
-    /// What opens it; best not what opens the server's keystore.
-    pub unlock: &'r Unlock,
+/// Who holds the keys of a city while it is created.
+#[derive(Clone, Copy)]
+pub struct Custodians<'c> {
+    /// Of the root, and of nothing else. It may hold one already, from a ceremony; otherwise one is
+    /// made.
+    pub root: &'c dyn Custody,
+    /// Of all other keys. It must hold none yet.
+    pub city: &'c dyn Custody,
 }
 
 /// A city to be created.
@@ -78,14 +74,14 @@ pub struct FirstToken {
     pub secret: String,
 }
 
-/// Creates a city where `config` says that its data and keys lie: keys, certificates, database,
-/// operators. Returns one token per operator: `registrar` and `owner` for `city`, `owner` for others.
+/// Creates a city where `config` says that its data lies: keys, certificates, database, operators.
+/// Returns one token per operator: `registrar` and `owner` for `city`, `owner` for others.
 ///
 /// # Errors
 /// [`CeremonyError`]; files that were made until then stay, and must be removed before the next try.
 pub async fn create_city(
     config: &Config,
-    root: &RootFile<'_>,
+    custodians: Custodians<'_>,
     founding: &Founding,
     now: Instant,
 ) -> Result<Vec<FirstToken>, CeremonyError> {
@@ -94,33 +90,28 @@ pub async fn create_city(
     // Refuses a URL that no issuer can have, before anything is made.
     issuance::issuer::Issuer::new(city(), String::new(), public_url)
         .map_err(StartError::PublicUrl)?;
-    if config.keys.keystore.exists() || root.path.exists() {
+    let Custodians { root, city: keeper } = custodians;
+    if !keeper.keys().is_empty() {
         return Err(CeremonyError::Exists);
     }
-    for path in [Some(root.path), Some(&config.keys.keystore), config.keys.key_file.as_deref()] {
-        make_folder_of(path)?;
-    }
-    if let Some(path) = config.keys.key_file.as_deref().filter(|path| !path.exists()) {
-        Unlock::create_key_file(path).map_err(StartError::Unlock)?;
-    }
-    let root_store = Keystore::create(root.path, Kind::Root, root.unlock);
-    let root_store = root_store.map_err(StartError::Keystore)?;
-    let authority = Authority { custody: &root_store, public_url, country: &founding.country };
-    let root_key = authority.make_root(&founding.name, now).await?;
-    let server = Keystore::create(&config.keys.keystore, Kind::Server, &unlock(config)?);
-    let server = server.map_err(StartError::Keystore)?;
+    let authority = Authority { custody: root, public_url, country: &founding.country };
+    let root_key = match root.newest(Purpose::CityRoot, None) {
+        Some(key) if key.certificate.is_some() => key,
+        _ => authority.make_root(&founding.name, now).await?,
+    };
     for (purpose, name, profile, life) in [
         (Purpose::ReaderAuthority, "readers", build::Purpose::Authority, AUTHORITY_LIFE),
         (Purpose::StatusList, "status lists", build::Purpose::Leaf, SIGNER_LIFE),
         (Purpose::Bundle, "bundles", build::Purpose::BundleSigner, SIGNER_LIFE),
     ] {
-        let key = generate(&server, purpose, None, now).await?;
+        let key = generate(keeper, purpose, None, now).await?;
         let name = format!("{} {name}", founding.name);
         let subject = Subordinate { name: &name, organization: None, profile, life };
-        authority.certify(&server, &root_key, &key, &subject, now).await?;
+        authority.certify(keeper, &root_key, &key, &subject, now).await?;
     }
-    generate(&server, Purpose::Checkpoint, None, now).await?;
-    let pseudonyms = Recorder::path(&config.keys.keystore);
+    generate(keeper, Purpose::Checkpoint, None, now).await?;
+    let pseudonyms = Recorder::path(&config.keys);
+    make_folder_of(&pseudonyms)?;
     Unlock::create_key_file(&pseudonyms).map_err(StartError::Unlock)?;
 
     let facts = Facts {
@@ -136,7 +127,7 @@ pub async fn create_city(
     let roles = Roles::only(Role::Registrar).with(Role::Owner);
     let mut tokens = vec![registry.token(&city(), roles, "founding", FIRST_TOKEN_LIFE, now).await?];
     for operator in &founding.operators {
-        let done = admit(&registry, &server, &authority, &root_key, operator.clone(), now);
+        let done = admit(&registry, keeper, &authority, &root_key, operator.clone(), now);
         tokens.push(done.await?);
     }
     Ok(tokens)
@@ -149,19 +140,18 @@ pub async fn create_city(
 /// [`CeremonyError`].
 pub async fn add_operator(
     config: &Config,
-    root: &RootFile<'_>,
+    custodians: Custodians<'_>,
     operator: NewOperator,
     now: Instant,
 ) -> Result<FirstToken, CeremonyError> {
-    let root_store = Keystore::open_root(root.path, root.unlock).map_err(StartError::Keystore)?;
-    let root_key = root_store.newest(Purpose::CityRoot, None).ok_or(CeremonyError::NoRoot)?;
+    let Custodians { root, city: keeper } = custodians;
+    let root_key = root.newest(Purpose::CityRoot, None).ok_or(CeremonyError::NoRoot)?;
     let registry = Registry::open(config)?;
     let _lock = FolderLock::take(&config.store.data)?;
-    let server = open_keystore(config)?;
     let facts = Facts::load(&registry.store).await?;
     let public_url = config.http.public_url.as_str();
-    let authority = Authority { custody: &root_store, public_url, country: &facts.country };
-    admit(&registry, &server, &authority, &root_key, operator, now).await
+    let authority = Authority { custody: root, public_url, country: &facts.country };
+    admit(&registry, keeper, &authority, &root_key, operator, now).await
 }
 
 /// Makes a token of `operator` at the machine that holds the data. A running server takes it at once.
@@ -181,7 +171,7 @@ pub async fn make_token(
 
 async fn admit(
     registry: &Registry,
-    server: &Keystore,
+    keeper: &dyn Custody,
     authority: &Authority<'_>,
     root_key: &Key,
     operator: NewOperator,
@@ -191,21 +181,21 @@ async fn admit(
     if registry.store.city().operator(&code).await.map_err(StartError::Read)?.is_none() {
         registry.register(operator, Vec::new(), now).await?;
     }
-    let key = generate(server, Purpose::IssuingAuthority, Some(code.clone()), now).await?;
+    let key = generate(keeper, Purpose::IssuingAuthority, Some(code.clone()), now).await?;
     let subject = Subordinate {
         name: name.as_str(),
         organization: Some(code.as_str()),
         profile: build::Purpose::Authority,
         life: AUTHORITY_LIFE,
     };
-    authority.certify(server, root_key, &key, &subject, now).await?;
+    authority.certify(keeper, root_key, &key, &subject, now).await?;
     let roles = Roles::only(Role::Owner);
     registry.token(&code, roles, "first", FIRST_TOKEN_LIFE, now).await
 }
 
 /// The root at work.
 struct Authority<'a> {
-    custody: &'a Keystore,
+    custody: &'a dyn Custody,
     public_url: &'a str,
     country: &'a str,
 }
@@ -237,7 +227,7 @@ impl Authority<'_> {
     /// Certifies `key`, which `keeper` holds, with the key `root`.
     async fn certify(
         &self,
-        keeper: &Keystore,
+        keeper: &dyn Custody,
         root: &Key,
         key: &Key,
         subject: &Subordinate<'_>,
@@ -261,12 +251,12 @@ impl Authority<'_> {
 }
 
 async fn generate(
-    keystore: &Keystore,
+    keeper: &dyn Custody,
     purpose: Purpose,
     operator: Option<OperatorCode>,
     at: Instant,
 ) -> Result<Key, CeremonyError> {
-    keystore.generate(NewKey { purpose, operator, at }).await.map_err(CeremonyError::fault)
+    keeper.generate(NewKey::active(purpose, operator, at)).await.map_err(CeremonyError::fault)
 }
 
 /// The database and the record, for who sits at the machine.
@@ -278,7 +268,7 @@ struct Registry {
 impl Registry {
     fn open(config: &Config) -> Result<Self, CeremonyError> {
         let store = open_store(&config.store.data)?;
-        let recorder = Recorder::open(&Recorder::path(&config.keys.keystore));
+        let recorder = Recorder::open(&Recorder::path(&config.keys));
         Ok(Self { store, recorder: recorder.map_err(StartError::Io)? })
     }
 
@@ -346,13 +336,6 @@ impl Registry {
 fn log_origin(public_url: &str) -> String {
     let authority = public_url.split_once("://").map_or(public_url, |(_, rest)| rest);
     format!("{authority}/v1/log")
-}
-
-fn make_folder_of(path: Option<&Path>) -> Result<(), CeremonyError> {
-    let folder = path.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
-    let Some(folder) = folder else { return Ok(()) };
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error: io::Error| CeremonyError::Start(StartError::Io(error)))
 }
 
 /// Why a ceremony was not held to its end.

@@ -63,7 +63,7 @@ async fn renew(
     if holds {
         return Ok(());
     }
-    let request = NewKey { purpose, operator: Some(operator.clone()), at };
+    let request = NewKey::active(purpose, Some(operator.clone()), at);
     let key = custody.generate(request).await?;
     let name = format!("{operator} {purpose}");
     let wanted = Wanted {
@@ -93,7 +93,8 @@ pub(crate) fn is_in_force(der: &[u8], at: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::city::ceremony::{Founding, RootFile, create_city};
+    use crate::city::ceremony::{Custodians, Founding, create_city};
+    use crate::city::files::{RootFile, create_keystore};
     use crate::config::{Config, Http, Keys, Limits, Store};
     use crate::world::now;
     use keys::unlock::Unlock;
@@ -132,7 +133,9 @@ mod tests {
             country: "UT".into(),
             operators: vec![operator],
         };
-        create_city(&config, &root, &founding, at).await.unwrap();
+        let (root, keys) = (root.create().unwrap(), create_keystore(&config).unwrap());
+        let custodians = Custodians { root: &root, city: &keys };
+        create_city(&config, custodians, &founding, at).await.unwrap();
         Server::open(&config).await.unwrap()
     }
 

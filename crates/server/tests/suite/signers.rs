@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use credential::crypto::Signature;
-use keys::custody::{Custody, KeepError, Key, KeyHandle, NewKey, Pending, SignError};
+use keys::custody::{Custody, KeepError, Key, KeyHandle, NewKey, Pending, SignError, State};
 use keys::object::TypedObject;
 use keys::software::Keystore;
 use vocabulary::code::OperatorCode;
+use vocabulary::time::Instant;
 
 use crate::client::Client;
 use crate::phone::{Key as PhoneKey, Phone};
@@ -45,6 +46,19 @@ impl Custody for Stuck {
         certificate: &'a [u8],
     ) -> Pending<'a, Key, KeepError> {
         self.keys.attach_certificate(handle, certificate)
+    }
+
+    fn set_state<'a>(
+        &'a self,
+        handle: &'a KeyHandle,
+        state: State,
+        at: Instant,
+    ) -> Pending<'a, Key, KeepError> {
+        self.keys.set_state(handle, state, at)
+    }
+
+    fn destroy<'a>(&'a self, handle: &'a KeyHandle) -> Pending<'a, (), KeepError> {
+        self.keys.destroy(handle)
     }
 }
 

@@ -10,8 +10,9 @@ use identity::operator::NewOperator;
 use keys::unlock::Unlock;
 use policy::role::{Role, Roles};
 use server::city::ceremony::{
-    CeremonyError, Founding, RootFile, add_operator, create_city, make_token,
+    CeremonyError, Custodians, FirstToken, Founding, add_operator, create_city, make_token,
 };
+use server::city::files::{RootFile, create_keystore, open_keystore};
 use server::config::{Config, Http, Keys, Limits, Store};
 use server::server::Server;
 use server::start::{StartError, start, start_server};
@@ -95,7 +96,7 @@ impl Town {
         Unlock::create_key_file(&folder.join("root.key")).unwrap();
         let unlock = root_unlock(&folder);
         let root = RootFile { path: &folder.join(ROOT), unlock: &unlock };
-        let tokens = runtime().block_on(create_city(&config, &root, &founding(), now())).unwrap();
+        let tokens = create(&config, &root).unwrap();
         let tokens: Vec<String> = tokens.into_iter().map(|token| token.secret).collect();
         Self { config, folder, tokens: tokens.try_into().unwrap(), running: None }
     }
@@ -159,7 +160,7 @@ impl Town {
     pub fn found_again(&self) -> Result<(), CeremonyError> {
         let unlock = root_unlock(&self.folder);
         let root = RootFile { path: &self.folder.join("other-root.keys"), unlock: &unlock };
-        runtime().block_on(create_city(&self.config, &root, &founding(), now())).map(drop)
+        create(&self.config, &root).map(drop)
     }
 
     /// Certifies an operator while the server does not run; gives its first token.
@@ -171,7 +172,9 @@ impl Town {
     pub fn try_add_operator(&self, code: &str, name: &str) -> Result<String, CeremonyError> {
         let unlock = root_unlock(&self.folder);
         let root = RootFile { path: &self.folder.join(ROOT), unlock: &unlock };
-        let added = add_operator(&self.config, &root, operator(code, name), now());
+        let (root, keys) = (root.open()?, open_keystore(&self.config)?);
+        let custodians = Custodians { root: &root, city: &keys };
+        let added = add_operator(&self.config, custodians, operator(code, name), now());
         runtime().block_on(added).map(|token| token.secret)
     }
 
@@ -233,4 +236,10 @@ impl Drop for Town {
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn create(config: &Config, root: &RootFile<'_>) -> Result<Vec<FirstToken>, CeremonyError> {
+    let (keys, root) = (create_keystore(config)?, root.create()?);
+    let custodians = Custodians { root: &root, city: &keys };
+    runtime().block_on(create_city(config, custodians, &founding(), now()))
 }
