@@ -17,4 +17,5 @@ pub mod object;
 pub mod purpose;
 pub mod seal;
 pub mod software;
+pub mod token;
 pub mod unlock;
