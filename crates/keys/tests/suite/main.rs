@@ -15,4 +15,5 @@ mod keystore;
 mod objects;
 mod samples;
 mod softhsm;
+mod token;
 mod token_pool;
