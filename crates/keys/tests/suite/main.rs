@@ -16,4 +16,6 @@ mod objects;
 mod samples;
 mod softhsm;
 mod token;
+mod token_doctor;
 mod token_pool;
+mod token_usage;
