@@ -16,6 +16,7 @@ mod objects;
 mod samples;
 mod softhsm;
 mod token;
+mod token_class;
 mod token_doctor;
 mod token_pool;
 mod token_usage;
