@@ -20,3 +20,4 @@ mod token_class;
 mod token_doctor;
 mod token_pool;
 mod token_usage;
+mod token_wycheproof;
