@@ -26,6 +26,7 @@ use crate::token::signers::Signers;
 
 mod changes;
 pub mod class;
+mod desk;
 pub mod doctor;
 mod error;
 mod keeper;

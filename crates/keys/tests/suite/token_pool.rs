@@ -169,6 +169,23 @@ fn refused_pin_is_not_shown_again_until_a_person_opens_the_pool() {
     });
 }
 
+/// A program that opens in a loop must not use up the tries that a token allows.
+#[test]
+fn refused_pin_is_not_shown_again_by_opening_again() {
+    alone(|softhsm| {
+        let settings = softhsm.token("harbour");
+        let wrong = || Pool::open(&settings, Pin::new("314159").unwrap());
+        let first = wrong();
+        assert!(matches!(first, Err(PoolError::Pin { refusal: PinRefusal::Incorrect, .. })));
+        for _ in 0..20 {
+            assert!(matches!(wrong(), Err(PoolError::Closed { .. })));
+        }
+        // Another PIN is shown; once it was right, the first may be tried again.
+        drop(Pool::open(&settings, Softhsm::pin()).unwrap());
+        assert!(matches!(wrong(), Err(PoolError::Pin { .. })));
+    });
+}
+
 #[test]
 fn sessions_are_lent_up_to_the_limit_and_come_back_from_a_panic() {
     alone(|softhsm| {

@@ -72,12 +72,15 @@ fn count(session: &Session, class: ObjectClass) -> usize {
     session.find_objects(&[Attribute::Class(class)]).unwrap().len()
 }
 
+/// What is changed about a key that is in order, and the attribute at fault.
+type Case = (&'static [(Flag, bool)], Option<Flag>);
+
 #[test]
 fn key_that_may_do_more_than_its_class_is_not_used_and_the_attribute_is_named() {
     alone(|softhsm| {
         let settings = softhsm.token("city");
         // The control: the same key without the fault, made by the same foreign hand.
-        let cases: [(&[(Flag, bool)], Option<Flag>); 9] = [
+        let cases: [Case; 9] = [
             (&[], None),
             (&[(Flag::Extractable, true)], Some(Flag::Extractable)),
             (&[(Flag::Sensitive, false)], Some(Flag::Sensitive)),
