@@ -38,8 +38,8 @@ const SLOW_TOOLS: &[Tool] = &[
     Tool { program: "ls", proof: &["/usr/lib/llvm-14/lib/libclang.so.1"], package: "libclang1-14" },
     Tool {
         program: "pkg-config",
-        proof: &["--exists", "openssl"],
-        package: "pkg-config libssl-dev",
+        proof: &["--exists", "openssl", "sqlite3"],
+        package: "pkg-config libssl-dev libsqlite3-dev",
     },
 ];
 
