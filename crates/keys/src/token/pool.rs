@@ -277,7 +277,7 @@ impl Inner {
         };
         let mut outcome = self.log_in(&pin, serial.as_deref());
         if let Err((error, generation)) = &outcome
-            && !matches!(error, PoolError::Pin { .. })
+            && error.may_pass_after_a_restart()
         {
             // Soft tokens and some modules see a token that came back only after a new start.
             let restarted = self.module.restart(*generation);

@@ -29,6 +29,8 @@ use aws_lc_rs::signature::{
 use keys::custody::{Custody, KeepError, Key, NewKey, SignError, State};
 use keys::object::TypedObject;
 use keys::purpose::{Purpose, Suite};
+use keys::token::pin::Pin;
+use keys::token::pool::{PinRefusal, Pool, PoolError};
 use keys::token::{Role, Settings, Token, TokenError, doctor};
 use vocabulary::time::Instant;
 
@@ -98,7 +100,43 @@ fn kryoptic_keeps_the_city() {
     let login = ["--login", "--login-type", "so", "--token-label", "city"];
     let pin = ["--init-pin", "--pin", Softhsm::PIN];
     tool(&[&login[..], &officer, &pin].concat());
-    custody(&Settings { module, label: "city".to_owned() }, &KRYOPTIC);
+    let settings = Settings { module: module.clone(), label: "city".to_owned() };
+    custody(&settings, &KRYOPTIC);
+    last_try(&settings);
+}
+
+/// A token that says that one more wrong PIN locks it is shown none, not even the right one, until a
+/// person has logged in. SoftHSM counts no tries, so only this token shows it.
+fn last_try(settings: &Settings) {
+    let log_in = |pin: &str| {
+        let mut command = Command::new("pkcs11-tool");
+        command.arg("--module").arg(&settings.module).args(["--token-label", "city"]);
+        let output = command.args(["--login", "--pin", pin, "--list-objects"]).output();
+        output.unwrap().status.success()
+    };
+    let flags = || doctor::examine(settings, None).unwrap().pin;
+    let open = || Token::open(settings, Softhsm::pin(), Role::City);
+    // The control: with a wrong try or two behind it the token is opened, which clears them.
+    let wrong = |number: u32| {
+        let pin = Pin::new(&format!("31415{number}")).unwrap();
+        Pool::open(settings, pin).unwrap_err()
+    };
+    assert!(matches!(wrong(0), PoolError::Pin { refusal: PinRefusal::Incorrect, .. }));
+    open().unwrap();
+    for number in 1.. {
+        if flags().is_final_try {
+            break;
+        }
+        assert!(number < 20 && !flags().is_locked);
+        assert!(matches!(wrong(number), PoolError::Pin { refusal: PinRefusal::Incorrect, .. }));
+    }
+    for _ in 0..3 {
+        let refused = open().unwrap_err().to_string();
+        assert!(refused.contains("one more wrong PIN would lock it"), "{refused}");
+    }
+    assert!(flags().is_final_try && !flags().is_locked);
+    assert!(log_in(Softhsm::PIN));
+    open().unwrap();
 }
 
 /// The life of a city's keys on one token.
