@@ -9,8 +9,12 @@
 )]
 
 mod crash;
+mod decisions;
 mod folder;
 mod hierarchy;
 mod keystore;
+mod line;
 mod objects;
+mod post;
 mod samples;
+mod service;
