@@ -19,5 +19,6 @@ pub mod remote;
 pub mod seal;
 pub mod service;
 pub mod software;
+pub mod token;
 pub mod unlock;
 pub mod wire;

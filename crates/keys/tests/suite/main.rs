@@ -18,3 +18,8 @@ mod objects;
 mod post;
 mod samples;
 mod service;
+mod softhsm;
+mod token;
+mod token_doctor;
+mod token_pool;
+mod token_usage;
