@@ -64,6 +64,7 @@ async fn measure() {
         journal: folder.join("uses"),
         same_user: true,
         keystore: Some(Sealed { path, key_file: Some(key_file), passphrase_file: None }),
+        token: None,
         clients: vec![client],
     };
     let (stop, stopped) = watch::channel(false);

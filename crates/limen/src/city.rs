@@ -15,6 +15,7 @@ use keys::service;
 use keys::service::rate::SIGNATURES_PER_MINUTE;
 use keys::service::serve::Service;
 use keys::software::Keystore;
+use keys::token::Token;
 use keys::unlock::Unlock;
 use keys::wire::pairing::Pairing;
 use serde_json::json;
@@ -28,6 +29,7 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::{Failure, OrFail};
+use crate::hsm::Tokens;
 use crate::{output, world};
 
 #[derive(Subcommand)]
@@ -75,8 +77,10 @@ pub(crate) struct Create {
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
     /// Let the server open the keystore itself, without a key service.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "token")]
     embedded: bool,
+    #[command(flatten)]
+    tokens: Tokens,
     /// Answer as JSON.
     #[arg(long)]
     json: bool,
@@ -90,6 +94,8 @@ pub(crate) struct AddOperator {
     /// The operator, as CODE=NAME.
     #[arg(long, value_name = "CODE=NAME", value_parser = parse_operator)]
     operator: NewOperator,
+    #[command(flatten)]
+    tokens: Tokens,
 }
 
 /// `limen serve`.
@@ -179,6 +185,7 @@ impl Create {
             public_url: self.public_url.clone(),
             data: self.files.data(),
             embedded: self.embedded,
+            tokens: self.tokens.clone(),
         };
         let tokens = found(&self.files, plan)?;
         let listed: Vec<_> = tokens
@@ -213,14 +220,12 @@ impl Create {
 impl AddOperator {
     fn run(self) -> Result<ExitCode, Failure> {
         let config = Config::load(&self.files.config()).or_fail("cannot add an operator")?;
-        let folder = self.files.root_folder();
-        let unlock = Unlock::key_file(&folder.join("root.key"), &config.store.data)
-            .or_fail("cannot open the root")?;
-        let path = folder.join("root.keys");
-        let root = RootFile { path: &path, unlock: &unlock };
-        let root = root.open().or_fail("cannot open the root")?;
+        let root = match self.tokens.root()? {
+            Some(token) => Root::Token(token),
+            None => self.root_file(&config)?,
+        };
         let add = async |keys: &dyn Custody| {
-            let custodians = Custodians { root: &root, city: keys };
+            let custodians = Custodians { root: root.custody(), city: keys };
             ceremony::add_operator(&config, custodians, self.operator, world::now()).await
         };
         let added = runtime()?.block_on(async {
@@ -240,6 +245,32 @@ impl AddOperator {
     }
 }
 
+/// Who holds the root.
+enum Root {
+    File(Keystore),
+    Token(Token),
+}
+
+impl Root {
+    fn custody(&self) -> &dyn Custody {
+        match self {
+            Self::File(keys) => keys,
+            Self::Token(token) => token,
+        }
+    }
+}
+
+impl AddOperator {
+    fn root_file(&self, config: &Config) -> Result<Root, Failure> {
+        let folder = self.files.root_folder();
+        let unlock = Unlock::key_file(&folder.join("root.key"), &config.store.data)
+            .or_fail("cannot open the root")?;
+        let path = folder.join("root.keys");
+        let root = RootFile { path: &path, unlock: &unlock };
+        root.open().map(Root::File).or_fail("cannot open the root")
+    }
+}
+
 /// A city that is to be.
 pub(crate) struct Plan {
     /// What people call it.
@@ -256,6 +287,8 @@ pub(crate) struct Plan {
     pub(crate) data: PathBuf,
     /// Whether its server opens the keystore itself.
     pub(crate) embedded: bool,
+    /// Tokens in place of sealed files.
+    pub(crate) tokens: Tokens,
 }
 
 /// Creates a city in `files`: keys outside of the data, the root in a folder of its own.
@@ -273,33 +306,32 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
         Ok(inside) => inside.to_owned(),
         Err(_) => std::path::absolute(&plan.data).or_fail(attempt)?,
     };
-    let (key_file, root_key) = (folder.join("keys/city.key"), files.root_folder().join("root.key"));
-    for path in [&key_file, &root_key] {
-        Unlock::create_key_file(path).or_fail(attempt)?;
-    }
     let config = Config {
         http: config::Http {
             listen: plan.listen,
-            public_url: plan.public_url.unwrap_or_else(|| format!("http://{}", plan.listen)),
+            public_url: plan
+                .public_url
+                .clone()
+                .unwrap_or_else(|| format!("http://{}", plan.listen)),
             tls_cert: None,
             tls_key: None,
         },
         store: config::Store { data },
-        keys: if plan.embedded { embedded_keys() } else { served_keys(folder, &plan.data)? },
+        keys: if plan.embedded { embedded_keys() } else { served_keys(folder, &plan)? },
         limits: config::Limits::default(),
     };
     let text = toml::to_string(&config).or_fail(attempt)?;
     let draft = folder.join(".limen.toml.new");
     std::fs::write(&draft, text).or_fail(attempt)?;
     let config = Config::load(&draft).or_fail(attempt)?;
-    let unlock = Unlock::key_file(&root_key, &config.store.data).or_fail(attempt)?;
-    let path = files.root_folder().join("root.keys");
-    let root = RootFile { path: &path, unlock: &unlock };
     let name = plan.name.parse().or_fail("this is no name for a city")?;
     let founding = Founding { name, country: plan.country, operators: plan.operators };
-    let root = root.create().or_fail(attempt)?;
+    let root = match plan.tokens.root()? {
+        Some(token) => Root::Token(token),
+        None => create_root_file(files, &config)?,
+    };
     let create = async |keys: &dyn Custody| {
-        let custodians = Custodians { root: &root, city: keys };
+        let custodians = Custodians { root: root.custody(), city: keys };
         ceremony::create_city(&config, custodians, &founding, world::now()).await
     };
     let tokens = if plan.embedded {
@@ -311,6 +343,15 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
     // The configuration appears last: a folder with one holds a whole city.
     std::fs::rename(&draft, files.config()).or_fail(attempt)?;
     Ok(tokens)
+}
+
+fn create_root_file(files: &Files, config: &Config) -> Result<Root, Failure> {
+    let attempt = "cannot create the root";
+    let (key, path) = (files.root_folder().join("root.key"), files.root_folder().join("root.keys"));
+    Unlock::create_key_file(&key).or_fail(attempt)?;
+    let unlock = Unlock::key_file(&key, &config.store.data).or_fail(attempt)?;
+    let root = RootFile { path: &path, unlock: &unlock };
+    root.create().map(Root::File).or_fail(attempt)
 }
 
 fn make_folder(path: &Path) -> Result<(), Failure> {
@@ -328,12 +369,22 @@ fn embedded_keys() -> config::Keys {
 
 /// Makes keystore, pairing and configuration of a key service in `folder`; gives what its server must
 /// be told.
-fn served_keys(folder: &Path, data: &Path) -> Result<config::Keys, Failure> {
+fn served_keys(folder: &Path, plan: &Plan) -> Result<config::Keys, Failure> {
     let attempt = "cannot create the key service";
     make_folder(&folder.join("server"))?;
-    let (keystore, key_file) = (folder.join("keys/city.keys"), folder.join("keys/city.key"));
-    let unlock = Unlock::key_file(&key_file, data).or_fail(attempt)?;
-    Keystore::create(&keystore, Kind::Server, &unlock).or_fail(attempt)?;
+    let mut keystore = None;
+    let token = plan.tokens.city();
+    if token.is_none() {
+        let (path, key_file) = (folder.join("keys/city.keys"), folder.join("keys/city.key"));
+        Unlock::create_key_file(&key_file).or_fail(attempt)?;
+        let unlock = Unlock::key_file(&key_file, &plan.data).or_fail(attempt)?;
+        Keystore::create(&path, Kind::Server, &unlock).or_fail(attempt)?;
+        keystore = Some(service::config::Sealed {
+            path: "keys/city.keys".into(),
+            key_file: Some("keys/city.key".into()),
+            passphrase_file: None,
+        });
+    }
     let (own, clients) = ("keys/server.pairing", "server/key-service.pairing");
     Pairing::create(&[&folder.join(own), &folder.join(clients)]).or_fail(attempt)?;
     let purposes = Purpose::ALL.into_iter().filter(|purpose| *purpose != Purpose::CityRoot);
@@ -342,11 +393,8 @@ fn served_keys(folder: &Path, data: &Path) -> Result<config::Keys, Failure> {
         group: None,
         journal: "keys/uses".into(),
         same_user: true,
-        keystore: Some(service::config::Sealed {
-            path: "keys/city.keys".into(),
-            key_file: Some("keys/city.key".into()),
-            passphrase_file: None,
-        }),
+        keystore,
+        token: token.map(|(settings, pin)| service::config::OnToken::new(&settings, &pin)),
         clients: vec![service::config::Client {
             name: config::CLIENT.into(),
             pairing: own.into(),

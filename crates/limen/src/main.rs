@@ -12,6 +12,7 @@ mod demo;
 mod example;
 mod failure;
 mod field;
+mod hsm;
 mod input;
 mod key;
 mod log;

@@ -11,6 +11,7 @@ use server::config::Config;
 use crate::city::{Files, Plan, Tls, found, runtime, serve};
 use crate::client::{Client, Connection};
 use crate::failure::{Failure, OrFail};
+use crate::hsm::Tokens;
 use crate::key::process::KeyService;
 use crate::{example, output};
 
@@ -42,7 +43,9 @@ impl Up {
         let config = self.tls.apply(config)?;
         let program = std::env::current_exe().or_fail("cannot find this program")?;
         let _keys = match &config.keys.service {
-            Some(_) => Some(KeyService::start(&program, &files.keys_config(), Stdio::inherit())?),
+            Some(_) => {
+                Some(KeyService::start(&program, &files.keys_config(), Stdio::inherit(), None)?)
+            }
             None => None,
         };
         let ca = config.http.tls_cert.clone();
@@ -79,6 +82,7 @@ impl Up {
             public_url: None,
             data: self.data.clone(),
             embedded: false,
+            tokens: Tokens::none(),
         };
         let tokens = found(files, plan)?;
         for token in tokens {

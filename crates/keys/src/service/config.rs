@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::decide::Rights;
 use super::rate::{SIGNATURES_PER_MINUTE, SIGNATURES_PER_MINUTE_MAX};
 use crate::purpose::Purpose;
+use crate::token::Settings;
+use crate::token::pin::PinSource;
 use crate::wire::pairing::NAME_BYTES_MAX;
 
 /// Bytes in a configuration file.
@@ -38,6 +40,9 @@ pub struct Config {
     /// A sealed file that holds the keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keystore: Option<Sealed>,
+    /// A token that holds the keys, instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<OnToken>,
     /// Who may ask, and for what.
     #[serde(default, rename = "client")]
     pub clients: Vec<Client>,
@@ -55,6 +60,62 @@ pub struct Sealed {
     /// A file with the passphrase that opens it, instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passphrase_file: Option<PathBuf>,
+}
+
+/// A token behind PKCS#11, and where its PIN is to be found.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnToken {
+    /// The vendor's module, a shared library.
+    pub module: PathBuf,
+    /// The label of the token.
+    pub label: String,
+    /// A file that holds the PIN, of its owner alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_file: Option<PathBuf>,
+    /// A variable of the environment that holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_env: Option<String>,
+    /// Somebody at the terminal is asked for it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub pin_prompt: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+impl OnToken {
+    /// A token, with its PIN where `pin` says.
+    #[must_use]
+    pub fn new(settings: &Settings, pin: &PinSource) -> Self {
+        let Settings { module, label } = settings.clone();
+        let (mut pin_file, mut pin_env, mut pin_prompt) = (None, None, false);
+        match pin {
+            PinSource::File(path) => pin_file = Some(path.clone()),
+            PinSource::Environment(name) => pin_env = Some(name.clone()),
+            PinSource::Prompt => pin_prompt = true,
+        }
+        Self { module, label, pin_file, pin_env, pin_prompt }
+    }
+
+    /// The token.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings { module: self.module.clone(), label: self.label.clone() }
+    }
+
+    /// Where the PIN is; none unless exactly one place is named.
+    #[must_use]
+    pub fn pin(&self) -> Option<PinSource> {
+        match (&self.pin_file, &self.pin_env, self.pin_prompt) {
+            (Some(path), None, false) => Some(PinSource::File(path.clone())),
+            (None, Some(name), false) => Some(PinSource::Environment(name.clone())),
+            (None, None, true) => Some(PinSource::Prompt),
+            _ => None,
+        }
+    }
 }
 
 /// One client.
@@ -133,12 +194,23 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         let refuse = |key, reason: String| Err(ConfigError::Setting { key, reason });
-        let Some(sealed) = &self.keystore else {
-            return refuse("keystore", "is missing: name who holds the keys".into());
-        };
-        if sealed.key_file.is_some() == sealed.passphrase_file.is_some() {
-            let reason = "name a `key_file` or a `passphrase_file`, and only one";
-            return refuse("keystore.key_file", reason.into());
+        match (&self.keystore, &self.token) {
+            (None, None) | (Some(_), Some(_)) => {
+                let reason = "name a `[keystore]` or a `[token]` that holds the keys, and only one";
+                return refuse("keystore", reason.into());
+            }
+            (Some(sealed), None) => {
+                if sealed.key_file.is_some() == sealed.passphrase_file.is_some() {
+                    let reason = "name a `key_file` or a `passphrase_file`, and only one";
+                    return refuse("keystore.key_file", reason.into());
+                }
+            }
+            (None, Some(token)) => {
+                if token.pin().is_none() {
+                    let reason = "name a `pin_file`, a `pin_env` or `pin_prompt`, and only one";
+                    return refuse("token.pin_file", reason.into());
+                }
+            }
         }
         if self.clients.len() > CLIENTS_MAX {
             return refuse("client", format!("there may be `{CLIENTS_MAX}` of them"));
@@ -166,8 +238,16 @@ impl Config {
             let optional = sealed.key_file.iter_mut().chain(&mut sealed.passphrase_file);
             std::iter::once(&mut sealed.path).chain(optional)
         });
+        let token = self
+            .token
+            .iter_mut()
+            .flat_map(|token| std::iter::once(&mut token.module).chain(&mut token.pin_file));
         let pairings = self.clients.iter_mut().map(|client| &mut client.pairing);
-        for path in [&mut self.socket, &mut self.journal].into_iter().chain(sealed).chain(pairings)
+        for path in [&mut self.socket, &mut self.journal]
+            .into_iter()
+            .chain(sealed)
+            .chain(token)
+            .chain(pairings)
         {
             *path = folder.join(&*path);
         }
@@ -226,5 +306,73 @@ impl std::error::Error for ConfigError {
             Self::Parse { source } => Some(source),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        socket = "run/keys.sock"
+        journal = "uses"
+        [keystore]
+        path = "city.keys"
+        key_file = "city.key"
+        [[client]]
+        name = "server"
+        pairing = "server.pairing"
+        sign = ["bundle", "checkpoint"]
+        generate = true
+    "#;
+
+    fn check(replace: (&str, &str), culprit: &str) {
+        assert!(Config::parse(GOOD).is_ok());
+        let text = GOOD.replace(replace.0, replace.1);
+        assert_ne!(text, GOOD);
+        let error = Config::parse(&text).unwrap_err();
+        let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        assert!(format!("{error} {source}").contains(culprit), "{error} {source}");
+    }
+
+    #[test]
+    fn wrong_settings_are_refused_by_name() {
+        check(("journal =", "colour = 1\njournal ="), "colour");
+        check(("generate = true", "pin = \"1234\""), "pin");
+        check(("key_file = \"city.key\"", ""), "keystore.key_file");
+        check(("\"bundle\"", "\"bundles\""), "`bundles` of `server`");
+        check(("name = \"server\"", "name = \"\""), "client.name");
+        check(("generate = true", "signatures_per_minute = 0"), "client.signatures_per_minute");
+        check(("[[client]]", "[token]\nmodule = \"m\"\nlabel = \"l\"\n[[client]]"), "`keystore`");
+        let twice = GOOD.split_once("[[client]]").map_or("", |(_, client)| client);
+        check(("generate = true", &format!("[[client]]{twice}")), "stand once");
+        let clients = |count: usize| {
+            let client = |n| format!("[[client]]\nname = \"c{n}\"\npairing = \"p\"\n");
+            let head = GOOD.split_once("[[client]]").map_or("", |(head, _)| head);
+            Config::parse(&[head.to_owned(), (0..count).map(client).collect()].concat())
+        };
+        assert!(clients(CLIENTS_MAX).is_ok());
+        assert!(clients(CLIENTS_MAX + 1).is_err());
+    }
+
+    #[test]
+    fn a_token_has_one_place_for_its_pin() {
+        let with = |pin: &str| {
+            let keystore =
+                "[keystore]\n        path = \"city.keys\"\n        key_file = \"city.key\"";
+            let token = format!("[token]\nmodule = \"/m.so\"\nlabel = \"city\"\n{pin}");
+            Config::parse(&GOOD.replace(keystore, &token))
+        };
+        assert!(with("pin_file = \"pin\"").is_ok());
+        assert!(with("pin_env = \"PIN\"").is_ok());
+        assert!(with("pin_prompt = true").is_ok());
+        assert!(with("").is_err());
+        assert!(with("pin_prompt = true\npin_env = \"PIN\"").is_err());
+        assert!(with("pin = \"1234\"").is_err(), "a PIN never stands here");
+        let mut config = with("pin_file = \"pin\"").unwrap();
+        config.resolve(Path::new("/etc/limen"));
+        let pin = config.token.and_then(|token| token.pin());
+        assert_eq!(pin, Some(PinSource::File("/etc/limen/pin".into())));
+        assert_eq!(config.socket, Path::new("/etc/limen/run/keys.sock"));
     }
 }

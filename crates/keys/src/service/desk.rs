@@ -8,6 +8,7 @@ use vocabulary::time::Instant;
 
 use super::decide::{Rights, decide};
 use super::rate::Bucket;
+use super::status::Status;
 use super::uses::{Deed, Outcome, Use, Uses};
 use crate::custody::{Custody, KeepError, Key, KeyHandle, Pending};
 use crate::wire::message::{Answer, Given, Request};
@@ -22,8 +23,7 @@ pub(crate) const USES_BYTES_PER_ANSWER: usize = 256 * 1024;
 pub(crate) struct Desk {
     custody: Arc<dyn Custody>,
     uses: Uses,
-    /// What the service says of itself.
-    status: String,
+    status: Status,
     listed: Mutex<Listed>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Visitor {
 }
 
 impl Desk {
-    pub(crate) fn new(custody: Arc<dyn Custody>, uses: Uses, status: String) -> Self {
+    pub(crate) fn new(custody: Arc<dyn Custody>, uses: Uses, status: Status) -> Self {
         let listed = Mutex::new(Listed { keys: custody.keys(), version: 1 });
         Self { custody, uses, status, listed }
     }
@@ -58,7 +58,7 @@ impl Desk {
             Some(Request::Sign { handle, object }) => self.sign(visitor, &handle, object).await,
             Some(Request::Keys { from }) => Ok(self.keys(from)),
             Some(Request::Uses { from }) => self.journal(from),
-            Some(Request::Status) => Ok(Given::Status(self.status.clone())),
+            Some(Request::Status) => Ok(Given::Status(self.status.tell().await)),
             Some(request) => self.keep(visitor, request).await,
         };
         Answer { id, version: self.version(), outcome }
@@ -80,7 +80,7 @@ impl Desk {
                 Ok(signature) => Ok(Given::Signature(signature.as_bytes().to_vec())),
                 Err(error) => {
                     tracing::warn!(%error, %handle, "a key does not sign");
-                    Err(Refusal::Unavailable)
+                    Err(Refusal::of_signing(&error))
                 }
             },
             Err(refusal) => Err(refusal),

@@ -12,4 +12,5 @@ mod lock;
 pub mod rate;
 pub mod serve;
 mod session;
+mod status;
 pub mod uses;

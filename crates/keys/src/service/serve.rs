@@ -19,10 +19,13 @@ use super::desk::{Desk, Visitor, now};
 use super::lock::Lock;
 use super::rate::Bucket;
 use super::session::{Known, talk, turn_away};
+use super::status::{Examined, Status};
 use super::uses::{self, Uses};
 use crate::custody::Custody;
 use crate::file::{FileError, read_secret};
 use crate::software::{self, Keystore};
+use crate::token::pin::PinError;
+use crate::token::{Role, Token, TokenError};
 use crate::unlock::{Unlock, UnlockError};
 use crate::wire::handshake::TurnedAway;
 use crate::wire::pairing::{Pairing, PairingError};
@@ -43,20 +46,29 @@ pub struct Service {
     clients: Arc<[Known]>,
     desk: Arc<Desk>,
     same_user: bool,
-    _locks: Vec<Lock>,
+    locks: Vec<Lock>,
 }
 
 impl Service {
-    /// Opens the keystore that `config` names and binds the socket; nothing is served yet.
+    /// Opens the keystore or the token that `config` names and binds the socket; nothing is served yet.
     ///
     /// # Errors
     /// [`StartError`] naming what stands in the way.
     pub fn start(config: &Config) -> Result<Self, StartError> {
+        if let Some(token) = &config.token {
+            let source = token.pin().ok_or(StartError::NoKeeper)?;
+            let pin = source.read(&token.label).map_err(StartError::Pin)?;
+            // It keeps a second custodian out by a mark on the token.
+            let opened = Token::open(&token.settings(), pin.clone(), Role::City);
+            let opened = Arc::new(opened.map_err(StartError::Token)?);
+            let examined = Examined { token: Arc::clone(&opened), settings: token.settings(), pin };
+            return Self::before(config, opened, Some(examined));
+        }
         let sealed = config.keystore.as_ref().ok_or(StartError::NoKeeper)?;
         let lock = lock(&Lock::beside(&sealed.path), &sealed.path)?;
         let custody = Arc::new(open(sealed, &config.journal)?);
-        let mut service = Self::with(config, custody)?;
-        service._locks.push(lock);
+        let mut service = Self::before(config, custody, None)?;
+        service.locks.push(lock);
         Ok(service)
     }
 
@@ -65,6 +77,14 @@ impl Service {
     /// # Errors
     /// [`StartError`].
     pub fn with(config: &Config, custody: Arc<dyn Custody>) -> Result<Self, StartError> {
+        Self::before(config, custody, None)
+    }
+
+    fn before(
+        config: &Config,
+        custody: Arc<dyn Custody>,
+        token: Option<Examined>,
+    ) -> Result<Self, StartError> {
         let own = geteuid().as_raw();
         let clients: Result<Vec<Known>, StartError> =
             config.clients.iter().map(|client| known(client, own, config.same_user)).collect();
@@ -78,10 +98,10 @@ impl Service {
             "same_user": config.same_user,
             "clients": config.clients.iter().map(|it| &it.name).collect::<Vec<_>>(),
         });
-        let desk = Arc::new(Desk::new(custody, uses, status.to_string()));
+        let desk = Arc::new(Desk::new(custody, uses, Status { service: status, token }));
         let listener = bind(config)?;
         let (socket, same_user) = (config.socket.clone(), config.same_user);
-        Ok(Self { listener, socket, clients, desk, same_user, _locks: vec![lock] })
+        Ok(Self { listener, socket, clients, desk, same_user, locks: vec![lock] })
     }
 
     /// Whether a client may run as the user of the service, who can read all that it can.
@@ -239,6 +259,10 @@ pub enum StartError {
     },
     /// The keystore cannot be opened.
     Keystore(software::OpenError),
+    /// The token cannot be opened.
+    Token(TokenError),
+    /// The PIN of the token cannot be had.
+    Pin(PinError),
     /// What opens the keystore cannot be used.
     Unlock(UnlockError),
     /// The file of a passphrase cannot be read.
@@ -273,6 +297,8 @@ impl fmt::Display for StartError {
                 write!(f, "`{}` has no folder of its own", path.display())
             }
             Self::Keystore(_) => f.write_str("its keystore cannot be opened"),
+            Self::Token(_) => f.write_str("its token cannot be opened"),
+            Self::Pin(_) => f.write_str("the PIN of its token cannot be had"),
             Self::Unlock(_) => f.write_str("what opens its keystore cannot be used"),
             Self::Secret(_) => f.write_str("the file of its passphrase cannot be read"),
             Self::Journal(_) => f.write_str("its journal cannot be gone on with"),
@@ -287,6 +313,8 @@ impl std::error::Error for StartError {
             Self::Config(source) => Some(source),
             Self::Pairing { source, .. } => Some(source),
             Self::Keystore(source) => Some(source),
+            Self::Token(source) => Some(source),
+            Self::Pin(source) => Some(source),
             Self::Unlock(source) => Some(source),
             Self::Secret(source) => Some(source),
             Self::Journal(source) => Some(source),

@@ -51,6 +51,13 @@ pub enum Refusal {
         /// Which.
         suite: Suite,
     },
+    /// The token has not what keys for this purpose need.
+    MechanismMissing {
+        /// For what.
+        purpose: Purpose,
+        /// The mechanism, by its name in PKCS#11.
+        mechanism: String,
+    },
     /// A key's life goes one way.
     Backwards {
         /// Where it stands.
@@ -74,6 +81,9 @@ impl Refusal {
             KeepError::SuiteNotHere { purpose, suite } => {
                 Self::SuiteNotHere { purpose: *purpose, suite: *suite }
             }
+            KeepError::MechanismMissing { purpose, mechanism } => {
+                Self::MechanismMissing { purpose: *purpose, mechanism: mechanism.clone() }
+            }
             KeepError::Backwards { state } => Self::Backwards { state: *state },
             KeepError::NotAllowed { deed } => {
                 Self::NotAllowed { deed: (*deed).into(), purpose: None }
@@ -81,6 +91,19 @@ impl Refusal {
             KeepError::Full => Self::Full,
             KeepError::Certificate => Self::Certificate,
             KeepError::Cryptography => Self::Cryptography,
+            _ => Self::Unavailable,
+        }
+    }
+
+    /// What a custodian does not sign for.
+    #[must_use]
+    pub fn of_signing(error: &SignError) -> Self {
+        match error {
+            SignError::UnknownKey { .. } => Self::UnknownKey,
+            SignError::NotActive { state, .. } => Self::NotActive { state: *state },
+            SignError::WrongType { purpose, .. } => {
+                Self::WrongType { purpose: *purpose, found: None }
+            }
             _ => Self::Unavailable,
         }
     }
@@ -108,6 +131,9 @@ impl Refusal {
             (Self::SuiteNotHere { purpose, suite }, _) => {
                 KeepError::SuiteNotHere { purpose, suite }
             }
+            (Self::MechanismMissing { purpose, mechanism }, _) => {
+                KeepError::MechanismMissing { purpose, mechanism }
+            }
             (Self::Backwards { state }, _) => KeepError::Backwards { state },
             (Self::Full, _) => KeepError::Full,
             (Self::Certificate, _) => KeepError::Certificate,
@@ -131,6 +157,9 @@ impl Refusal {
             Self::PurposeNotHere { purpose } => ("purpose-not-here", Some(*purpose), None, 0),
             Self::SuiteNotHere { purpose, suite } => {
                 ("suite-not-here", Some(*purpose), Some(suite.as_str()), 0)
+            }
+            Self::MechanismMissing { purpose, mechanism } => {
+                ("mechanism-missing", Some(*purpose), Some(mechanism), 0)
             }
             Self::Backwards { state } => ("backwards", None, Some(state.as_str()), 0),
             Self::Full => ("full", None, None, 0),
@@ -174,6 +203,10 @@ impl Refusal {
             "suite-not-here" => {
                 purpose.zip(suite()).map(|(purpose, suite)| Self::SuiteNotHere { purpose, suite })
             }
+            "mechanism-missing" => purpose.map(|purpose| {
+                let mechanism = text.unwrap_or_default().into();
+                Self::MechanismMissing { purpose, mechanism }
+            }),
             "backwards" => state().map(|state| Self::Backwards { state }),
             "full" => Some(Self::Full),
             "certificate" => Some(Self::Certificate),

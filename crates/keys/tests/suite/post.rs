@@ -1,7 +1,6 @@
 //! A key service in this process, and clients of it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use keys::custody::{Custody, Key, NewKey};
 use keys::purpose::Purpose;
@@ -56,6 +55,7 @@ impl Post {
             journal: folder.path("uses"),
             same_user: true,
             keystore: Some(Sealed { path, key_file: Some(key_file), passphrase_file: None }),
+            token: None,
             clients: vec![client(&folder, "server")],
         };
         Self { folder, config, running: None }
@@ -64,10 +64,6 @@ impl Post {
     pub(crate) fn open(&mut self) -> Result<(), StartError> {
         self.run(Service::start(&self.config)?);
         Ok(())
-    }
-
-    pub(crate) fn open_before(&mut self, custody: Arc<dyn Custody>) {
-        self.run(Service::with(&self.config, custody).unwrap());
     }
 
     fn run(&mut self, service: Service) {

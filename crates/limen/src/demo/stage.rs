@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::client::{Client, Connection};
 use crate::failure::{Failure, OrFail};
+use crate::hsm::Softhsm;
 use crate::key::process::KeyService;
 
 /// How long a process may take to say something.
@@ -26,6 +27,7 @@ pub(super) struct Stage {
     port: u16,
     server: Option<Process>,
     keys: Option<KeyService>,
+    softhsm: Option<Softhsm>,
     token: Option<String>,
 }
 
@@ -54,7 +56,11 @@ impl Done {
 }
 
 impl Stage {
-    pub(super) fn new(folder: &Path, sabotage: Option<&'static str>) -> Result<Self, Failure> {
+    pub(super) fn new(
+        folder: &Path,
+        sabotage: Option<&'static str>,
+        softhsm: Option<Softhsm>,
+    ) -> Result<Self, Failure> {
         let program = std::env::current_exe().or_fail("cannot find this program")?;
         let port = free_port().or_fail("cannot find a free port")?;
         Ok(Self {
@@ -64,8 +70,24 @@ impl Stage {
             port,
             server: None,
             keys: None,
+            softhsm,
             token: None,
         })
+    }
+
+    /// Whether the keys of the city are on a token.
+    pub(super) const fn has_token(&self) -> bool {
+        self.softhsm.is_some()
+    }
+
+    /// The tokens.
+    pub(super) fn softhsm(&self) -> Result<&Softhsm, Failure> {
+        self.softhsm.as_ref().ok_or_else(|| Failure::broken("this city has no token"))
+    }
+
+    /// What a command must be told to use the tokens, if there are any.
+    pub(super) fn token_arguments(&self) -> Vec<String> {
+        self.softhsm.as_ref().map(Softhsm::arguments).unwrap_or_default()
     }
 
     /// A path below the folder, as text.
@@ -152,7 +174,8 @@ impl Stage {
     pub(super) fn start_keys(&mut self) -> Result<(), Failure> {
         let log = self.log("key service")?;
         let config = self.folder.join("city/keys.toml");
-        self.keys = Some(KeyService::start(&self.program, &config, log.into())?);
+        self.keys =
+            Some(KeyService::start(&self.program, &config, log.into(), self.softhsm.as_ref())?);
         Ok(())
     }
 
@@ -180,6 +203,7 @@ impl Stage {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments).current_dir(&self.folder);
+        command.envs(self.softhsm.as_ref().map(Softhsm::environment));
         // The story is about this city alone, whatever the shell of its viewer says.
         for name in ["LIMEN_SERVER", "LIMEN_TOKEN", "LIMEN_CA", "LIMEN_PROFILE"] {
             command.env_remove(name);

@@ -7,6 +7,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, OrFail};
+use crate::hsm::Softhsm;
 
 /// How long a key service may take to start, and to end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -17,8 +18,15 @@ pub(crate) struct KeyService(Child);
 
 impl KeyService {
     /// Starts `program`, which is this one, with the configuration `config`, and waits until it listens.
-    pub(crate) fn start(program: &Path, config: &Path, log: Stdio) -> Result<Self, Failure> {
+    /// A token of SoftHSM is seen where `softhsm` makes it so.
+    pub(crate) fn start(
+        program: &Path,
+        config: &Path,
+        log: Stdio,
+        softhsm: Option<&Softhsm>,
+    ) -> Result<Self, Failure> {
         let mut command = Command::new(program);
+        command.envs(softhsm.map(Softhsm::environment));
         command.args(["key", "serve", "--attached", "--json", "--config"]).arg(config);
         // It ends when its standard input does: the other end is in this process alone.
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
