@@ -139,19 +139,19 @@ fn what_needs_a_signature_waits_for_the_custodian_and_nothing_else_does() {
     town.open_behind(|keys| Arc::new(Away { keys, is_away }));
     let owner = town.harbour();
     let held = pass(&owner, &ticket("first-class"));
-    let collect = |pass: &str| {
+    let collect = |pass: &str, key: u8| {
         let offer = owner.send("POST", &format!("/v1/passes/{pass}/offers"), &[], None);
         let phone = Phone::follow(&town.anyone(), &offer.text("uri"));
         let token = phone.token(None, false);
-        phone.collect(&token, "mso_mdoc", &[&PhoneKey::new(7)], false)
+        phone.collect(&token, "mso_mdoc", &[&PhoneKey::new(key)], false)
     };
     switch.store(true, Ordering::Relaxed);
-    let refused = collect(&held);
+    let refused = collect(&held, 7);
     assert_eq!(refused.header("retry-after"), Some("5"));
     assert_eq!(refused.problem(503), "keys-unavailable");
     let meanwhile = pass(&owner, &ticket("day"));
     owner.get(&format!("/v1/passes/{meanwhile}")).expect(200);
     switch.store(false, Ordering::Relaxed);
-    collect(&held).expect(200);
-    collect(&meanwhile).expect(200);
+    collect(&held, 7).expect(200);
+    collect(&meanwhile, 8).expect(200);
 }
