@@ -13,4 +13,5 @@ mod folder;
 mod hierarchy;
 mod keystore;
 mod objects;
+mod rotation;
 mod samples;
