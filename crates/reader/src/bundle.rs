@@ -183,6 +183,7 @@ impl Bundle {
 pub struct VerifiedBundle {
     bundle: Bundle,
     bytes: Vec<u8>,
+    signer_since: Instant,
     roots: TrustAnchors,
     issuers: TrustAnchors,
     by_operator: Vec<(OperatorCode, TrustAnchors)>,
@@ -230,6 +231,7 @@ impl VerifiedBundle {
             return Err(form("does not carry its signer's certificate alone"));
         }
         let signer = judgement.signer(chain.certificates(), None)?;
+        let signer_since = signer.certificate().not_before;
         message.verify(crypto, signer.key(), None, &[], Culprit::Issuer)?;
         if message.protected.typ != Some(BUNDLE_TYP) {
             return Err(Rejection::issuer("typ", format!("bundle is not of type `{BUNDLE_TYP}`")));
@@ -247,6 +249,7 @@ impl VerifiedBundle {
             bundle: claimed,
             bytes: bytes.to_vec(),
             roots,
+            signer_since,
         })
     }
 
@@ -260,6 +263,12 @@ impl VerifiedBundle {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Since when its signer is certified. The next bundle is of the same signer or a later one.
+    #[must_use]
+    pub const fn signer_since(&self) -> Instant {
+        self.signer_since
     }
 
     /// The roots of the city that the reader believes from now on, oldest first.
