@@ -18,6 +18,7 @@ use policy::actor::{Actor, Resource, Subject};
 use policy::authorize::authorize;
 use policy::role::{Role, Roles};
 use reader::bundle::CITY_BYTES_MAX;
+use reader::roots::Root;
 use store::commit::{Change, Commit};
 use store::store::Store;
 use vocabulary::code::OperatorCode;
@@ -114,15 +115,17 @@ pub async fn create_city(
     make_folder_of(&pseudonyms)?;
     Unlock::create_key_file(&pseudonyms).map_err(StartError::Unlock)?;
 
+    let root = root_key.certificate.as_deref().unwrap_or_default().to_vec();
     let facts = Facts {
         name: founding.name.clone(),
         country: founding.country.clone(),
         log_origin: log_origin(public_url),
-        root: root_key.certificate.as_deref().unwrap_or_default().to_vec(),
+        root: root.clone(),
+        roots: vec![Root { certificate: root, link: None }],
     };
     let registry = Registry::open(config)?;
     let own = NewOperator { code: city(), name: founding.name.as_str().parse()? };
-    let facts = vec![Change::Setting(facts.setting())];
+    let facts = vec![Change::Setting(facts.setting(1))];
     registry.register(own, facts, now).await?;
     let roles = Roles::only(Role::Registrar).with(Role::Owner);
     let mut tokens = vec![registry.token(&city(), roles, "founding", FIRST_TOKEN_LIFE, now).await?];
