@@ -9,9 +9,13 @@
 )]
 
 mod crash;
+mod decisions;
 mod folder;
 mod hierarchy;
 mod keystore;
+mod line;
 mod objects;
+mod post;
 mod rotation;
 mod samples;
+mod service;

@@ -22,8 +22,7 @@ use crate::problem::Problem;
 use crate::record::Deed;
 use crate::routes::places::tree;
 use crate::server::Server;
-use crate::sign::{certified, sign};
-use crate::work::signers::is_in_force;
+use crate::sign::{certified, is_in_force, sign};
 use crate::world::now;
 
 const HOUR: Duration = Duration::from_secs(3_600);
