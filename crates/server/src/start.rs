@@ -87,13 +87,13 @@ impl Started {
 }
 
 /// Signs checkpoints with the city's keys for them, whichever are active at that moment.
-struct LogSigner {
+pub(crate) struct LogSigner {
     custody: Arc<dyn Custody>,
     origin: String,
 }
 
 impl LogSigner {
-    fn of(server: &Server) -> Result<Self, StartError> {
+    pub(crate) fn of(server: &Server) -> Result<Self, StartError> {
         let (custody, origin) = (Arc::clone(&server.custody), server.city.log_origin.clone());
         let has_key = !log_keys(&*custody, &origin, &[State::Active]).is_empty();
         if has_key { Ok(Self { custody, origin }) } else { Err(StartError::NoLogKey) }
