@@ -14,6 +14,7 @@ mod contents;
 pub mod custody;
 pub mod file;
 pub mod object;
+pub mod pair;
 pub mod purpose;
 pub mod remote;
 pub mod rotation;

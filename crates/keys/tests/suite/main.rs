@@ -15,6 +15,7 @@ mod hierarchy;
 mod keystore;
 mod line;
 mod objects;
+mod pair;
 mod post;
 mod rotation;
 mod samples;
