@@ -104,7 +104,14 @@ pub(crate) const ROOMS: &[Room] = &[
             "edge",
             "api",
             "server",
+            "simulation",
         ],
+    ),
+    // It holds no program of its own: `limen simulate` opens it, and nothing else links it.
+    room(
+        "simulation",
+        Floor::ProvingGround,
+        &["vocabulary", "credential", "audit", "reader", "policy", "fleet", "keys"],
     ),
     room(
         "conformance",

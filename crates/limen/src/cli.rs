@@ -57,6 +57,8 @@ enum Noun {
     /// The audit log: fetch, verify offline, read.
     #[command(subcommand)]
     Log(crate::log::Command),
+    /// Let a fleet of readers live on virtual time: what a rotation of all keys does to it.
+    Simulate(crate::simulate::Simulate),
     /// The configuration of a server.
     #[command(subcommand)]
     Config(crate::config::Command),
@@ -95,6 +97,7 @@ impl Limen {
             Noun::Pass(command) => command.run(),
             Noun::Status(command) => command.run(),
             Noun::Log(command) => command.run(),
+            Noun::Simulate(simulate) => simulate.run(),
             Noun::Config(command) => command.run(),
             Noun::Completions(completions) => completions.run(),
             Noun::Man(man) => man.run(),

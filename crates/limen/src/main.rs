@@ -28,6 +28,7 @@ mod product;
 mod profile;
 mod reader;
 mod reader_admin;
+mod simulate;
 mod status;
 mod table;
 mod tree;

@@ -17,7 +17,7 @@ use policy::authorize::{Denied, DeniedReason};
 use store::commit::{CommitError, Table};
 use store::store::ReadError;
 
-use crate::sign::SignFault;
+use crate::sign::{SignFault, renewal};
 use crate::world::NoEntropy;
 
 /// A request that is not done.
@@ -137,6 +137,17 @@ impl Problem {
         }
     }
 
+    /// The certificate that this deed needs has ended.
+    fn issuer_expired(detail: &str) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            title: "the deed is not possible until a certificate is renewed",
+            code: "issuer-expired",
+            detail: detail.to_owned(),
+            retry_s: None,
+        }
+    }
+
     /// Whoever holds the keys cannot sign now: it is away, or has been asked too often.
     fn keys_unavailable(retry_s: u32) -> Self {
         Self {
@@ -239,6 +250,14 @@ impl From<SignFault> for Problem {
             SignFault::NoKey { .. } => {
                 tracing::error!(reason = %fault, "a request failed");
                 Self::no_key("the city has no key for this yet, or its certificate has ended")
+            }
+            SignFault::Ended { purpose, ref operator, ended } => {
+                tracing::error!(reason = %fault, "a request failed");
+                let command = renewal(purpose, operator.as_ref());
+                Self::issuer_expired(&format!(
+                    "the certificate for `{purpose}` ended at {ended}: who holds the root of the \
+                     city renews it with `{command}`"
+                ))
             }
             SignFault::Custody(SignError::Unavailable) => {
                 tracing::warn!(reason = %fault, "a request was not done");

@@ -27,12 +27,28 @@ pub(crate) fn certified(
     let of_purpose = of_purpose.filter(|key| {
         key.purpose == purpose && key.operator.as_ref() == operator && key.state == State::Active
     });
-    let in_force = |der: &[u8]| Certificate::parse(der).is_ok_and(|it| it.is_current(now));
     let mut found = of_purpose.filter_map(|key| {
-        let certificate = key.certificate.clone().filter(|der| in_force(der))?;
+        let certificate = key.certificate.clone().filter(|der| is_in_force(der, now))?;
         Some((key.clone(), certificate))
     });
-    found.next().ok_or(SignFault::NoKey { purpose })
+    let ended = || {
+        let ends = keys.iter().filter(|key| {
+            key.purpose == purpose
+                && key.operator.as_ref() == operator
+                && key.state == State::Active
+        });
+        let ends = ends.filter_map(|key| Certificate::parse(key.certificate.as_deref()?).ok());
+        ends.map(|it| it.not_after).max().filter(|end| *end < now)
+    };
+    found.next().ok_or_else(|| match ended() {
+        Some(ended) => SignFault::Ended { purpose, operator: operator.cloned(), ended },
+        None => SignFault::NoKey { purpose },
+    })
+}
+
+/// Whether the certificate `der` is in force at `at`.
+pub(crate) fn is_in_force(der: &[u8], at: Instant) -> bool {
+    Certificate::parse(der).is_ok_and(|certificate| certificate.is_current(at))
 }
 
 /// Completes `unsigned` with a signature by `key`.
@@ -100,6 +116,15 @@ pub(crate) enum SignFault {
         /// What it would sign.
         purpose: Purpose,
     },
+    /// The certificate of the newest key of this purpose has ended.
+    Ended {
+        /// What it would sign.
+        purpose: Purpose,
+        /// Whose it is.
+        operator: Option<OperatorCode>,
+        /// When.
+        ended: Instant,
+    },
     /// The bytes are not of the type that the key signs.
     Type(WrongTypeError),
     /// The custodian did not sign.
@@ -112,16 +137,39 @@ impl fmt::Display for SignFault {
             Self::NoKey { purpose } => {
                 write!(f, "sign: no key for `{purpose}` with a certificate in force")
             }
+            Self::Ended { purpose, operator, ended } => {
+                write!(f, "sign: the certificate for `{purpose}`")?;
+                operator.iter().try_for_each(|operator| write!(f, " of `{operator}`"))?;
+                write!(
+                    f,
+                    " ended at {ended}; renew it with `{}`",
+                    renewal(*purpose, operator.as_ref())
+                )
+            }
             Self::Type(_) => f.write_str("sign: the object is not what the key signs"),
             Self::Custody(_) => f.write_str("sign: the custodian did not sign"),
         }
     }
 }
 
+/// The command that renews the key of a purpose, at the machine that holds what is above it.
+pub(crate) fn renewal(purpose: Purpose, operator: Option<&OperatorCode>) -> String {
+    let operator = operator.map(|operator| format!(" --operator {operator}")).unwrap_or_default();
+    let level = match purpose {
+        Purpose::CityRoot => "root",
+        // Its signers end with the authority, and follow by themselves once that is renewed.
+        Purpose::DocumentSignerMdoc | Purpose::DocumentSignerSdJwt | Purpose::IssuingAuthority => {
+            "issuing-authority"
+        }
+        other => other.as_str(),
+    };
+    format!("limen key rotate {level}{operator}")
+}
+
 impl std::error::Error for SignFault {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::NoKey { .. } => None,
+            Self::NoKey { .. } | Self::Ended { .. } => None,
             Self::Type(source) => Some(source),
             Self::Custody(source) => Some(source),
         }

@@ -12,6 +12,7 @@ use vocabulary::time::Instant;
 use super::{City, life};
 use crate::city::runtime;
 use crate::failure::Failure;
+use crate::field::get;
 use crate::{output, world};
 
 #[derive(Args)]
@@ -77,6 +78,7 @@ impl Doctor {
                 "give the server a user of its own, set `uid` of the client, drop `same_user`",
             ));
         }
+        findings.extend(token_findings(&status));
         let now = world::now();
         findings.extend(keys.iter().filter_map(|key| judge(key, &keys, now)));
         let mut held: BTreeMap<&str, Vec<&'static str>> = BTreeMap::new();
@@ -108,8 +110,9 @@ impl Doctor {
         }
         let mut text = match status {
             Value::Null => String::from("key service    none that answers\n"),
-            told => format!("key service    answers, as user {}\n", crate::field::get(told, "uid")),
+            told => format!("key service    answers, as user {}\n", get(told, "uid")),
         };
+        text.push_str(&token(status));
         for (who, purposes) in held {
             text.push_str(&format!("{who:14} holds keys for {}\n", purposes.join(", ")));
         }
@@ -126,6 +129,67 @@ impl Doctor {
         output::text(&output::printable_lines(&text))?;
         output::text("\n")
     }
+}
+
+/// What a token is and cannot do, in lines; nothing where there is none.
+fn token(status: &Value) -> String {
+    let token = get(status, "token");
+    if token.is_null() {
+        return String::new();
+    }
+    let word = |name| get(token, name).as_str().unwrap_or("?");
+    let mut text = format!(
+        "token          {} ({} {}), through {}\n",
+        word("label"),
+        word("manufacturer"),
+        word("model"),
+        word("module"),
+    );
+    let inside = get(token, "inside");
+    let mechanisms = get(inside, "mechanisms").as_object().into_iter().flatten();
+    let works = |(name, works): (&String, &Value)| {
+        format!("{name}{}", if works.as_bool() == Some(true) { "" } else { " (missing)" })
+    };
+    let mechanisms: Vec<String> = mechanisms.map(works).collect();
+    if !mechanisms.is_empty() {
+        text.push_str(&format!("mechanisms     {}\n", mechanisms.join(", ")));
+    }
+    let lacks = ["purposes", "deeds"].into_iter().flat_map(|list| {
+        let items = get(inside, list).as_array().into_iter().flatten();
+        items.filter_map(|item| {
+            let missing = get(item, "missing").as_str()?;
+            let what = ["purpose", "suite", "deed"].map(|name| get(item, name).as_str());
+            let what: Vec<&str> = what.into_iter().flatten().collect();
+            Some(format!("lacks          {missing}, for {}\n", what.join(" ")))
+        })
+    });
+    text.extend(lacks);
+    text
+}
+
+/// What is wrong with a token.
+fn token_findings(status: &Value) -> Vec<Finding> {
+    let token = get(status, "token");
+    let mut findings = Vec::new();
+    if let Some(trouble) = get(token, "trouble").as_str() {
+        let next = "put the token back; a PIN that was refused is not tried again".into();
+        findings.push(wrong(format!("the token does not serve: {trouble}"), next));
+    }
+    for (flag, what) in [
+        ("is_locked", "the PIN of the token is locked"),
+        ("is_final_try", "one more wrong PIN locks the token"),
+        ("is_count_low", "a wrong PIN was shown to the token since the last login"),
+    ] {
+        if get(get(token, "pin"), flag).as_bool() == Some(true) {
+            findings.push(wrong(what.into(), "ask the token's security officer".into()));
+        }
+    }
+    let refused = get(get(token, "inside"), "refused").as_array().into_iter().flatten();
+    findings.extend(refused.map(|key| {
+        let text = format!("a key on the token is not used: {}", key.as_str().unwrap_or("?"));
+        wrong(text, "have it made anew: a key that may do more than its class is refused".into())
+    }));
+    findings
 }
 
 fn wrong(text: String, next: String) -> Finding {

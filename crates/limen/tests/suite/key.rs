@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -265,42 +265,8 @@ fn the_user_of_the_server_reads_no_key_and_has_things_signed() {
     }
     let city = City::new();
     let folder = &city.folder;
-    let program = folder.path("limen");
-    std::fs::copy(env!("CARGO_BIN_EXE_limen"), &program).unwrap();
-    // What `docs/guide/operate.md` says: a user each, and the group of the server may reach the socket.
-    let config = std::fs::read_to_string(folder.path("city/keys.toml")).unwrap();
-    let config = config.replace("same_user = true", &format!("group = {SERVER_UID}"));
-    let pairing = "pairing = \"keys/server.pairing\"";
-    let config = config.replace(pairing, &format!("{pairing}\nuid = {SERVER_UID}"));
-    std::fs::write(folder.path("city/keys.toml"), config).unwrap();
-    give(&folder.path("city"), SERVER_UID);
-    give(&folder.path("city/keys"), KEYS_UID);
-    give(&folder.path("city/keys.toml"), KEYS_UID);
-    give(&folder.path("city/run"), KEYS_UID);
-    for path in ["", "city"] {
-        let open = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(folder.path(path), open).unwrap();
-    }
-    let run_as = |uid: u32, arguments: &[&str]| {
-        let (user, group) = (format!("--reuid={uid}"), format!("--regid={uid}"));
-        let mut command = folder.command(&[]);
-        let environment: Vec<_> = command
-            .get_envs()
-            .map(|(name, value)| (name.to_owned(), value.map(Into::into)))
-            .collect();
-        let mut setpriv = Command::new("setpriv");
-        for (name, value) in environment {
-            let value: Option<PathBuf> = value;
-            match value {
-                Some(value) => setpriv.env(name, value),
-                None => setpriv.env_remove(name),
-            };
-        }
-        setpriv.args([&user, &group, &format!("--groups={SERVER_UID}")]).arg(&program);
-        setpriv.args(arguments).current_dir(folder.path(""));
-        command = setpriv;
-        command
-    };
+    part(folder);
+    let run_as = |uid: u32, arguments: &[&str]| run_as(folder, uid, arguments);
     let keys = ["key", "serve", "--config", "city/keys.toml", "--json"];
     let _keys = listening(run_as(KEYS_UID, &keys));
     let _server =
@@ -327,11 +293,44 @@ fn the_user_of_the_server_reads_no_key_and_has_things_signed() {
     // Another user is not even let near the socket; root is, and is turned away.
     let list = ["key", "list", "--config", "city/limen.toml"];
     folder.limen(&list).expect(1, "no client for this user");
-    let doctor = run_as(SERVER_UID, &["key", "doctor", "--config", "city/limen.toml", "--json"]);
-    let doctor = { doctor }.output().unwrap();
+    let doctor = ["key", "doctor", "--config", "city/limen.toml", "--json"];
+    let doctor = run_as(SERVER_UID, &doctor).output().unwrap();
     let told: Value = serde_json::from_slice(&doctor.stdout).unwrap();
     assert_eq!(told["service"]["uid"], KEYS_UID);
     assert_eq!(told["findings"], serde_json::json!([]), "there is nothing to warn of");
+}
+
+/// Gives server and key service a user each, as `docs/guide/operate.md` says.
+fn part(folder: &Folder) {
+    std::fs::copy(env!("CARGO_BIN_EXE_limen"), folder.path("limen")).unwrap();
+    let config = std::fs::read_to_string(folder.path("city/keys.toml")).unwrap();
+    let config = config.replace("same_user = true", &format!("group = {SERVER_UID}"));
+    let pairing = "pairing = \"keys/server.pairing\"";
+    let config = config.replace(pairing, &format!("{pairing}\nuid = {SERVER_UID}"));
+    std::fs::write(folder.path("city/keys.toml"), config).unwrap();
+    give(&folder.path("city"), SERVER_UID);
+    for part in ["city/keys", "city/keys.toml", "city/run"] {
+        give(&folder.path(part), KEYS_UID);
+    }
+    for path in ["", "city"] {
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder.path(path), open).unwrap();
+    }
+}
+
+/// A command of this program by the user `uid`, who is in the group of the server.
+fn run_as(folder: &Folder, uid: u32, arguments: &[&str]) -> Command {
+    let mut setpriv = Command::new("setpriv");
+    for (name, value) in folder.command(&[]).get_envs() {
+        match value {
+            Some(value) => setpriv.env(name, value),
+            None => setpriv.env_remove(name),
+        };
+    }
+    setpriv.args([format!("--reuid={uid}"), format!("--regid={uid}")]);
+    setpriv.arg(format!("--groups={SERVER_UID}")).arg(folder.path("limen"));
+    setpriv.args(arguments).current_dir(folder.path(""));
+    setpriv
 }
 
 /// Gives a file, or a folder with all that is in it, to a user.

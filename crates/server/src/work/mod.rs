@@ -15,7 +15,7 @@ use crate::server::Server;
 use crate::world::now;
 
 pub(crate) mod chores;
-pub(crate) mod signers;
+pub(crate) mod rotation;
 pub(crate) mod status;
 pub(crate) mod uses;
 
