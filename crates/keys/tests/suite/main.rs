@@ -9,6 +9,7 @@
 )]
 
 mod crash;
+mod crowd;
 mod decisions;
 mod folder;
 mod hierarchy;
