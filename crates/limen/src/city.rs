@@ -20,6 +20,7 @@ use keys::wire::pairing::Pairing;
 use serde_json::json;
 use server::city::ceremony::{self, CeremonyError, Custodians, FirstToken, Founding};
 use server::city::files::{RootFile, create_keystore, open_keeper};
+use server::city::rotation::Sharing;
 use server::config::{self, Config};
 use server::start::StartError;
 use tokio::runtime::Runtime;
@@ -213,31 +214,45 @@ impl Create {
 impl AddOperator {
     fn run(self) -> Result<ExitCode, Failure> {
         let config = Config::load(&self.files.config()).or_fail("cannot add an operator")?;
-        let folder = self.files.root_folder();
-        let unlock = Unlock::key_file(&folder.join("root.key"), &config.store.data)
-            .or_fail("cannot open the root")?;
-        let path = folder.join("root.keys");
-        let root = RootFile { path: &path, unlock: &unlock };
-        let root = root.open().or_fail("cannot open the root")?;
-        let add = async |keys: &dyn Custody| {
-            let custodians = Custodians { root: &root, city: keys };
+        let add = async |custodians: Custodians<'_>, _| {
             ceremony::add_operator(&config, custodians, self.operator, world::now()).await
         };
-        let added = runtime()?.block_on(async {
-            match open_keeper(&config).await {
-                // It does not run: for as long as this takes it does here.
-                Err(StartError::KeyService(_)) if self.files.keys_config().exists() => {
-                    with_service(&self.files.keys_config(), &config, add).await
-                }
-                keeper => {
-                    let keeper = keeper.or_fail("cannot reach the keys of the city")?;
-                    add(&*keeper.custody).await.or_fail("cannot add the operator")
-                }
-            }
-        })?;
+        let added = with_root(&self.files, &config, add)?;
         output::text(&format!("{}  {}\n", added.operator, added.secret))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Holds a ceremony with the root of the folder and with whoever holds the keys of its city; a key
+/// service that does not run does here, for as long as it takes.
+pub(crate) fn with_root<T>(
+    files: &Files,
+    config: &Config,
+    ceremony: impl AsyncFnOnce(Custodians<'_>, Sharing) -> Result<T, CeremonyError>,
+) -> Result<T, Failure> {
+    let folder = files.root_folder();
+    let unlock = Unlock::key_file(&folder.join("root.key"), &config.store.data)
+        .or_fail("cannot open the root")?;
+    let path = folder.join("root.keys");
+    let root = RootFile { path: &path, unlock: &unlock };
+    let root = root.open().or_fail("cannot open the root")?;
+    runtime()?.block_on(async {
+        match open_keeper(config).await {
+            Err(StartError::KeyService(_)) if files.keys_config().exists() => {
+                let alone = async |keys: &dyn Custody| {
+                    ceremony(Custodians { root: &root, city: keys }, Sharing::Alone).await
+                };
+                with_service(&files.keys_config(), config, alone).await
+            }
+            keeper => {
+                let keeper = keeper.or_fail("cannot reach the keys of the city")?;
+                let is_shared = keeper.service.is_some();
+                let sharing = if is_shared { Sharing::Shared } else { Sharing::Alone };
+                let custodians = Custodians { root: &root, city: &*keeper.custody };
+                ceremony(custodians, sharing).await.or_fail("cannot hold the ceremony")
+            }
+        }
+    })
 }
 
 /// A city that is to be.
