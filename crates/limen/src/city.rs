@@ -15,28 +15,29 @@ use keys::service;
 use keys::service::rate::SIGNATURES_PER_MINUTE;
 use keys::service::serve::Service;
 use keys::software::Keystore;
-use keys::token::Token;
 use keys::unlock::Unlock;
 use keys::wire::pairing::Pairing;
 use serde_json::json;
 use server::city::ceremony::{self, CeremonyError, Custodians, FirstToken, Founding};
 use server::city::files::{RootFile, create_keystore, open_keeper};
 use server::config::{self, Config};
-use server::start::StartError;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
+use self::root::{Root, with_root};
 use crate::failure::{Failure, OrFail};
-use crate::hsm::Tokens;
+use crate::hsm::{RootToken, Tokens};
 use crate::{output, world};
+
+pub(crate) mod root;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Create a city: its root, authorities, signers and operators.
     Create(Create),
-    /// Certify one more operator, with the root file at hand. Stop the server first.
+    /// Certify one more operator, with the root at hand. Stop the server first where it holds the keys itself.
     #[command(after_help = "Example:\n  limen city add-operator --operator tram='City Tram'")]
     AddOperator(AddOperator),
 }
@@ -95,7 +96,7 @@ pub(crate) struct AddOperator {
     #[arg(long, value_name = "CODE=NAME", value_parser = parse_operator)]
     operator: NewOperator,
     #[command(flatten)]
-    tokens: Tokens,
+    token: RootToken,
 }
 
 /// `limen serve`.
@@ -220,54 +221,12 @@ impl Create {
 impl AddOperator {
     fn run(self) -> Result<ExitCode, Failure> {
         let config = Config::load(&self.files.config()).or_fail("cannot add an operator")?;
-        let root = match self.tokens.root()? {
-            Some(token) => Root::Token(token),
-            None => self.root_file(&config)?,
-        };
-        let add = async |keys: &dyn Custody| {
-            let custodians = Custodians { root: root.custody(), city: keys };
+        let add = async |custodians: Custodians<'_>, _| {
             ceremony::add_operator(&config, custodians, self.operator, world::now()).await
         };
-        let added = runtime()?.block_on(async {
-            match open_keeper(&config).await {
-                // It does not run: for as long as this takes it does here.
-                Err(StartError::KeyService(_)) if self.files.keys_config().exists() => {
-                    with_service(&self.files.keys_config(), &config, add).await
-                }
-                keeper => {
-                    let keeper = keeper.or_fail("cannot reach the keys of the city")?;
-                    add(&*keeper.custody).await.or_fail("cannot add the operator")
-                }
-            }
-        })?;
+        let added = with_root(&self.files, &self.token, &config, add)?;
         output::text(&format!("{}  {}\n", added.operator, added.secret))?;
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// Who holds the root.
-enum Root {
-    File(Keystore),
-    Token(Token),
-}
-
-impl Root {
-    fn custody(&self) -> &dyn Custody {
-        match self {
-            Self::File(keys) => keys,
-            Self::Token(token) => token,
-        }
-    }
-}
-
-impl AddOperator {
-    fn root_file(&self, config: &Config) -> Result<Root, Failure> {
-        let folder = self.files.root_folder();
-        let unlock = Unlock::key_file(&folder.join("root.key"), &config.store.data)
-            .or_fail("cannot open the root")?;
-        let path = folder.join("root.keys");
-        let root = RootFile { path: &path, unlock: &unlock };
-        root.open().map(Root::File).or_fail("cannot open the root")
     }
 }
 
