@@ -185,6 +185,12 @@ impl KeyHandle {
         Self(bytes)
     }
 
+    /// From the sixteen bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// The sixteen bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {

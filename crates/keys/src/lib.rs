@@ -10,6 +10,7 @@
 //! file of its own that [`software::Keystore::open_server`] refuses to open.
 #![forbid(unsafe_code)]
 
+pub mod ceremony;
 mod contents;
 pub mod custody;
 pub mod file;
