@@ -37,6 +37,7 @@ pub mod pin;
 pub mod pool;
 pub mod quirks;
 pub mod signers;
+mod wrapping;
 
 /// Which token, through which module.
 #[derive(Clone, Debug, PartialEq, Eq)]

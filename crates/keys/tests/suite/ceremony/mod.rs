@@ -3,6 +3,7 @@
 mod approvals;
 pub(crate) mod hall;
 mod held;
+mod on_tokens;
 mod plans;
 mod restored;
 mod shares;
