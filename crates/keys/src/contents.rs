@@ -82,7 +82,7 @@ impl Stored {
     pub(crate) fn to_pkcs8(&self) -> Result<Document, Unspecified> {
         match &self.pair {
             Pair::P256(pair) | Pair::P384(pair) => pair.to_pkcs8v1(),
-            Pair::Ed25519(_) => Err(Unspecified),
+            _ => Err(Unspecified),
         }
     }
 
@@ -91,7 +91,7 @@ impl Stored {
         let pair = match request.suite {
             Suite::Es256 => Pair::P256(EcdsaKeyPair::from_pkcs8(P256, pkcs8).ok()?),
             Suite::Es384 => Pair::P384(EcdsaKeyPair::from_pkcs8(P384, pkcs8).ok()?),
-            Suite::Ed25519 => return None,
+            _ => return None,
         };
         Self::of(request, pair).ok()
     }

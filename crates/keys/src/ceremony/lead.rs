@@ -61,7 +61,11 @@ pub async fn lead(setting: &Setting<'_>, room: &mut dyn Room) -> Result<Verified
     match lead.all().await {
         Ok(verified) => Ok(verified),
         Err(cause) => {
-            let left = discard(setting.plan, setting.root, lead.now()).await;
+            let mut left = discard(setting.plan, setting.root, lead.now()).await;
+            // It was not there when we began; if it is now, writing it failed at the last moment.
+            if let Err(error) = files::remove(&setting.plan.transcript) {
+                left.push(error.to_string());
+            }
             Err(LeadError { step: lead.steps + 1, cause, left })
         }
     }

@@ -236,7 +236,9 @@ impl Plan {
         if !is_url || !is_plain || public_url.ends_with('/') || public_url.len() > 200 {
             return Err(setting("city.public_url", "expected a URL without `/` at its end"));
         }
-        if !Purpose::CityRoot.allows(self.suite) {
+        // What a token wraps and a sealed file takes back as PKCS#8.
+        let is_wrapped = matches!(self.suite, Suite::Es256 | Suite::Es384);
+        if !is_wrapped || !Purpose::CityRoot.allows(self.suite) {
             return Err(setting("ceremony.suite", SUITE));
         }
         if years == 0 || years > YEARS_MAX {

@@ -25,6 +25,8 @@ pub const CUSTODIANS_MAX: u8 = 16;
 pub const SPLIT_ENTROPY_BYTES: usize = WRAPPING_KEY_BYTES * (CUSTODIANS_MAX as usize - 1) * 4;
 /// Bytes of a share; 80 characters on paper.
 pub const SHARE_BYTES: usize = 1 + 10 + 1 + 1 + WRAPPING_KEY_BYTES + CHECKSUM_BYTES;
+/// Characters of a share on paper, without hyphens and blanks.
+pub const SHARE_CHARACTERS: usize = SHARE_BYTES * 8 / 5;
 /// Characters of a share that is read, blanks and hyphens included.
 pub const SHARE_CHARACTERS_MAX: usize = 512;
 
@@ -385,7 +387,7 @@ impl fmt::Display for ShareError {
             Self::Length { found } => write!(
                 f,
                 "read share: `{found}` characters instead of `{}`; type all sixteen groups",
-                SHARE_BYTES * 8 / 5
+                SHARE_CHARACTERS
             ),
             Self::Checksum => f.write_str(
                 "read share: a character is wrong (the checksum says so); type it again",
