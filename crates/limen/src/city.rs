@@ -8,6 +8,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use identity::operator::NewOperator;
+use keys::ceremony::files;
+use keys::ceremony::transcript::TRANSCRIPT_BYTES_MAX;
+use keys::ceremony::transcript::verify::{Expected, Verified, verify};
+use keys::purpose::Purpose;
+use keys::software::Keystore;
 use keys::unlock::Unlock;
 use serde_json::json;
 use server::city::ceremony::{self, Custodians, FirstToken, Founding};
@@ -18,6 +23,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
+use crate::ceremony::place::{RootPlace, Seat};
+use crate::ceremony::terminal::Terminal;
 use crate::failure::{Failure, OrFail};
 use crate::{output, world};
 
@@ -44,7 +51,10 @@ pub(crate) struct Files {
     limen city create --folder harbour --name 'Harbour City' --country NL \\\n      \
     --operator harbour-transit='Harbour Transit'\n  \
     limen serve --config harbour/limen.toml\n\n\
-    The root key lies in harbour/root/: take that folder to a safe place. No server needs it.")]
+    The root key lies in harbour/root/: take that folder to a safe place. No server needs it.\n\n\
+    A root that a ceremony made is named by --root-transcript and where it lies:\n  \
+    limen city create --name 'Harbour City' --country NL --operator transit=Transit \\\n      \
+    --root-transcript transcript.json --root-token harbour-root --root-module MODULE")]
 pub(crate) struct Create {
     #[command(flatten)]
     files: Files,
@@ -64,6 +74,8 @@ pub(crate) struct Create {
     /// By default the address at which the server listens.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    #[command(flatten)]
+    root: RootOfCeremony,
     /// Answer as JSON.
     #[arg(long)]
     json: bool,
@@ -77,6 +89,53 @@ pub(crate) struct AddOperator {
     /// The operator, as CODE=NAME.
     #[arg(long, value_name = "CODE=NAME", value_parser = parse_operator)]
     operator: NewOperator,
+    #[command(flatten)]
+    root: RootOfCeremony,
+}
+
+/// A root that a ceremony made; without one, the root lies in the city's folder.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct RootOfCeremony {
+    /// The signed transcript of the ceremony that made the root.
+    #[arg(long, value_name = "FILE")]
+    root_transcript: Option<PathBuf>,
+    #[command(flatten)]
+    place: RootPlace,
+}
+
+impl RootOfCeremony {
+    /// The root at hand, if one is named; it must be the one of its transcript.
+    fn open(&self) -> Result<Option<Seat>, Failure> {
+        let (Some(transcript), place) = (&self.root_transcript, self.place.place()) else {
+            return match self.place.place() {
+                None => Ok(None),
+                Some(_) => Err(Failure::usage("a root needs the transcript of its ceremony")
+                    .hint("name it with --root-transcript")),
+            };
+        };
+        let place = place.ok_or_else(|| {
+            Failure::usage("the transcript does not say how to reach the root")
+                .hint("name a token (--root-token, --root-module) or a file (--root-file)")
+        })?;
+        let verified = ceremony_verified(transcript)?;
+        let seat = Seat::open(&place, false, &mut Terminal::new())?;
+        let root = seat.root().newest(Purpose::CityRoot, None);
+        let certificate = root.and_then(|root| root.certificate);
+        if certificate.as_deref() != Some(&verified.certificate[..]) {
+            return Err(Failure::usage("the root there is not the one of the transcript"));
+        }
+        Ok(Some(seat))
+    }
+}
+
+/// A transcript that holds, of a ceremony that was not for practice.
+fn ceremony_verified(path: &Path) -> Result<Verified, Failure> {
+    let bytes = files::read(path, TRANSCRIPT_BYTES_MAX).or_fail("cannot read the transcript")?;
+    let verified = verify(&bytes, &Expected::default()).or_fail("cannot use this root")?;
+    if verified.rehearsal {
+        return Err(Failure::usage("the transcript is of a rehearsal, whose keys may not be used"));
+    }
+    Ok(verified)
 }
 
 /// `limen serve`.
@@ -160,7 +219,9 @@ impl Create {
             listen: self.listen,
             public_url: self.public_url.clone(),
             data: self.files.data(),
+            root: self.root.open()?,
         };
+        let has_own_root = plan.root.is_none();
         let tokens = found(&self.files, plan)?;
         let listed: Vec<_> = tokens
             .iter()
@@ -178,10 +239,11 @@ impl Create {
         for token in &tokens {
             output::text(&format!("  {:32} {}\n", token.operator.as_str(), token.secret))?;
         }
-        output::text(&format!(
-            "\ntake {} to a safe place, then: limen serve --config {config}\n",
-            self.files.root_folder().display(),
-        ))?;
+        let safe = match has_own_root {
+            true => format!("take {} to a safe place", self.files.root_folder().display()),
+            false => String::from("take the root to a safe place"),
+        };
+        output::text(&format!("\n{safe}, then: limen serve --config {config}\n"))?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -189,20 +251,37 @@ impl Create {
 impl AddOperator {
     fn run(self) -> Result<ExitCode, Failure> {
         let config = Config::load(&self.files.config()).or_fail("cannot add an operator")?;
-        let folder = self.files.root_folder();
-        let unlock = Unlock::key_file(&folder.join("root.key"), &config.store.data)
-            .or_fail("cannot open the root")?;
-        let path = folder.join("root.keys");
-        let root = RootFile { path: &path, unlock: &unlock };
-        let root = root.open().or_fail("cannot open the root")?;
+        let root = match self.root.open()? {
+            Some(seat) => seat,
+            None => Seat::File(own_root(&self.files, &config)?),
+        };
         let keys = open_keystore(&config).or_fail("cannot open the keystore")?;
-        let custodians = Custodians { root: &root, city: &keys };
+        let custodians = Custodians { root: root.root(), city: &keys };
         let added = runtime()?
             .block_on(ceremony::add_operator(&config, custodians, self.operator, world::now()))
             .or_fail("cannot add the operator")?;
         output::text(&format!("{}  {}\n", added.operator, added.secret))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The root in the city's own folder.
+fn own_root(files: &Files, config: &Config) -> Result<Keystore, Failure> {
+    let folder = files.root_folder();
+    let unlock = Unlock::key_file(&folder.join("root.key"), &config.store.data)
+        .or_fail("cannot open the root")?;
+    let path = folder.join("root.keys");
+    RootFile { path: &path, unlock: &unlock }.open().or_fail("cannot open the root")
+}
+
+/// Makes the file of a root in the city's own folder.
+fn make_own_root(files: &Files, config: &Config) -> Result<Keystore, Failure> {
+    let attempt = "cannot create the city";
+    let key = files.root_folder().join("root.key");
+    Unlock::create_key_file(&key).or_fail(attempt)?;
+    let unlock = Unlock::key_file(&key, &config.store.data).or_fail(attempt)?;
+    let path = files.root_folder().join("root.keys");
+    RootFile { path: &path, unlock: &unlock }.create().or_fail(attempt)
 }
 
 /// A city that is to be.
@@ -219,6 +298,8 @@ pub(crate) struct Plan {
     pub(crate) public_url: Option<String>,
     /// Where its database and its audit log will lie.
     pub(crate) data: PathBuf,
+    /// The root that a ceremony made; without one, it is made in a folder of its own.
+    pub(crate) root: Option<Seat>,
 }
 
 /// Creates a city in `files`: keys outside of the data, the root in a folder of its own.
@@ -228,7 +309,8 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
     if files.config().exists() {
         return Err(Failure::usage(format!("`{}` holds a city already", folder.display())));
     }
-    for part in [plan.data.clone(), folder.join("keys"), files.root_folder()] {
+    let own_root = plan.root.is_none().then(|| files.root_folder());
+    for part in [plan.data.clone(), folder.join("keys")].into_iter().chain(own_root) {
         DirBuilder::new().recursive(true).mode(0o700).create(part).or_fail(attempt)?;
     }
     // Relative where it lies inside the folder, so that the folder can be moved.
@@ -236,10 +318,7 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
         Ok(inside) => inside.to_owned(),
         Err(_) => std::path::absolute(&plan.data).or_fail(attempt)?,
     };
-    let (key_file, root_key) = (folder.join("keys/city.key"), files.root_folder().join("root.key"));
-    for path in [&key_file, &root_key] {
-        Unlock::create_key_file(path).or_fail(attempt)?;
-    }
+    Unlock::create_key_file(&folder.join("keys/city.key")).or_fail(attempt)?;
     let config = Config {
         http: config::Http {
             listen: plan.listen,
@@ -259,14 +338,14 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
     let draft = folder.join(".limen.toml.new");
     std::fs::write(&draft, text).or_fail(attempt)?;
     let config = Config::load(&draft).or_fail(attempt)?;
-    let unlock = Unlock::key_file(&root_key, &config.store.data).or_fail(attempt)?;
-    let path = files.root_folder().join("root.keys");
-    let root = RootFile { path: &path, unlock: &unlock };
     let name = plan.name.parse().or_fail("this is no name for a city")?;
     let founding = Founding { name, country: plan.country, operators: plan.operators };
     let keys = create_keystore(&config).or_fail(attempt)?;
-    let root = root.create().or_fail(attempt)?;
-    let custodians = Custodians { root: &root, city: &keys };
+    let root = match plan.root {
+        Some(seat) => seat,
+        None => Seat::File(make_own_root(files, &config)?),
+    };
+    let custodians = Custodians { root: root.root(), city: &keys };
     let created = ceremony::create_city(&config, custodians, &founding, world::now());
     let tokens = runtime()?.block_on(created).or_fail(attempt)?;
     // The configuration appears last: a folder with one holds a whole city.

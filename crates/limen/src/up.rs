@@ -72,6 +72,7 @@ impl Up {
             listen: self.listen,
             public_url: None,
             data: self.data.clone(),
+            root: None,
         };
         let tokens = found(files, plan)?;
         for token in tokens {
