@@ -176,7 +176,7 @@ impl Room for Rehearsal {
     }
 
     fn confirm(&mut self, screen: &Screen) -> Result<(), Left> {
-        self.0.print(&screen.to_string());
+        self.0.print(&format!("{}\n{screen}", "-".repeat(72)));
         for name in &screen.present {
             self.0.print(&format!("(rehearsal: the program confirms for {name})"));
         }
