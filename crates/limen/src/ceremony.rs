@@ -5,7 +5,7 @@ mod rehearsal;
 mod restore;
 mod run;
 mod summary;
-pub(crate) mod terminal;
+mod terminal;
 mod verify;
 
 use std::process::ExitCode;

@@ -1,5 +1,7 @@
 //! `limen city`: the ceremonies of a city on this machine, and `limen serve`.
 
+mod root;
+
 use std::fs::DirBuilder;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
@@ -8,24 +10,28 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use identity::operator::NewOperator;
-use keys::ceremony::files;
-use keys::ceremony::transcript::TRANSCRIPT_BYTES_MAX;
-use keys::ceremony::transcript::verify::{Expected, Verified, verify};
+use keys::custody::Custody;
 use keys::purpose::Purpose;
+use keys::seal::Kind;
+use keys::service;
+use keys::service::rate::SIGNATURES_PER_MINUTE;
+use keys::service::serve::Service;
 use keys::software::Keystore;
 use keys::unlock::Unlock;
+use keys::wire::pairing::Pairing;
 use serde_json::json;
-use server::city::ceremony::{self, Custodians, FirstToken, Founding};
-use server::city::files::{RootFile, create_keystore, open_keystore};
+use server::city::ceremony::{self, CeremonyError, Custodians, FirstToken, Founding};
+use server::city::files::{create_keystore, open_keeper};
 use server::config::{self, Config};
+use server::start::StartError;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
-use crate::ceremony::place::{RootPlace, Seat};
-use crate::ceremony::terminal::Terminal;
+use self::root::{Root, RootOfCeremony, create_own, open_own};
 use crate::failure::{Failure, OrFail};
+use crate::hsm::Tokens;
 use crate::{output, world};
 
 #[derive(Subcommand)]
@@ -50,11 +56,12 @@ pub(crate) struct Files {
 #[command(after_help = "Example:\n  \
     limen city create --folder harbour --name 'Harbour City' --country NL \\\n      \
     --operator harbour-transit='Harbour Transit'\n  \
+    limen key serve --config harbour/keys.toml\n  \
     limen serve --config harbour/limen.toml\n\n\
     The root key lies in harbour/root/: take that folder to a safe place. No server needs it.\n\n\
     A root that a ceremony made is named by --root-transcript and where it lies:\n  \
     limen city create --name 'Harbour City' --country NL --operator transit=Transit \\\n      \
-    --root-transcript transcript.json --root-token harbour-root --root-module MODULE")]
+    --root-transcript transcript.json --root-token harbour-root --module MODULE")]
 pub(crate) struct Create {
     #[command(flatten)]
     files: Files,
@@ -74,6 +81,11 @@ pub(crate) struct Create {
     /// By default the address at which the server listens.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// Let the server open the keystore itself, without a key service.
+    #[arg(long, conflicts_with = "token")]
+    embedded: bool,
+    #[command(flatten)]
+    tokens: Tokens,
     #[command(flatten)]
     root: RootOfCeremony,
     /// Answer as JSON.
@@ -90,52 +102,9 @@ pub(crate) struct AddOperator {
     #[arg(long, value_name = "CODE=NAME", value_parser = parse_operator)]
     operator: NewOperator,
     #[command(flatten)]
-    root: RootOfCeremony,
-}
-
-/// A root that a ceremony made; without one, the root lies in the city's folder.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct RootOfCeremony {
-    /// The signed transcript of the ceremony that made the root.
-    #[arg(long, value_name = "FILE")]
-    root_transcript: Option<PathBuf>,
+    tokens: Tokens,
     #[command(flatten)]
-    place: RootPlace,
-}
-
-impl RootOfCeremony {
-    /// The root at hand, if one is named; it must be the one of its transcript.
-    fn open(&self) -> Result<Option<Seat>, Failure> {
-        let (Some(transcript), place) = (&self.root_transcript, self.place.place()) else {
-            return match self.place.place() {
-                None => Ok(None),
-                Some(_) => Err(Failure::usage("a root needs the transcript of its ceremony")
-                    .hint("name it with --root-transcript")),
-            };
-        };
-        let place = place.ok_or_else(|| {
-            Failure::usage("the transcript does not say how to reach the root")
-                .hint("name a token (--root-token, --root-module) or a file (--root-file)")
-        })?;
-        let verified = ceremony_verified(transcript)?;
-        let seat = Seat::open(&place, false, &mut Terminal::new())?;
-        let root = seat.root().newest(Purpose::CityRoot, None);
-        let certificate = root.and_then(|root| root.certificate);
-        if certificate.as_deref() != Some(&verified.certificate[..]) {
-            return Err(Failure::usage("the root there is not the one of the transcript"));
-        }
-        Ok(Some(seat))
-    }
-}
-
-/// A transcript that holds, of a ceremony that was not for practice.
-fn ceremony_verified(path: &Path) -> Result<Verified, Failure> {
-    let bytes = files::read(path, TRANSCRIPT_BYTES_MAX).or_fail("cannot read the transcript")?;
-    let verified = verify(&bytes, &Expected::default()).or_fail("cannot use this root")?;
-    if verified.rehearsal {
-        return Err(Failure::usage("the transcript is of a rehearsal, whose keys may not be used"));
-    }
-    Ok(verified)
+    root: RootOfCeremony,
 }
 
 /// `limen serve`.
@@ -205,6 +174,11 @@ impl Files {
         self.folder.join("limen.toml")
     }
 
+    /// The configuration of the key service.
+    pub(crate) fn keys_config(&self) -> PathBuf {
+        self.folder.join("keys.toml")
+    }
+
     fn root_folder(&self) -> PathBuf {
         self.folder.join("root")
     }
@@ -219,9 +193,14 @@ impl Create {
             listen: self.listen,
             public_url: self.public_url.clone(),
             data: self.files.data(),
-            root: self.root.open()?,
+            embedded: self.embedded,
+            tokens: self.tokens.clone(),
+            root: self.root.open(&self.tokens)?,
         };
-        let has_own_root = plan.root.is_none();
+        let safe = match plan.root {
+            Some(_) => String::from("the root"),
+            None => self.files.root_folder().display().to_string(),
+        };
         let tokens = found(&self.files, plan)?;
         let listed: Vec<_> = tokens
             .iter()
@@ -239,11 +218,14 @@ impl Create {
         for token in &tokens {
             output::text(&format!("  {:32} {}\n", token.operator.as_str(), token.secret))?;
         }
-        let safe = match has_own_root {
-            true => format!("take {} to a safe place", self.files.root_folder().display()),
-            false => String::from("take the root to a safe place"),
-        };
-        output::text(&format!("\n{safe}, then: limen serve --config {config}\n"))?;
+        output::text(&format!(
+            "\ntake {safe} to a safe place, then run, each in a terminal of its own:\n"
+        ))?;
+        if !self.embedded {
+            let keys = self.files.keys_config();
+            output::text(&format!("  limen key serve --config {}\n", keys.display()))?;
+        }
+        output::text(&format!("  limen serve --config {config}\n"))?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -251,37 +233,29 @@ impl Create {
 impl AddOperator {
     fn run(self) -> Result<ExitCode, Failure> {
         let config = Config::load(&self.files.config()).or_fail("cannot add an operator")?;
-        let root = match self.root.open()? {
-            Some(seat) => seat,
-            None => Seat::File(own_root(&self.files, &config)?),
+        let root = match self.root.open(&self.tokens)? {
+            Some(root) => root,
+            None => open_own(&self.files, &config)?,
         };
-        let keys = open_keystore(&config).or_fail("cannot open the keystore")?;
-        let custodians = Custodians { root: root.root(), city: &keys };
-        let added = runtime()?
-            .block_on(ceremony::add_operator(&config, custodians, self.operator, world::now()))
-            .or_fail("cannot add the operator")?;
+        let add = async |keys: &dyn Custody| {
+            let custodians = Custodians { root: root.custody(), city: keys };
+            ceremony::add_operator(&config, custodians, self.operator, world::now()).await
+        };
+        let added = runtime()?.block_on(async {
+            match open_keeper(&config).await {
+                // It does not run: for as long as this takes it does here.
+                Err(StartError::KeyService(_)) if self.files.keys_config().exists() => {
+                    with_service(&self.files.keys_config(), &config, add).await
+                }
+                keeper => {
+                    let keeper = keeper.or_fail("cannot reach the keys of the city")?;
+                    add(&*keeper.custody).await.or_fail("cannot add the operator")
+                }
+            }
+        })?;
         output::text(&format!("{}  {}\n", added.operator, added.secret))?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// The root in the city's own folder.
-fn own_root(files: &Files, config: &Config) -> Result<Keystore, Failure> {
-    let folder = files.root_folder();
-    let unlock = Unlock::key_file(&folder.join("root.key"), &config.store.data)
-        .or_fail("cannot open the root")?;
-    let path = folder.join("root.keys");
-    RootFile { path: &path, unlock: &unlock }.open().or_fail("cannot open the root")
-}
-
-/// Makes the file of a root in the city's own folder.
-fn make_own_root(files: &Files, config: &Config) -> Result<Keystore, Failure> {
-    let attempt = "cannot create the city";
-    let key = files.root_folder().join("root.key");
-    Unlock::create_key_file(&key).or_fail(attempt)?;
-    let unlock = Unlock::key_file(&key, &config.store.data).or_fail(attempt)?;
-    let path = files.root_folder().join("root.keys");
-    RootFile { path: &path, unlock: &unlock }.create().or_fail(attempt)
 }
 
 /// A city that is to be.
@@ -298,8 +272,12 @@ pub(crate) struct Plan {
     pub(crate) public_url: Option<String>,
     /// Where its database and its audit log will lie.
     pub(crate) data: PathBuf,
-    /// The root that a ceremony made; without one, it is made in a folder of its own.
-    pub(crate) root: Option<Seat>,
+    /// Whether its server opens the keystore itself.
+    pub(crate) embedded: bool,
+    /// Tokens in place of sealed files.
+    pub(crate) tokens: Tokens,
+    /// The root, where it is at hand; otherwise it is made in a folder of its own.
+    pub(crate) root: Option<Root>,
 }
 
 /// Creates a city in `files`: keys outside of the data, the root in a folder of its own.
@@ -311,27 +289,25 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
     }
     let own_root = plan.root.is_none().then(|| files.root_folder());
     for part in [plan.data.clone(), folder.join("keys")].into_iter().chain(own_root) {
-        DirBuilder::new().recursive(true).mode(0o700).create(part).or_fail(attempt)?;
+        make_folder(&part)?;
     }
     // Relative where it lies inside the folder, so that the folder can be moved.
     let data = match plan.data.strip_prefix(folder) {
         Ok(inside) => inside.to_owned(),
         Err(_) => std::path::absolute(&plan.data).or_fail(attempt)?,
     };
-    Unlock::create_key_file(&folder.join("keys/city.key")).or_fail(attempt)?;
     let config = Config {
         http: config::Http {
             listen: plan.listen,
-            public_url: plan.public_url.unwrap_or_else(|| format!("http://{}", plan.listen)),
+            public_url: plan
+                .public_url
+                .clone()
+                .unwrap_or_else(|| format!("http://{}", plan.listen)),
             tls_cert: None,
             tls_key: None,
         },
         store: config::Store { data },
-        keys: config::Keys {
-            keystore: "keys/city.keys".into(),
-            key_file: Some("keys/city.key".into()),
-            passphrase_file: None,
-        },
+        keys: if plan.embedded { embedded_keys() } else { served_keys(folder, &plan)? },
         limits: config::Limits::default(),
     };
     let text = toml::to_string(&config).or_fail(attempt)?;
@@ -340,17 +316,105 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
     let config = Config::load(&draft).or_fail(attempt)?;
     let name = plan.name.parse().or_fail("this is no name for a city")?;
     let founding = Founding { name, country: plan.country, operators: plan.operators };
-    let keys = create_keystore(&config).or_fail(attempt)?;
     let root = match plan.root {
-        Some(seat) => seat,
-        None => Seat::File(make_own_root(files, &config)?),
+        Some(root) => root,
+        None => create_own(files, &config)?,
     };
-    let custodians = Custodians { root: root.root(), city: &keys };
-    let created = ceremony::create_city(&config, custodians, &founding, world::now());
-    let tokens = runtime()?.block_on(created).or_fail(attempt)?;
+    let create = async |keys: &dyn Custody| {
+        let custodians = Custodians { root: root.custody(), city: keys };
+        ceremony::create_city(&config, custodians, &founding, world::now()).await
+    };
+    let tokens = if plan.embedded {
+        let keys = create_keystore(&config).or_fail(attempt)?;
+        runtime()?.block_on(create(&keys)).or_fail(attempt)?
+    } else {
+        runtime()?.block_on(with_service(&files.keys_config(), &config, create))?
+    };
     // The configuration appears last: a folder with one holds a whole city.
     std::fs::rename(&draft, files.config()).or_fail(attempt)?;
     Ok(tokens)
+}
+
+fn make_folder(path: &Path) -> Result<(), Failure> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.or_fail(format!("cannot make the folder `{}`", path.display()))
+}
+
+fn embedded_keys() -> config::Keys {
+    config::Keys {
+        keystore: "keys/city.keys".into(),
+        key_file: Some("keys/city.key".into()),
+        ..config::Keys::default()
+    }
+}
+
+/// Makes keystore, pairing and configuration of a key service in `folder`; gives what its server must
+/// be told.
+fn served_keys(folder: &Path, plan: &Plan) -> Result<config::Keys, Failure> {
+    let attempt = "cannot create the key service";
+    make_folder(&folder.join("server"))?;
+    let mut keystore = None;
+    let token = plan.tokens.city();
+    if token.is_none() {
+        let (path, key_file) = (folder.join("keys/city.keys"), folder.join("keys/city.key"));
+        Unlock::create_key_file(&key_file).or_fail(attempt)?;
+        let unlock = Unlock::key_file(&key_file, &plan.data).or_fail(attempt)?;
+        Keystore::create(&path, Kind::Server, &unlock).or_fail(attempt)?;
+        keystore = Some(service::config::Sealed {
+            path: "keys/city.keys".into(),
+            key_file: Some("keys/city.key".into()),
+            passphrase_file: None,
+        });
+    }
+    let (own, clients) = ("keys/server.pairing", "server/key-service.pairing");
+    Pairing::create(&[&folder.join(own), &folder.join(clients)]).or_fail(attempt)?;
+    let purposes = Purpose::ALL.into_iter().filter(|purpose| *purpose != Purpose::CityRoot);
+    let config = service::config::Config {
+        socket: "run/keys.sock".into(),
+        group: None,
+        journal: "keys/uses".into(),
+        same_user: true,
+        keystore,
+        token: token.map(|(settings, pin)| service::config::OnToken::new(&settings, &pin)),
+        clients: vec![service::config::Client {
+            name: config::CLIENT.into(),
+            pairing: own.into(),
+            uid: None,
+            sign: purposes.map(|purpose| purpose.to_string()).collect(),
+            generate: true,
+            set_state: true,
+            destroy: true,
+            signatures_per_minute: SIGNATURES_PER_MINUTE,
+        }],
+    };
+    let text = toml::to_string(&config).or_fail(attempt)?;
+    let note = "# The key service runs as the same user as its server, who can read the keys:\n\
+                # docs/guide/operate.md says how to part them.\n";
+    std::fs::write(folder.join("keys.toml"), format!("{note}{text}")).or_fail(attempt)?;
+    Ok(config::Keys {
+        service: Some("run/keys.sock".into()),
+        pairing: Some(clients.into()),
+        ..config::Keys::default()
+    })
+}
+
+/// Runs the key service of `keys` in this process for as long as `ceremony` takes.
+async fn with_service<T>(
+    keys: &Path,
+    config: &Config,
+    ceremony: impl AsyncFnOnce(&dyn Custody) -> Result<T, CeremonyError>,
+) -> Result<T, Failure> {
+    let keys = service::config::Config::load(keys).or_fail("cannot start the key service")?;
+    let service = Service::start(&keys).or_fail("cannot start the key service")?;
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(service.run(stopped));
+    let held = match open_keeper(config).await {
+        Ok(keeper) => ceremony(&*keeper.custody).await.or_fail("cannot hold the ceremony"),
+        Err(error) => Err(error).or_fail("cannot reach the keys of the city"),
+    };
+    stop.send_replace(true);
+    running.await.or_fail("the key service ended badly")?;
+    held
 }
 
 impl Serve {
@@ -388,7 +452,7 @@ pub(crate) async fn serve(
 }
 
 /// Structured logs to standard error, one JSON object per line; `LIMEN_LOG` sets the level.
-fn trace() {
+pub(crate) fn trace() {
     let filter = EnvFilter::try_from_env("LIMEN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().json().with_env_filter(filter);
     // A log that cannot be written, as on a full disk, must not bring down who wrote it.

@@ -17,7 +17,7 @@ use cryptoki::session::Session;
 
 use crate::custody::{KeyHandle, SignError, State};
 use crate::object::TypedObject;
-use crate::token::listing::{KeyFault, Listing};
+use crate::token::listing::Listing;
 use crate::token::lock::{Held, Lock};
 use crate::token::mechanism::SuiteOnToken;
 use crate::token::pool::{Pool, PoolError};
@@ -81,8 +81,7 @@ impl Keeper {
             })
             .map_err(TokenError::Pool)
             .and_then(|listing| {
-                let is_foreign = |fault| matches!(fault, KeyFault::Role { .. });
-                match listing.refused.iter().any(|key| is_foreign(key.fault)) {
+                match listing.refused.iter().any(|key| key.fault.is_of_other_role()) {
                     true if role == Role::City => Err(TokenError::HoldsRoot { label }),
                     true => Err(TokenError::HoldsOthers { label }),
                     false => Ok(listing),

@@ -117,6 +117,14 @@ pub enum KeyFault {
     TooMany,
 }
 
+impl KeyFault {
+    /// Whether the key is in order but lies on a token of the other role.
+    #[must_use]
+    pub const fn is_of_other_role(&self) -> bool {
+        matches!(self, Self::Role { .. })
+    }
+}
+
 impl fmt::Display for KeyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

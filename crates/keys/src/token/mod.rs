@@ -26,6 +26,7 @@ use crate::token::signers::Signers;
 
 mod changes;
 pub mod class;
+pub mod doctor;
 mod error;
 mod keeper;
 mod label;
@@ -35,6 +36,7 @@ mod mechanism;
 mod module;
 pub mod pin;
 pub mod pool;
+pub mod probe;
 pub mod quirks;
 pub mod signers;
 mod wrapping;

@@ -10,11 +10,19 @@
 
 mod ceremony;
 mod crash;
+mod decisions;
 mod folder;
 mod hierarchy;
 mod keystore;
+mod line;
 mod objects;
+mod pair;
+mod post;
+mod rotation;
 mod samples;
+mod service;
 mod softhsm;
 mod token;
+mod token_doctor;
 mod token_pool;
+mod token_usage;

@@ -12,6 +12,7 @@ use keys::software::Keystore;
 use keys::token::pin::PinSource;
 use keys::token::{Role, Settings, Token};
 
+use super::terminal::Terminal;
 use crate::failure::{Failure, OrFail};
 
 /// A custodian of a root that is at hand.
@@ -54,38 +55,58 @@ impl Seat {
     }
 }
 
-/// A root that lies somewhere, as options.
+/// Opens the sealed file of a root, which must be there.
+pub(crate) fn open_root_file(file: &SealedFile) -> Result<Keystore, Failure> {
+    match Seat::open(&Place::File(file.clone()), false, &mut Terminal::new())? {
+        Seat::File(file) => Ok(file),
+        Seat::Token(_) => Err(Failure::usage("the root lies on a token")),
+    }
+}
+
+/// The sealed file of a root, as options.
 #[derive(Args, Clone, Debug, Default)]
-pub(crate) struct RootPlace {
+pub(crate) struct RootFilePlace {
     /// The sealed file of the root.
     #[arg(long, value_name = "FILE", conflicts_with = "root_token")]
     root_file: Option<PathBuf>,
     /// The key file that opens it; a passphrase is asked for where this is absent.
     #[arg(long, value_name = "FILE", requires = "root_file")]
     root_key_file: Option<PathBuf>,
+}
+
+impl RootFilePlace {
+    /// The file, if one is named.
+    pub(crate) fn place(&self) -> Option<SealedFile> {
+        let path = self.root_file.clone()?;
+        Some(SealedFile { path, key_file: self.root_key_file.clone() })
+    }
+}
+
+/// Where a root is to lie, as options.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RootPlace {
+    #[command(flatten)]
+    file: RootFilePlace,
     /// The label of the root's token.
-    #[arg(long, value_name = "LABEL", requires = "root_module")]
+    #[arg(long, value_name = "LABEL", requires = "module")]
     root_token: Option<String>,
-    /// The PKCS#11 module of that token.
+    /// The PKCS#11 module of that token, a shared library.
     #[arg(long, value_name = "FILE", requires = "root_token")]
-    root_module: Option<PathBuf>,
-    /// Where the token's PIN is: `file:PATH`, `env:NAME` or `prompt`.
+    module: Option<PathBuf>,
+    /// Where its PIN is: file:PATH, env:NAME or prompt.
     #[arg(long, value_name = "SOURCE", default_value = "prompt")]
-    root_pin: String,
+    root_pin: PinSource,
 }
 
 impl RootPlace {
     /// The place, if one is named.
     pub(crate) fn place(&self) -> Option<Place> {
-        match (&self.root_file, &self.root_token, &self.root_module) {
-            (Some(path), _, _) => Some(Place::File(SealedFile {
-                path: path.clone(),
-                key_file: self.root_key_file.clone(),
-            })),
+        match (self.file.place(), &self.root_token, &self.module) {
+            (Some(file), _, _) => Some(Place::File(file)),
             (None, Some(label), Some(module)) => Some(Place::Token(TokenPlace {
                 module: module.clone(),
                 label: label.clone(),
-                pin: self.root_pin.clone(),
+                pin: self.root_pin.to_string(),
             })),
             _ => None,
         }

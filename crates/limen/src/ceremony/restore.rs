@@ -22,7 +22,7 @@ use crate::{output, world};
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     limen ceremony restore --transcript transcript.json --backup root.backup \\\n      \
-    --root-token root-2 --root-module /usr/lib/softhsm/libsofthsm2.so\n  \
+    --root-token root-2 --module /usr/lib/softhsm/libsofthsm2.so\n  \
     limen ceremony restore --transcript transcript.json --backup root.backup \\\n      \
     --share ada.txt --share bo.txt --root-file restored.keys --root-key-file restored.key\n\n\
     Shares that are not named are typed in, one custodian at a time.")]
@@ -47,7 +47,7 @@ impl Restore {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let to = self.to.place().ok_or_else(|| {
             Failure::usage("nobody is named who shall hold the root")
-                .hint("name a token (--root-token, --root-module) or a file (--root-file)")
+                .hint("name a token (--root-token, --module) or a file (--root-file)")
         })?;
         let transcript = verify(&read(&self.transcript)?, &Expected::default())
             .or_fail("cannot restore by this transcript")?;

@@ -245,7 +245,7 @@ fn a_root_comes_back_on_another_token_and_a_city_is_founded_on_it() {
         "--backup",
         "out/root.backup",
     ];
-    let to = ["--root-token", "second", "--root-module", MODULE, "--root-pin", "file:pin"];
+    let to = ["--root-token", "second", "--module", MODULE, "--root-pin", "file:pin"];
     let with = |more: &[&'static str]| [&restore[..], &to, more].concat();
     let ada = ["--share", "ada/share.txt"];
     let refuse = |more: &[&'static str], text: &str| {

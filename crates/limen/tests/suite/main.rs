@@ -14,6 +14,7 @@ mod config;
 mod credential;
 mod demo;
 mod help;
+mod key;
 mod log;
 mod login;
 mod run;
