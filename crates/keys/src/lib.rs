@@ -11,6 +11,7 @@
 //! file or on a token of its own that a running server refuses to open.
 #![forbid(unsafe_code)]
 
+pub mod ceremony;
 mod contents;
 pub mod custody;
 pub mod file;

@@ -30,7 +30,7 @@ pub(crate) const ROOT: &str = "limen-root";
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Tokens {
     #[command(flatten)]
-    pub(crate) root: RootToken,
+    root: RootToken,
     /// The label of the token that is to hold the keys of the city.
     #[arg(long, value_name = "LABEL", requires = "module")]
     token: Option<String>,
@@ -67,12 +67,12 @@ impl Tokens {
         Some((settings, self.pin.clone()))
     }
 
-    /// Opens the token of the root, if there is one.
-    pub(crate) fn root(&self) -> Result<Option<Token>, Failure> {
+    /// The token of the root, which is another than the city's.
+    pub(crate) fn root(&self) -> Result<&RootToken, Failure> {
         if self.token.is_some() && self.token == self.root.root_token {
             return Err(Failure::usage("the root lies on a token of its own: name another one"));
         }
-        self.root.open()
+        Ok(&self.root)
     }
 }
 

@@ -81,6 +81,7 @@ impl Up {
             listen: self.listen,
             public_url: None,
             data: self.data.clone(),
+            root: None,
             embedded: false,
             tokens: Tokens::none(),
         };

@@ -40,6 +40,7 @@ pub mod pool;
 pub mod probe;
 pub mod quirks;
 pub mod signers;
+mod wrapping;
 
 /// Which token, through which module.
 #[derive(Clone, Debug, PartialEq, Eq)]

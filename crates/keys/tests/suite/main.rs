@@ -8,6 +8,7 @@
     reason = "tests may panic"
 )]
 
+mod ceremony;
 mod crash;
 mod crowd;
 mod decisions;

@@ -11,9 +11,8 @@ use server::config::Config;
 use vocabulary::code::OperatorCode;
 
 use crate::city::Files;
-use crate::city::root::with_root;
+use crate::city::root::{RootAtHand, with_root};
 use crate::failure::{Failure, OrFail};
-use crate::hsm::RootToken;
 use crate::{output, world};
 
 #[derive(Args)]
@@ -31,7 +30,7 @@ pub(crate) struct Rotate {
     #[command(flatten)]
     files: Files,
     #[command(flatten)]
-    token: RootToken,
+    root: RootAtHand,
     /// One operator alone, of levels that each operator has.
     #[arg(long, value_name = "CODE")]
     operator: Option<OperatorCode>,
@@ -96,7 +95,7 @@ impl Rotate {
             let order = Order { levels, operator, haste, sharing };
             rotation::rotate(&config, custodians, &order, world::now()).await
         };
-        let done = with_root(&self.files, &self.token, &config, rotate)?;
+        let done = with_root(&self.files, &self.root, &config, rotate)?;
         if self.json {
             let rows: Vec<_> = done.iter().map(row).collect();
             output::json(&json!({ "done": rows }))?;
