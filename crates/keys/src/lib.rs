@@ -18,3 +18,4 @@ pub mod purpose;
 pub mod seal;
 pub mod software;
 pub mod unlock;
+pub mod vault;
