@@ -17,5 +17,6 @@ pub mod object;
 pub mod purpose;
 pub mod seal;
 pub mod software;
+pub mod token;
 pub mod unlock;
 pub mod vault;

@@ -138,7 +138,7 @@ fn keys_of_the_second_suite_sign_and_outlast_the_process() {
     let wrong = NewKey { suite: Suite::Ed25519, ..request(Purpose::Bundle) };
     assert!(matches!(wait(store.generate(wrong)), Err(KeepError::SuiteNotHere { .. })));
     let again = Keystore::open_server(&path, &folder.unlock()).unwrap();
-    assert_eq!(again.keys().as_ref(), [key.clone()]);
+    assert_eq!(again.keys().as_ref(), std::slice::from_ref(&key));
     let bundle = samples::sig_structure(Some(keys::object::cose::BUNDLE_TYP), &[0xA0]);
     let object = TypedObject::parse(Purpose::Bundle.object_type(), &bundle).unwrap();
     let signature = wait(again.sign(&key.handle, &object)).unwrap();

@@ -14,3 +14,5 @@ mod hierarchy;
 mod keystore;
 mod objects;
 mod samples;
+mod softhsm;
+mod token_pool;
