@@ -83,12 +83,8 @@ pub(crate) fn lock_beside(path: &Path) -> Result<File, FileError> {
     name.push(".lock");
     let path = PathBuf::from(name);
     let open = || {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)?;
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
         file.lock()?;
         Ok(file)
     };

@@ -82,9 +82,7 @@ pub fn open(
     let key = key(crypto, delivery, recipient, agreed)?;
     let aad = head(delivery.suite, &delivery.context);
     let mut plain = delivery.sealed.clone();
-    crypto
-        .open_aes256_gcm(&key, &NONCE, &aad, &mut plain)
-        .map_err(|_| DeliveryError::Sealed)?;
+    crypto.open_aes256_gcm(&key, &NONCE, &aad, &mut plain).map_err(|_| DeliveryError::Sealed)?;
     let (ephemeral, wrapped) =
         plain.split_first_chunk::<POINT_BYTES>().ok_or(DeliveryError::Sealed)?;
     if *ephemeral == delivery.ephemeral {

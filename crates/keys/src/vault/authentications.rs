@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
+use aws_lc_rs::rand;
+
 use super::diversify::CardInput;
 use super::error::CardError;
 use super::ev2::Challenged;
@@ -23,12 +25,17 @@ pub(crate) struct Run {
 pub(crate) struct Authentications(Mutex<VecDeque<(RunId, Run)>>);
 
 impl Authentications {
-    pub(crate) fn begin(&self, id: RunId, run: Run) {
+    /// Remembers `run` under a name that is drawn for it.
+    pub(crate) fn begin(&self, run: Run) -> Result<RunId, CardError> {
+        let mut id = [0; 16];
+        rand::fill(&mut id).map_err(|_| CardError::Unavailable)?;
+        let id = RunId(id);
         let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if runs.len() >= AUTHENTICATIONS_MAX {
             runs.pop_front();
         }
         runs.push_back((id, run));
+        Ok(id)
     }
 
     /// The run `id`, which is over with this.
@@ -51,20 +58,19 @@ mod tests {
     fn one_run_past_the_limit_takes_the_place_of_the_oldest_and_a_run_is_good_once() {
         let runs = Authentications::default();
         let key = SoftwareKey::new(Zeroizing::new([7; 16]));
-        let id = |number: usize| RunId((number as u128).to_be_bytes());
         let run = || Run {
             master: SecretHandle([0; 16]),
             card: CardInput::new(&[1; 16]).unwrap(),
             challenged: ev2::answer(&key, Mode::First, &[2; 16], [3; 16]).unwrap().0,
         };
-        for number in 0..AUTHENTICATIONS_MAX {
-            runs.begin(id(number), run());
-        }
-        assert!(runs.take(&id(1)).is_ok());
-        assert_eq!(runs.take(&id(1)).err(), Some(CardError::NoRun { run: id(1) }));
-        runs.begin(id(1), run());
-        runs.begin(id(AUTHENTICATIONS_MAX), run());
-        assert!(runs.take(&id(0)).is_err());
-        assert!(runs.take(&id(2)).is_ok());
+        let begin = || runs.begin(run()).unwrap();
+        let first: Vec<RunId> = (0..AUTHENTICATIONS_MAX).map(|_| begin()).collect();
+        assert!(runs.take(&first[1]).is_ok());
+        assert_eq!(runs.take(&first[1]).err(), Some(CardError::NoRun { run: first[1] }));
+        begin();
+        // At the limit all are there; one past it the oldest is not.
+        begin();
+        assert!(runs.take(&first[0]).is_err());
+        assert!(runs.take(&first[2]).is_ok());
     }
 }

@@ -37,11 +37,7 @@ impl Session {
     /// A session from its keys and the identifier of the transaction, which a later authentication
     /// does not give.
     #[must_use]
-    pub const fn new(
-        encryption: [u8; 16],
-        mac: [u8; 16],
-        transaction: Option<[u8; 4]>,
-    ) -> Self {
+    pub const fn new(encryption: [u8; 16], mac: [u8; 16], transaction: Option<[u8; 4]>) -> Self {
         Self { encryption, mac, transaction }
     }
 

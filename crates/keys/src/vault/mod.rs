@@ -26,9 +26,10 @@ mod outer;
 pub mod personalise;
 pub mod rekey;
 pub mod software;
+pub mod token;
 
-pub use self::error::{CardError, VaultError, WrapError};
 use self::diversify::{CardInput, Kdf};
+pub use self::error::{CardError, VaultError, WrapError};
 use self::ev2::Mode;
 
 /// Secret keys that one vault holds.
@@ -206,7 +207,8 @@ impl NewSecret {
     /// [`VaultError::Request`] naming the field.
     pub fn check(&self) -> Result<(), VaultError> {
         let kind = self.kind;
-        let has_scope = matches!(kind, SecretKind::Epoch | SecretKind::Zone | SecretKind::CardMaster);
+        let has_scope =
+            matches!(kind, SecretKind::Epoch | SecretKind::Zone | SecretKind::CardMaster);
         let now = credential::delivery::epoch_at(self.at);
         let epochs = now.max(1)..=now.saturating_add(EPOCHS_AHEAD_MAX);
         let is_epoch_right = match kind {
@@ -317,7 +319,9 @@ pub struct ParseSecretHandleError;
 
 impl fmt::Display for ParseSecretHandleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not the handle of a secret: expected `secret_` and 32 lower-case hexadecimal digits")
+        f.write_str(
+            "not the handle of a secret: expected `secret_` and 32 lower-case hexadecimal digits",
+        )
     }
 }
 

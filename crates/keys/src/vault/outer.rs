@@ -51,6 +51,13 @@ pub(crate) fn wrap_inner(key: &[u8], recipient: &Recipient) -> Result<Inner, Wra
     Ok(Inner { ephemeral, wrapped })
 }
 
+/// Whether the recipient's point is one of the curve: asked here before a token is, since tokens
+/// differ in what they say of one that is none.
+pub(crate) fn check_point(recipient: &Recipient) -> Result<(), WrapError> {
+    let (secret, _) = ephemeral()?;
+    agree(&secret, recipient).map(drop)
+}
+
 fn ephemeral() -> Result<(P256Secret, [u8; 65]), WrapError> {
     let mut bytes = [0; 32];
     rand::fill(&mut bytes).map_err(|_| WrapError::Unavailable)?;

@@ -15,14 +15,15 @@ use vocabulary::time::Instant;
 use zeroize::Zeroizing;
 
 use super::authentications::{Authentications, Run};
-use super::cipher::SoftwareKey;
+use super::cipher::{CardCipher, SoftwareKey};
 use super::contents::{self, Stored};
 use super::diversify::{CardInput, derive};
 use super::error::{CardError, VaultError, WrapError};
 use super::ev2::{self, Mode, Session};
 use super::outer::{Parcel, deliver, wrap_inner};
 use super::{
-    CardAnswer, NewSecret, RunId, SECRETS_MAX, Secret, SecretHandle, SecretKind, Vault, next_version,
+    CardAnswer, NewSecret, RunId, SECRETS_MAX, Secret, SecretHandle, SecretKind, Vault,
+    next_version,
 };
 use crate::custody::{Pending, State};
 use crate::file;
@@ -210,14 +211,41 @@ impl SoftwareVault {
         mode: Mode,
         challenge: &[u8; 16],
     ) -> Result<CardAnswer, CardError> {
+        let mut rnd_a = [0; 16];
+        rand::fill(&mut rnd_a).map_err(|_| CardError::Unavailable)?;
+        self.danger_answer_card(handle, card, mode, challenge, rnd_a)
+    }
+
+    /// As [`Vault::answer_card`], with a random of the caller's: for published values. One that was
+    /// used before gives the session away.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn danger_answer_card(
+        &self,
+        handle: &SecretHandle,
+        card: &CardInput,
+        mode: Mode,
+        challenge: &[u8; 16],
+        rnd_a: [u8; 16],
+    ) -> Result<CardAnswer, CardError> {
         let key = self.card_key(handle, card)?;
-        let mut fresh = [0; 32];
-        rand::fill(&mut fresh).map_err(|_| CardError::Unavailable)?;
-        let ([rnd_a, run], _) = fresh.as_chunks::<16>() else { return Err(CardError::Unavailable) };
-        let (challenged, answer) = ev2::answer(&key, mode, challenge, *rnd_a)?;
-        let run = RunId(*run);
-        self.runs.begin(run, Run { master: *handle, card: card.clone(), challenged });
+        let (challenged, answer) = ev2::answer(&key, mode, challenge, rnd_a)?;
+        let run = self.runs.begin(Run { master: *handle, card: card.clone(), challenged })?;
         Ok(CardAnswer { run, answer })
+    }
+
+    /// AES-CMAC with the key of a card over whatever is asked: for published values.
+    ///
+    /// # Errors
+    /// [`CardError`].
+    pub fn danger_card_mac(
+        &self,
+        handle: &SecretHandle,
+        card: &CardInput,
+        message: &[u8],
+    ) -> Result<[u8; 16], CardError> {
+        Ok(self.card_key(handle, card)?.mac(message)?)
     }
 
     fn finish_now(&self, run: &RunId, response: &[u8]) -> Result<Session, CardError> {
@@ -343,4 +371,37 @@ fn random<const N: usize>() -> Result<[u8; N], OpenError> {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).map_err(|_| OpenError::Cryptography)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use credential::delivery::Scope;
+
+    #[test]
+    fn one_secret_past_the_limit_is_refused() {
+        let folder = std::env::temp_dir().join(format!("limen-vault-full-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("data")).unwrap();
+        Unlock::create_key_file(&folder.join("key")).unwrap();
+        let unlock = Unlock::key_file(&folder.join("key"), &folder.join("data")).unwrap();
+        let vault = SoftwareVault::create(&folder.join("vault"), &unlock).unwrap();
+        let request = NewSecret {
+            kind: SecretKind::Zone,
+            scope: Some(Scope { operator: "tram".parse().unwrap(), zone: None }),
+            epoch: 0,
+            kdf: None,
+            state: State::Active,
+            at: Instant::from_unix_seconds(1_800_000_000),
+        };
+        vault.generate_now(request.clone()).unwrap();
+        let (header, secrets) = vault.copy();
+        let many = secrets.iter().cycle().take(SECRETS_MAX - 1).cloned().collect();
+        vault.write(header, many).unwrap();
+        assert!(vault.generate_now(request.clone()).is_ok());
+        assert!(matches!(vault.generate_now(request), Err(VaultError::Full)));
+        drop(vault);
+        let opened = SoftwareVault::open(&folder.join("vault"), &unlock).unwrap();
+        assert_eq!(opened.secrets().len(), SECRETS_MAX);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

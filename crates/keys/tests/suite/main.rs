@@ -16,3 +16,6 @@ mod objects;
 mod samples;
 mod softhsm;
 mod token_pool;
+mod vault;
+mod vault_cards;
+mod vault_deliveries;
