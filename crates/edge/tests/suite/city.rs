@@ -141,6 +141,7 @@ impl City {
             status_signers: Vec::new(),
             freshness: Freshness { low: policy, normal: policy, high: policy },
             unlock_ms: UNLOCK_MS,
+            deliveries: Vec::new(),
             table: AccessTable::new(vec![door]).unwrap(),
         };
         sign(&self.bundle_signer.key, bundle.unsigned(&self.bundle_signer.der))
