@@ -64,6 +64,9 @@ enum Noun {
     Completions(crate::manual::Completions),
     /// Write manual pages.
     Man(crate::manual::Man),
+    /// The keys of a city, and the service that holds them.
+    #[command(subcommand)]
+    Key(crate::key::Command),
     /// Look at credentials and verify them, offline, on files.
     #[command(subcommand)]
     Credential(crate::credential::Command),
@@ -95,6 +98,7 @@ impl Limen {
             Noun::Config(command) => command.run(),
             Noun::Completions(completions) => completions.run(),
             Noun::Man(man) => man.run(),
+            Noun::Key(command) => command.run(),
             Noun::Credential(command) => command.run(),
             Noun::Reader(command) => command.run(),
             Noun::Wallet(command) => command.run(),

@@ -13,6 +13,7 @@ mod example;
 mod failure;
 mod field;
 mod input;
+mod key;
 mod log;
 mod login;
 mod manual;

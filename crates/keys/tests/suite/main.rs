@@ -9,11 +9,15 @@
 )]
 
 mod crash;
+mod decisions;
 mod folder;
 mod hierarchy;
 mod keystore;
+mod line;
 mod objects;
+mod post;
 mod samples;
+mod service;
 mod softhsm;
 mod token_pool;
 mod vault;
