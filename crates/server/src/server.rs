@@ -13,6 +13,7 @@ use issuance::issuer::Issuer;
 use issuance::nonce::NonceKey;
 use keys::custody::Custody;
 use keys::unlock::Unlock;
+use keys::vault::Vault;
 use policy::actor::Subject;
 use store::commit::{Change, Commit, CommitError, Committed};
 use store::engine::EngineError;
@@ -46,6 +47,8 @@ pub struct Server(Arc<Inner>);
 pub struct Inner {
     pub(crate) store: Store,
     pub(crate) custody: Arc<dyn Custody>,
+    /// The keys of readers and cards; none where nobody holds any.
+    pub(crate) vault: Option<Arc<dyn Vault>>,
     pub(crate) crypto: AwsLc,
     pub(crate) city: Facts,
     pub(crate) public_url: String,

@@ -131,7 +131,8 @@ impl Statement {
     ) -> Result<VerifiedRecipient, Rejection> {
         let judgement = Judgement { crypto, anchors: authorities, at, profile: Profile::Reader };
         let signer = judgement.signer(&[certificate], None)?;
-        self.verify_by(crypto, signer.key())
+        let verified = self.verify_by(crypto, signer.key())?;
+        Ok(VerifiedRecipient { evidence: Some((self.encode(), certificate.to_vec())), ..verified })
     }
 
     /// Checks that the holder of `reader_key` has these delivery keys.
@@ -155,7 +156,8 @@ impl Statement {
             })?;
         }
         let Self { reader, recipient, .. } = self;
-        Ok(VerifiedRecipient { identity: *reader.as_bytes(), recipient: recipient.clone() })
+        let (identity, recipient) = (*reader.as_bytes(), recipient.clone());
+        Ok(VerifiedRecipient { identity, recipient, evidence: None })
     }
 }
 
@@ -165,6 +167,8 @@ impl Statement {
 pub struct VerifiedRecipient {
     identity: [u8; 16],
     recipient: Recipient,
+    /// Statement and certificate, for who must see them himself.
+    evidence: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl VerifiedRecipient {
@@ -172,13 +176,21 @@ impl VerifiedRecipient {
     /// certificate stands behind it.
     #[must_use]
     pub const fn danger_process(run: [u8; 16], recipient: Recipient) -> Self {
-        Self { identity: run, recipient }
+        Self { identity: run, recipient, evidence: None }
     }
 
     /// The reader's identifier, or that of the run.
     #[must_use]
     pub const fn identity(&self) -> &[u8; 16] {
         &self.identity
+    }
+
+    /// Statement and certificate by which this was verified, to be shown to whoever wraps elsewhere;
+    /// none without a certificate.
+    #[must_use]
+    pub fn evidence(&self) -> Option<(&[u8], &[u8])> {
+        let evidence = self.evidence.as_ref();
+        evidence.map(|(statement, certificate)| (statement.as_slice(), certificate.as_slice()))
     }
 
     /// The keys.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::decide::Rights;
 use super::rate::{SIGNATURES_PER_MINUTE, SIGNATURES_PER_MINUTE_MAX};
 use crate::purpose::Purpose;
+use crate::vault::desk::VaultRight;
 use crate::wire::pairing::NAME_BYTES_MAX;
 
 /// Bytes in a configuration file.
@@ -38,6 +39,9 @@ pub struct Config {
     /// A sealed file that holds the keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keystore: Option<Sealed>,
+    /// A sealed file that holds the symmetric keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<Sealed>,
     /// Who may ask, and for what.
     #[serde(default, rename = "client")]
     pub clients: Vec<Client>,
@@ -80,6 +84,9 @@ pub struct Client {
     /// Whether it may destroy retired keys.
     #[serde(default)]
     pub destroy: bool,
+    /// What it may ask the vault for: `readers`, `cards`, `personalise`.
+    #[serde(default)]
+    pub vault: Vec<String>,
     /// Signatures per minute.
     #[serde(default = "usual_rate")]
     pub signatures_per_minute: u32,
@@ -97,8 +104,13 @@ impl Client {
     pub fn rights(&self) -> Result<Rights, String> {
         let purpose = |word: &String| word.parse::<Purpose>().map_err(|_| word.clone());
         let sign: Result<BTreeSet<_>, _> = self.sign.iter().map(purpose).collect();
+        let right = |word: &String| {
+            let mut rights = VaultRight::ALL.into_iter();
+            rights.find(|right| right.as_str() == word).ok_or_else(|| word.clone())
+        };
+        let vault: Result<BTreeSet<_>, _> = self.vault.iter().map(right).collect();
         let (generate, set_state, destroy) = (self.generate, self.set_state, self.destroy);
-        Ok(Rights { sign: sign?, generate, set_state, destroy })
+        Ok(Rights { sign: sign?, generate, set_state, destroy, vault: vault? })
     }
 }
 
@@ -162,7 +174,7 @@ impl Config {
     }
 
     fn resolve(&mut self, folder: &Path) {
-        let sealed = self.keystore.iter_mut().flat_map(|sealed| {
+        let sealed = self.keystore.iter_mut().chain(&mut self.vault).flat_map(|sealed| {
             let optional = sealed.key_file.iter_mut().chain(&mut sealed.passphrase_file);
             std::iter::once(&mut sealed.path).chain(optional)
         });

@@ -24,6 +24,8 @@ use crate::custody::Custody;
 use crate::file::{FileError, read_secret};
 use crate::software::{self, Keystore};
 use crate::unlock::{Unlock, UnlockError};
+use crate::vault::Vault;
+use crate::vault::software::SoftwareVault;
 use crate::wire::handshake::TurnedAway;
 use crate::wire::pairing::{Pairing, PairingError};
 use crate::wire::socket;
@@ -55,7 +57,9 @@ impl Service {
         let sealed = config.keystore.as_ref().ok_or(StartError::NoKeeper)?;
         let lock = lock(&Lock::beside(&sealed.path), &sealed.path)?;
         let custody = Arc::new(open(sealed, &config.journal)?);
-        let mut service = Self::with(config, custody)?;
+        let vault = config.vault.as_ref().map(|sealed| open_vault(sealed, &config.journal));
+        let vault = vault.transpose()?.map(|vault| Arc::new(vault) as Arc<dyn Vault>);
+        let mut service = Self::with_vault(config, custody, vault)?;
         service._locks.push(lock);
         Ok(service)
     }
@@ -65,6 +69,18 @@ impl Service {
     /// # Errors
     /// [`StartError`].
     pub fn with(config: &Config, custody: Arc<dyn Custody>) -> Result<Self, StartError> {
+        Self::with_vault(config, custody, None)
+    }
+
+    /// Binds the socket for a custodian and a vault that somebody else has opened.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn with_vault(
+        config: &Config,
+        custody: Arc<dyn Custody>,
+        vault: Option<Arc<dyn Vault>>,
+    ) -> Result<Self, StartError> {
         let own = geteuid().as_raw();
         let clients: Result<Vec<Known>, StartError> =
             config.clients.iter().map(|client| known(client, own, config.same_user)).collect();
@@ -78,7 +94,7 @@ impl Service {
             "same_user": config.same_user,
             "clients": config.clients.iter().map(|it| &it.name).collect::<Vec<_>>(),
         });
-        let desk = Arc::new(Desk::new(custody, uses, status.to_string()));
+        let desk = Arc::new(Desk::new(custody, vault, uses, status.to_string()));
         let listener = bind(config)?;
         let (socket, same_user) = (config.socket.clone(), config.same_user);
         Ok(Self { listener, socket, clients, desk, same_user, _locks: vec![lock] })
@@ -140,6 +156,16 @@ impl fmt::Debug for Service {
 
 /// Opens a sealed file of a server's keys; what opens it must not lie in `journal`.
 fn open(sealed: &Sealed, journal: &Path) -> Result<Keystore, StartError> {
+    let unlock = unlock(sealed, journal)?;
+    Keystore::open_server(&sealed.path, &unlock).map_err(StartError::Keystore)
+}
+
+fn open_vault(sealed: &Sealed, journal: &Path) -> Result<SoftwareVault, StartError> {
+    let unlock = unlock(sealed, journal)?;
+    SoftwareVault::open(&sealed.path, &unlock).map_err(StartError::Keystore)
+}
+
+fn unlock(sealed: &Sealed, journal: &Path) -> Result<Unlock, StartError> {
     let unlock = match (&sealed.key_file, &sealed.passphrase_file) {
         (Some(path), _) => Unlock::key_file(path, journal),
         (None, Some(path)) => {
@@ -149,8 +175,7 @@ fn open(sealed: &Sealed, journal: &Path) -> Result<Keystore, StartError> {
         }
         (None, None) => return Err(StartError::NoKeeper),
     };
-    let unlock = unlock.map_err(StartError::Unlock)?;
-    Keystore::open_server(&sealed.path, &unlock).map_err(StartError::Keystore)
+    unlock.map_err(StartError::Unlock)
 }
 
 fn known(client: &Client, own: u32, same_user: bool) -> Result<Known, StartError> {

@@ -19,14 +19,17 @@ use crate::custody::{Pending, State};
 mod authentications;
 pub(crate) mod cipher;
 mod contents;
+pub mod desk;
 pub mod diversify;
 mod error;
 pub mod ev2;
 mod outer;
 pub mod personalise;
 pub mod rekey;
+pub mod remote;
 pub mod software;
 pub mod token;
+mod wire;
 
 use self::diversify::{CardInput, Kdf};
 pub use self::error::{CardError, VaultError, WrapError};
@@ -41,6 +44,13 @@ pub const EPOCHS_AHEAD_MAX: u64 = 2;
 pub trait Vault: Send + Sync {
     /// Every secret, without its bytes, oldest first.
     fn secrets(&self) -> Arc<[Secret]>;
+
+    /// Brings the list up to date, where others may have changed it.
+    ///
+    /// Fails with [`VaultError::Unavailable`]; the list is then as it was seen last.
+    fn look(&self) -> Pending<'_, (), VaultError> {
+        Box::pin(core::future::ready(Ok(())))
+    }
 
     /// Makes a new secret and keeps it durably before it answers. Its version is one more than the
     /// greatest of its kind, scope and epoch.

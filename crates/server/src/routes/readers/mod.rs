@@ -32,6 +32,7 @@ use crate::sign::{certified, sign};
 use crate::world::{entropy, now};
 
 pub(super) mod bundle;
+pub(super) mod delivery;
 pub(super) mod journal;
 
 pub(super) async fn invite(
@@ -203,7 +204,7 @@ fn signature(name: &str, text: &str) -> Result<Signature, Problem> {
     signature.map_err(|_| Problem::field(name, "not 64 bytes"))
 }
 
-fn decode(name: &str, text: &str) -> Result<Vec<u8>, Problem> {
+pub(super) fn decode(name: &str, text: &str) -> Result<Vec<u8>, Problem> {
     base64url::decode(text).ok_or_else(|| Problem::field(name, "not base64url"))
 }
 
