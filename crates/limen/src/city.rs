@@ -8,11 +8,20 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use identity::operator::NewOperator;
+use keys::custody::Custody;
+use keys::purpose::Purpose;
+use keys::seal::Kind;
+use keys::service;
+use keys::service::rate::SIGNATURES_PER_MINUTE;
+use keys::service::serve::Service;
+use keys::software::Keystore;
 use keys::unlock::Unlock;
+use keys::wire::pairing::Pairing;
 use serde_json::json;
-use server::city::ceremony::{self, Custodians, FirstToken, Founding};
-use server::city::files::{RootFile, create_keystore, open_keystore};
+use server::city::ceremony::{self, CeremonyError, Custodians, FirstToken, Founding};
+use server::city::files::{RootFile, create_keystore, open_keeper};
 use server::config::{self, Config};
+use server::start::StartError;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -43,6 +52,7 @@ pub(crate) struct Files {
 #[command(after_help = "Example:\n  \
     limen city create --folder harbour --name 'Harbour City' --country NL \\\n      \
     --operator harbour-transit='Harbour Transit'\n  \
+    limen key serve --config harbour/keys.toml\n  \
     limen serve --config harbour/limen.toml\n\n\
     The root key lies in harbour/root/: take that folder to a safe place. No server needs it.")]
 pub(crate) struct Create {
@@ -64,6 +74,9 @@ pub(crate) struct Create {
     /// By default the address at which the server listens.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// Let the server open the keystore itself, without a key service.
+    #[arg(long)]
+    embedded: bool,
     /// Answer as JSON.
     #[arg(long)]
     json: bool,
@@ -146,6 +159,11 @@ impl Files {
         self.folder.join("limen.toml")
     }
 
+    /// The configuration of the key service.
+    pub(crate) fn keys_config(&self) -> PathBuf {
+        self.folder.join("keys.toml")
+    }
+
     fn root_folder(&self) -> PathBuf {
         self.folder.join("root")
     }
@@ -160,6 +178,7 @@ impl Create {
             listen: self.listen,
             public_url: self.public_url.clone(),
             data: self.files.data(),
+            embedded: self.embedded,
         };
         let tokens = found(&self.files, plan)?;
         let listed: Vec<_> = tokens
@@ -179,9 +198,14 @@ impl Create {
             output::text(&format!("  {:32} {}\n", token.operator.as_str(), token.secret))?;
         }
         output::text(&format!(
-            "\ntake {} to a safe place, then: limen serve --config {config}\n",
+            "\ntake {} to a safe place, then run, each in a terminal of its own:\n",
             self.files.root_folder().display(),
         ))?;
+        if !self.embedded {
+            let keys = self.files.keys_config();
+            output::text(&format!("  limen key serve --config {}\n", keys.display()))?;
+        }
+        output::text(&format!("  limen serve --config {config}\n"))?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -195,11 +219,22 @@ impl AddOperator {
         let path = folder.join("root.keys");
         let root = RootFile { path: &path, unlock: &unlock };
         let root = root.open().or_fail("cannot open the root")?;
-        let keys = open_keystore(&config).or_fail("cannot open the keystore")?;
-        let custodians = Custodians { root: &root, city: &keys };
-        let added = runtime()?
-            .block_on(ceremony::add_operator(&config, custodians, self.operator, world::now()))
-            .or_fail("cannot add the operator")?;
+        let add = async |keys: &dyn Custody| {
+            let custodians = Custodians { root: &root, city: keys };
+            ceremony::add_operator(&config, custodians, self.operator, world::now()).await
+        };
+        let added = runtime()?.block_on(async {
+            match open_keeper(&config).await {
+                // It does not run: for as long as this takes it does here.
+                Err(StartError::KeyService(_)) if self.files.keys_config().exists() => {
+                    with_service(&self.files.keys_config(), &config, add).await
+                }
+                keeper => {
+                    let keeper = keeper.or_fail("cannot reach the keys of the city")?;
+                    add(&*keeper.custody).await.or_fail("cannot add the operator")
+                }
+            }
+        })?;
         output::text(&format!("{}  {}\n", added.operator, added.secret))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -219,6 +254,8 @@ pub(crate) struct Plan {
     pub(crate) public_url: Option<String>,
     /// Where its database and its audit log will lie.
     pub(crate) data: PathBuf,
+    /// Whether its server opens the keystore itself.
+    pub(crate) embedded: bool,
 }
 
 /// Creates a city in `files`: keys outside of the data, the root in a folder of its own.
@@ -229,7 +266,7 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
         return Err(Failure::usage(format!("`{}` holds a city already", folder.display())));
     }
     for part in [plan.data.clone(), folder.join("keys"), files.root_folder()] {
-        DirBuilder::new().recursive(true).mode(0o700).create(part).or_fail(attempt)?;
+        make_folder(&part)?;
     }
     // Relative where it lies inside the folder, so that the folder can be moved.
     let data = match plan.data.strip_prefix(folder) {
@@ -248,11 +285,7 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
             tls_key: None,
         },
         store: config::Store { data },
-        keys: config::Keys {
-            keystore: "keys/city.keys".into(),
-            key_file: Some("keys/city.key".into()),
-            passphrase_file: None,
-        },
+        keys: if plan.embedded { embedded_keys() } else { served_keys(folder, &plan.data)? },
         limits: config::Limits::default(),
     };
     let text = toml::to_string(&config).or_fail(attempt)?;
@@ -264,14 +297,95 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
     let root = RootFile { path: &path, unlock: &unlock };
     let name = plan.name.parse().or_fail("this is no name for a city")?;
     let founding = Founding { name, country: plan.country, operators: plan.operators };
-    let keys = create_keystore(&config).or_fail(attempt)?;
     let root = root.create().or_fail(attempt)?;
-    let custodians = Custodians { root: &root, city: &keys };
-    let created = ceremony::create_city(&config, custodians, &founding, world::now());
-    let tokens = runtime()?.block_on(created).or_fail(attempt)?;
+    let create = async |keys: &dyn Custody| {
+        let custodians = Custodians { root: &root, city: keys };
+        ceremony::create_city(&config, custodians, &founding, world::now()).await
+    };
+    let tokens = if plan.embedded {
+        let keys = create_keystore(&config).or_fail(attempt)?;
+        runtime()?.block_on(create(&keys)).or_fail(attempt)?
+    } else {
+        runtime()?.block_on(with_service(&files.keys_config(), &config, create))?
+    };
     // The configuration appears last: a folder with one holds a whole city.
     std::fs::rename(&draft, files.config()).or_fail(attempt)?;
     Ok(tokens)
+}
+
+fn make_folder(path: &Path) -> Result<(), Failure> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.or_fail(format!("cannot make the folder `{}`", path.display()))
+}
+
+fn embedded_keys() -> config::Keys {
+    config::Keys {
+        keystore: "keys/city.keys".into(),
+        key_file: Some("keys/city.key".into()),
+        ..config::Keys::default()
+    }
+}
+
+/// Makes keystore, pairing and configuration of a key service in `folder`; gives what its server must
+/// be told.
+fn served_keys(folder: &Path, data: &Path) -> Result<config::Keys, Failure> {
+    let attempt = "cannot create the key service";
+    make_folder(&folder.join("server"))?;
+    let (keystore, key_file) = (folder.join("keys/city.keys"), folder.join("keys/city.key"));
+    let unlock = Unlock::key_file(&key_file, data).or_fail(attempt)?;
+    Keystore::create(&keystore, Kind::Server, &unlock).or_fail(attempt)?;
+    let (own, clients) = ("keys/server.pairing", "server/key-service.pairing");
+    Pairing::create(&[&folder.join(own), &folder.join(clients)]).or_fail(attempt)?;
+    let purposes = Purpose::ALL.into_iter().filter(|purpose| *purpose != Purpose::CityRoot);
+    let config = service::config::Config {
+        socket: "run/keys.sock".into(),
+        group: None,
+        journal: "keys/uses".into(),
+        same_user: true,
+        keystore: Some(service::config::Sealed {
+            path: "keys/city.keys".into(),
+            key_file: Some("keys/city.key".into()),
+            passphrase_file: None,
+        }),
+        clients: vec![service::config::Client {
+            name: config::CLIENT.into(),
+            pairing: own.into(),
+            uid: None,
+            sign: purposes.map(|purpose| purpose.to_string()).collect(),
+            generate: true,
+            set_state: true,
+            destroy: true,
+            signatures_per_minute: SIGNATURES_PER_MINUTE,
+        }],
+    };
+    let text = toml::to_string(&config).or_fail(attempt)?;
+    let note = "# The key service runs as the same user as its server, who can read the keys:\n\
+                # docs/guide/operate.md says how to part them.\n";
+    std::fs::write(folder.join("keys.toml"), format!("{note}{text}")).or_fail(attempt)?;
+    Ok(config::Keys {
+        service: Some("run/keys.sock".into()),
+        pairing: Some(clients.into()),
+        ..config::Keys::default()
+    })
+}
+
+/// Runs the key service of `keys` in this process for as long as `ceremony` takes.
+async fn with_service<T>(
+    keys: &Path,
+    config: &Config,
+    ceremony: impl AsyncFnOnce(&dyn Custody) -> Result<T, CeremonyError>,
+) -> Result<T, Failure> {
+    let keys = service::config::Config::load(keys).or_fail("cannot start the key service")?;
+    let service = Service::start(&keys).or_fail("cannot start the key service")?;
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(service.run(stopped));
+    let held = match open_keeper(config).await {
+        Ok(keeper) => ceremony(&*keeper.custody).await.or_fail("cannot hold the ceremony"),
+        Err(error) => Err(error).or_fail("cannot reach the keys of the city"),
+    };
+    stop.send_replace(true);
+    running.await.or_fail("the key service ended badly")?;
+    held
 }
 
 impl Serve {
@@ -309,7 +423,7 @@ pub(crate) async fn serve(
 }
 
 /// Structured logs to standard error, one JSON object per line; `LIMEN_LOG` sets the level.
-fn trace() {
+pub(crate) fn trace() {
     let filter = EnvFilter::try_from_env("LIMEN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().json().with_env_filter(filter);
     // A log that cannot be written, as on a full disk, must not bring down who wrote it.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 
 use clap::Args;
 use identity::operator::NewOperator;
@@ -11,6 +11,7 @@ use server::config::Config;
 use crate::city::{Files, Plan, Tls, found, runtime, serve};
 use crate::client::{Client, Connection};
 use crate::failure::{Failure, OrFail};
+use crate::key::process::KeyService;
 use crate::{example, output};
 
 /// `limen up`.
@@ -39,6 +40,11 @@ impl Up {
         }
         let config = Config::load(&files.config()).or_fail("cannot start the city")?;
         let config = self.tls.apply(config)?;
+        let program = std::env::current_exe().or_fail("cannot find this program")?;
+        let _keys = match &config.keys.service {
+            Some(_) => Some(KeyService::start(&program, &files.keys_config(), Stdio::inherit())?),
+            None => None,
+        };
         let ca = config.http.tls_cert.clone();
         let url = config.http.public_url.clone();
         runtime()?.block_on(serve(&config, |_| {
@@ -72,6 +78,7 @@ impl Up {
             listen: self.listen,
             public_url: None,
             data: self.data.clone(),
+            embedded: false,
         };
         let tokens = found(files, plan)?;
         for token in tokens {

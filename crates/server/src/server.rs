@@ -12,8 +12,10 @@ use credential::aws_lc::AwsLc;
 use issuance::issuer::Issuer;
 use issuance::nonce::NonceKey;
 use keys::custody::Custody;
+use keys::remote::Remote;
 use keys::unlock::Unlock;
 use keys::vault::Vault;
+use keys::vault::remote::RemoteVault;
 use policy::actor::Subject;
 use store::commit::{Change, Commit, CommitError, Committed};
 use store::engine::EngineError;
@@ -28,12 +30,13 @@ use vocabulary::time::Instant;
 
 use crate::caller::{Rates, Tokens};
 use crate::city::facts::Facts;
-use crate::city::files::open_keystore;
+use crate::city::files::{Keeper, open_keeper};
 use crate::config::{Config, Limits};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::record::{Deed, Recorder};
 use crate::start::StartError;
+use crate::work::uses::Progress;
 use crate::world::{NoEntropy, entropy};
 
 /// The folder of the audit log, inside the data folder.
@@ -49,6 +52,8 @@ pub struct Inner {
     pub(crate) custody: Arc<dyn Custody>,
     /// The keys of readers and cards; none where nobody holds any.
     pub(crate) vault: Option<Arc<dyn Vault>>,
+    /// The custodian, where it is the key service.
+    pub(crate) key_service: Option<Arc<Remote>>,
     pub(crate) crypto: AwsLc,
     pub(crate) city: Facts,
     pub(crate) public_url: String,
@@ -61,6 +66,8 @@ pub struct Inner {
     pub(crate) tokens: Tokens,
     /// Operators whose document signers could not be renewed the last time.
     pub(crate) unrenewed: Mutex<BTreeSet<OperatorCode>>,
+    /// How far the journal of the key service was read.
+    pub(crate) uses: tokio::sync::Mutex<Option<Progress>>,
     /// Rings when there is a job to do.
     pub(crate) jobs: Notify,
     /// Held by whoever publishes a status list, so that nobody signs the same list twice.
@@ -81,9 +88,8 @@ impl Server {
     /// # Errors
     /// [`StartError`] naming what cannot be opened.
     pub async fn open(config: &Config) -> Result<Self, StartError> {
-        config.check().map_err(StartError::Config)?;
-        let custody = Arc::new(open_keystore(config)?);
-        Self::with(config, custody, open_store(&config.store.data)?).await
+        let keeper = open_keeper(config).await?;
+        Self::with_keeper(config, keeper, open_store(&config.store.data)?).await
     }
 
     /// Opens a server whose keys and rows somebody else has opened.
@@ -95,12 +101,24 @@ impl Server {
         custody: Arc<dyn Custody>,
         store: Store,
     ) -> Result<Self, StartError> {
+        Self::with_keeper(config, Keeper { custody, service: None }, store).await
+    }
+
+    async fn with_keeper(
+        config: &Config,
+        keeper: Keeper,
+        store: Store,
+    ) -> Result<Self, StartError> {
+        let Keeper { custody, service } = keeper;
+        let vault = vault_of(service.as_ref()).await;
         config.check().map_err(StartError::Config)?;
         let city = Facts::load(&store).await?;
         let recorder = Recorder::open(&Recorder::path(&config.keys));
         Ok(Self(Arc::new(Inner {
             store,
             custody,
+            vault,
+            key_service: service,
             crypto: AwsLc,
             city,
             public_url: config.http.public_url.clone(),
@@ -112,6 +130,7 @@ impl Server {
             recorder: recorder.map_err(StartError::Io)?,
             tokens: Tokens::default(),
             unrenewed: Mutex::new(BTreeSet::new()),
+            uses: tokio::sync::Mutex::new(None),
             jobs: Notify::new(),
             publishing: tokio::sync::Mutex::new(()),
         })))
@@ -153,6 +172,12 @@ impl Server {
         let issuer = Issuer::new(operator.code, name, &self.public_url);
         issuer.map(Some).map_err(|error| Problem::fault(&error))
     }
+}
+
+/// The vault of the key service, where it has one for this server. A server never holds one itself.
+async fn vault_of(service: Option<&Arc<Remote>>) -> Option<Arc<dyn Vault>> {
+    let vault = RemoteVault::over(Arc::clone(service?)).await.ok()?;
+    Some(Arc::new(vault))
 }
 
 /// A job of `kind` that may run at once.

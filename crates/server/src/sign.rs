@@ -1,6 +1,8 @@
 //! Signing: the right key for an object, asked of the custodian; no key ever comes here.
 
 use std::fmt;
+use std::pin::Pin;
+use std::task::Poll;
 
 use credential::unsigned::Unsigned;
 use credential::x509::Certificate;
@@ -46,6 +48,48 @@ pub(crate) async fn sign<T>(
     let object = object.map_err(SignFault::Type)?;
     let signature = custody.sign(&key.handle, &object).await.map_err(SignFault::Custody)?;
     Ok(unsigned.complete(&signature))
+}
+
+/// Completes all of `unsigned`, which are on their way to the custodian at the same time.
+///
+/// # Errors
+/// [`SignFault`] of the first that fails.
+pub(crate) async fn sign_all<T>(
+    custody: &dyn Custody,
+    key: &Key,
+    unsigned: Vec<Unsigned<T>>,
+) -> Result<Vec<T>, SignFault> {
+    let signing = unsigned.into_iter().map(|it| Signing::Waiting(Box::pin(sign(custody, key, it))));
+    let mut all: Vec<Signing<'_, T>> = signing.collect();
+    std::future::poll_fn(|context| {
+        let mut is_ready = true;
+        for one in &mut all {
+            if let Signing::Waiting(waiting) = one {
+                match waiting.as_mut().poll(context) {
+                    Poll::Ready(Ok(signed)) => *one = Signing::Signed(signed),
+                    Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault)),
+                    Poll::Pending => is_ready = false,
+                }
+            }
+        }
+        if is_ready { Poll::Ready(Ok(())) } else { Poll::Pending }
+    })
+    .await?;
+    Ok(all.into_iter().filter_map(Signing::signed).collect())
+}
+
+enum Signing<'a, T> {
+    Waiting(Pin<Box<dyn Future<Output = Result<T, SignFault>> + Send + 'a>>),
+    Signed(T),
+}
+
+impl<T> Signing<'_, T> {
+    fn signed(self) -> Option<T> {
+        match self {
+            Self::Signed(signed) => Some(signed),
+            Self::Waiting(_) => None,
+        }
+    }
 }
 
 /// Why nothing was signed.

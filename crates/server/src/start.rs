@@ -134,6 +134,10 @@ pub enum StartError {
     Keystore(keys::software::OpenError),
     /// What opens the keystore cannot be used.
     Unlock(keys::unlock::UnlockError),
+    /// There is no connection to the key service.
+    KeyService(keys::remote::ConnectError),
+    /// The secret shared with the key service cannot be used.
+    Pairing(keys::wire::pairing::PairingError),
     /// The database cannot be opened.
     Store(store::sqlite::OpenError),
     /// The database cannot be read.
@@ -168,6 +172,8 @@ impl fmt::Display for StartError {
             Self::Config(_) => "start server: its configuration is not taken",
             Self::Keystore(_) => "start server: its keystore cannot be opened",
             Self::Unlock(_) => "start server: what opens its keystore cannot be used",
+            Self::KeyService(_) => "start server: its keys cannot be reached",
+            Self::Pairing(_) => "start server: its secret for the key service cannot be used",
             Self::Store(_) => "start server: its database cannot be opened",
             Self::Read(_) => "start server: its database cannot be read",
             Self::Busy => "start server: another one runs on its data folder: stop that one first",
@@ -188,6 +194,8 @@ impl std::error::Error for StartError {
             Self::Config(source) => Some(source),
             Self::Keystore(source) => Some(source),
             Self::Unlock(source) => Some(source),
+            Self::KeyService(source) => Some(source),
+            Self::Pairing(source) => Some(source),
             Self::Store(source) => Some(source),
             Self::Read(source) => Some(source),
             Self::PublicUrl(source) => Some(source),

@@ -79,11 +79,15 @@ pub(super) async fn run(
         match opened {
             Ok(line) => {
                 pause = PAUSE_MIN;
+                let Some(known) = shared.upgrade() else { return };
+                known.note_connection(true);
+                drop(known);
                 if carry(line, &mut calls, &shared).await.is_break() {
                     return;
                 }
                 tracing::warn!("the key service is gone");
                 let Some(shared) = shared.upgrade() else { return };
+                shared.note_connection(false);
                 // What answers next may be another process with other keys.
                 shared.doubt();
             }

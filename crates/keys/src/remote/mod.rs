@@ -10,7 +10,7 @@ mod line;
 use std::fmt;
 use std::future::ready;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -67,6 +67,7 @@ struct Lost;
 struct Shared {
     calls: mpsc::Sender<Call>,
     numbers: AtomicU64,
+    is_connected: AtomicBool,
     listed: RwLock<Listed>,
     /// Held by who brings the list up to date.
     looking: tokio::sync::Mutex<()>,
@@ -89,11 +90,23 @@ impl Remote {
         let (calls, queue) = mpsc::channel(WAITING_MAX);
         let listed = RwLock::new(Listed { keys: Arc::new([]), version: None });
         let looking = tokio::sync::Mutex::new(());
-        let shared = Arc::new(Shared { calls, numbers: AtomicU64::new(0), listed, looking });
+        let shared = Arc::new(Shared {
+            calls,
+            numbers: AtomicU64::new(0),
+            is_connected: AtomicBool::new(true),
+            listed,
+            looking,
+        });
         let task = tokio::spawn(line::run(settings, first, queue, Arc::downgrade(&shared)));
         let remote = Self { shared, task: task.abort_handle() };
         remote.shared.look().await.map_err(|_| ConnectError::Silent)?;
         Ok(remote)
+    }
+
+    /// Whether there is a connection, as far as is known.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.shared.is_connected.load(Ordering::Relaxed)
     }
 
     /// Records of the service's journal of uses from number `from` on: the name of the journal, how
@@ -196,6 +209,11 @@ impl Shared {
     /// Whether the list is that of `version`.
     fn is_at(&self, version: u64) -> bool {
         self.listed.read().unwrap_or_else(PoisonError::into_inner).version == Some(version)
+    }
+
+    /// Notes whether there is a connection.
+    fn note_connection(&self, is_connected: bool) {
+        self.is_connected.store(is_connected, Ordering::Relaxed);
     }
 
     /// Forgets of which version the list is: another process may answer from now on.

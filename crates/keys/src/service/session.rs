@@ -17,9 +17,9 @@ use crate::wire::message::{read_request, write_answer};
 use crate::wire::pairing::Pairing;
 
 /// Requests of one connection that are dealt with at the same time; the next one waits.
-pub const IN_FLIGHT_MAX: usize = 256;
+pub(super) const IN_FLIGHT_MAX: usize = 256;
 /// How long a handshake may take.
-pub const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A client that the service knows.
 pub(crate) struct Known {

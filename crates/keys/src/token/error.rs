@@ -81,7 +81,14 @@ impl PoolError {
 
     /// Whether the token or its module went away, so that a new connection may help.
     pub(crate) const fn is_loss(&self) -> bool {
-        let Self::Token { source: Error::Pkcs11(answer, _) } = self else { return false };
+        match self {
+            Self::Token { source: Error::Pkcs11(answer, _) } => Self::is_loss_answer(answer),
+            _ => false,
+        }
+    }
+
+    /// As [`PoolError::is_loss`], of what the token answered.
+    pub(crate) const fn is_loss_answer(answer: &RvError) -> bool {
         matches!(
             answer,
             RvError::CryptokiNotInitialized

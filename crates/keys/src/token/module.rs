@@ -75,6 +75,21 @@ impl Module {
         begun.map_err(|source| PoolError::Module { path: self.path.clone(), source })
     }
 
+    /// What the token with `label` says of itself; starts the module anew if it is not found at first.
+    pub(crate) fn find_anew(&self, label: &str) -> Result<TokenInfo, PoolError> {
+        let hold = self.hold();
+        let generation = hold.generation;
+        if hold.is_initialised
+            && let Ok((_, token)) = self.find(label)
+        {
+            return Ok(token);
+        }
+        drop(hold);
+        self.restart(generation)?;
+        let _hold = self.hold();
+        self.find(label).map(|(_, token)| token)
+    }
+
     /// The slot whose token has `label`, and what the token says of itself.
     pub(crate) fn find(&self, label: &str) -> Result<(Slot, TokenInfo), PoolError> {
         let mut present = Vec::new();

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::client::{Client, Connection};
 use crate::failure::{Failure, OrFail};
+use crate::key::process::KeyService;
 
 /// How long a process may take to say something.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,6 +25,7 @@ pub(super) struct Stage {
     sabotage: Option<&'static str>,
     port: u16,
     server: Option<Process>,
+    keys: Option<KeyService>,
     token: Option<String>,
 }
 
@@ -55,7 +57,15 @@ impl Stage {
     pub(super) fn new(folder: &Path, sabotage: Option<&'static str>) -> Result<Self, Failure> {
         let program = std::env::current_exe().or_fail("cannot find this program")?;
         let port = free_port().or_fail("cannot find a free port")?;
-        Ok(Self { program, folder: folder.into(), sabotage, port, server: None, token: None })
+        Ok(Self {
+            program,
+            folder: folder.into(),
+            sabotage,
+            port,
+            server: None,
+            keys: None,
+            token: None,
+        })
     }
 
     /// A path below the folder, as text.
@@ -120,9 +130,7 @@ impl Stage {
         name: &'static str,
         arguments: &[&str],
     ) -> Result<(Process, Value), Failure> {
-        let log =
-            File::options().create(true).append(true).open(self.folder.join(format!("{name}.log")));
-        let log = log.or_fail("cannot make a log file")?;
+        let log = self.log(name)?;
         let mut command = self.command(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().or_fail("cannot start a process")?;
@@ -140,7 +148,18 @@ impl Stage {
         Ok((process, first))
     }
 
+    /// Starts the key service, which stays until the end unless somebody pulls it.
+    pub(super) fn start_keys(&mut self) -> Result<(), Failure> {
+        let log = self.log("key service")?;
+        let config = self.folder.join("city/keys.toml");
+        self.keys = Some(KeyService::start(&self.program, &config, log.into())?);
+        Ok(())
+    }
+
     pub(super) fn start_server(&mut self) -> Result<(), Failure> {
+        if self.keys.is_none() {
+            self.start_keys()?;
+        }
         let config = self.path("city/limen.toml");
         let (server, _) = self.start("server", &["serve", "--config", &config, "--json"])?;
         self.server = Some(server);
@@ -151,6 +170,11 @@ impl Stage {
     pub(super) fn stop_server(&mut self) -> Result<(), Failure> {
         let Some(mut server) = self.server.take() else { return Ok(()) };
         server.stop()
+    }
+
+    fn log(&self, name: &str) -> Result<File, Failure> {
+        let path = self.folder.join(format!("{name}.log"));
+        File::options().create(true).append(true).open(path).or_fail("cannot make a log file")
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

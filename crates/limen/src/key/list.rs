@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{City, life};
+use crate::city::runtime;
 use crate::failure::Failure;
 use crate::output;
 use crate::table::{Shown, table};
@@ -24,8 +25,8 @@ pub(crate) struct List {
 
 impl List {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
-        let custody = self.city.custody()?;
-        let rows: Vec<Row> = custody.keys().iter().map(Row::of).collect();
+        let keeper = runtime()?.block_on(self.city.keeper())?;
+        let rows: Vec<Row> = keeper.custody.keys().iter().map(Row::of).collect();
         if self.json {
             let rows: Vec<Value> = rows.iter().map(|row| json!(row)).collect();
             output::json(&json!({ "keys": rows }))?;

@@ -7,3 +7,4 @@ pub mod ceremony;
 pub(crate) mod certificate;
 pub mod facts;
 pub mod files;
+pub mod uses;

@@ -113,6 +113,7 @@ mod tests {
                 keystore: folder.join("keys/city.keys"),
                 key_file: Some(folder.join("keys/city.key")),
                 passphrase_file: None,
+                ..Keys::default()
             },
             limits: Limits::default(),
         }

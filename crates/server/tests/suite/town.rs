@@ -88,6 +88,7 @@ impl Town {
                 keystore: folder.join("keys/city.keys"),
                 key_file: Some(folder.join("keys/city.key")),
                 passphrase_file: None,
+                ..Keys::default()
             },
             limits: Limits::default(),
         };
