@@ -102,13 +102,6 @@ impl SoftwareElement {
         element.map(Some).ok_or_else(|| file::damaged(&path))
     }
 
-    /// The bytes of a key: for the one test that looks for them elsewhere.
-    #[cfg(feature = "danger-sabotage")]
-    #[must_use]
-    pub fn danger_key(&self, held: &Held) -> Option<&[u8]> {
-        self.key(held).map(|key| key.as_slice())
-    }
-
     fn key(&self, held: &Held) -> Option<&Key> {
         let position = self.held.iter().position(|known| known == held)?;
         self.keys.get(position)

@@ -16,6 +16,8 @@ use keys::service::rate::SIGNATURES_PER_MINUTE;
 use keys::service::serve::Service;
 use keys::software::Keystore;
 use keys::unlock::Unlock;
+use keys::vault::desk::VaultRight;
+use keys::vault::software::SoftwareVault;
 use keys::wire::pairing::Pairing;
 use serde_json::json;
 use server::city::ceremony::{self, CeremonyError, Custodians, FirstToken, Founding};
@@ -334,19 +336,22 @@ fn served_keys(folder: &Path, data: &Path) -> Result<config::Keys, Failure> {
     let (keystore, key_file) = (folder.join("keys/city.keys"), folder.join("keys/city.key"));
     let unlock = Unlock::key_file(&key_file, data).or_fail(attempt)?;
     Keystore::create(&keystore, Kind::Server, &unlock).or_fail(attempt)?;
+    SoftwareVault::create(&folder.join("keys/city.vault"), &unlock).or_fail(attempt)?;
     let (own, clients) = ("keys/server.pairing", "server/key-service.pairing");
     Pairing::create(&[&folder.join(own), &folder.join(clients)]).or_fail(attempt)?;
+    let sealed = |path: &str| service::config::Sealed {
+        path: path.into(),
+        key_file: Some("keys/city.key".into()),
+        passphrase_file: None,
+    };
     let purposes = Purpose::ALL.into_iter().filter(|purpose| *purpose != Purpose::CityRoot);
     let config = service::config::Config {
         socket: "run/keys.sock".into(),
         group: None,
         journal: "keys/uses".into(),
         same_user: true,
-        keystore: Some(service::config::Sealed {
-            path: "keys/city.keys".into(),
-            key_file: Some("keys/city.key".into()),
-            passphrase_file: None,
-        }),
+        keystore: Some(sealed("keys/city.keys")),
+        vault: Some(sealed("keys/city.vault")),
         clients: vec![service::config::Client {
             name: config::CLIENT.into(),
             pairing: own.into(),
@@ -355,6 +360,7 @@ fn served_keys(folder: &Path, data: &Path) -> Result<config::Keys, Failure> {
             generate: true,
             set_state: true,
             destroy: true,
+            vault: vec![VaultRight::Readers.as_str().into()],
             signatures_per_minute: SIGNATURES_PER_MINUTE,
         }],
     };

@@ -72,6 +72,8 @@ pub struct Inner {
     pub(crate) jobs: Notify,
     /// Held by whoever publishes a status list, so that nobody signs the same list twice.
     pub(crate) publishing: tokio::sync::Mutex<()>,
+    /// Held by whoever has keys for readers made, so that nobody makes the same key twice.
+    pub(crate) making: tokio::sync::Mutex<()>,
 }
 
 impl Deref for Server {
@@ -133,6 +135,7 @@ impl Server {
             uses: tokio::sync::Mutex::new(None),
             jobs: Notify::new(),
             publishing: tokio::sync::Mutex::new(()),
+            making: tokio::sync::Mutex::new(()),
         })))
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use aws_lc_rs::kem::{EncapsulationKey, ML_KEM_768};
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};
 use credential::aws_lc::AwsLc;
-use credential::crypto::{Crypto, P256Secret, SharedSecret};
+use credential::crypto::{Crypto, P256Secret, PublicKey, SharedSecret};
 use credential::delivery::recipient::Recipient;
 use credential::delivery::schedule::{Agreed, Inner, Sent, seal};
 use credential::delivery::{Context, Delivery, DeliveryError, Kcv, Purpose, Scope, Suite};
@@ -14,6 +14,7 @@ use edge::element::{FILE, SoftwareElement, TITLE};
 use reader::delivery::{ElementError, Held, SecureElement, take};
 use vocabulary::id::ReaderId;
 
+use crate::city::{City, READER as CITY_READER, noon};
 use crate::place::Place;
 
 const READER: [u8; 16] = [3; 16];
@@ -140,4 +141,49 @@ fn the_file_is_its_owners_alone_and_every_change_is_noticed() {
         fs::write(&path, &bytes).unwrap();
         assert!(SoftwareElement::open(&folder.path).is_err(), "byte {position}");
     }
+}
+
+/// The bundle is stored, then the power fails before the keys in it are: they are taken at the start.
+#[test]
+fn a_reader_takes_the_keys_of_its_bundle_also_after_a_loss_of_power_between() {
+    let city = City::new();
+    let place = Place::ready(&city);
+    let mut host = place.reader();
+    host.make_element(Suite::P256).unwrap();
+    let statement = host.delivery_keys().unwrap().unwrap();
+    let key = PublicKey::P256(AwsLc.p256_public(&city.identity().1).unwrap());
+    assert_eq!(statement.verify_by(&AwsLc, &key).unwrap().identity(), CITY_READER.as_bytes());
+    let context = Context { recipient: *CITY_READER.as_bytes(), ..context(10) };
+    let sent = delivery(host.element().unwrap().recipient(), context, &KEY).encode();
+    host.install_bundle(noon(), &city.bundle_with(2, vec![sent, vec![0]])).unwrap();
+    assert_eq!(host.element().unwrap().held().len(), 0);
+    drop(host);
+    let mut host = place.reader();
+    assert_eq!(host.element().unwrap().held().len(), 1);
+    // What was refused is told, and the bundle counts all the same.
+    let told: Vec<_> = host.disbelieved().iter().map(|rejection| rejection.code).collect();
+    assert_eq!(told, ["delivery-form"]);
+    assert_eq!(host.engine().watermark().bundle_epoch, 2);
+    assert_eq!(host.take_keys().unwrap().known, 1);
+}
+
+/// Without room for the keys the bundle counts, and the keys before are in use.
+#[test]
+fn keys_that_cannot_be_stored_leave_those_before() {
+    let folder = Place::empty();
+    let mut element = SoftwareElement::create(&folder.path, Suite::P256).unwrap();
+    let reader = ReaderId::from_bytes(READER);
+    let first = delivery(element.recipient(), context(10), &KEY);
+    take(&mut element, reader, &[first.encode()]).unwrap();
+    // The next content of the file cannot be written: a folder stands in its way.
+    fs::create_dir(folder.path.join(".element.new")).unwrap();
+    let second = delivery(element.recipient(), context(11), &KEY);
+    let failed = take(&mut element, reader, &[second.encode()]);
+    assert_eq!(failed, Err(ElementError::Storage));
+    assert_eq!(element.held(), [Held::of(&first)]);
+    fs::remove_dir(folder.path.join(".element.new")).unwrap();
+    let taken = take(&mut element, reader, &[second.encode()]).unwrap();
+    assert_eq!(taken.installed, [Held::of(&second)]);
+    let again = SoftwareElement::open(&folder.path).unwrap().unwrap();
+    assert_eq!(again.held().len(), 2);
 }

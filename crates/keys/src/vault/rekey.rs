@@ -22,19 +22,19 @@ pub enum Next {
         /// The version to write.
         to: u8,
     },
-    /// Its key is of a version that the city does not hold any more, or never did: it is replaced by
-    /// hand.
+    /// Its key is of a version that the city uses no more, or never held: it is replaced by hand.
     Replace,
 }
 
 /// The deed for a card with a key of version `has`, where the city holds `held`.
 ///
 /// A card is never moved back, and never to a version that is not in use yet: a version is active only
-/// once every online reader's way to the vault knows it. A retired version still authenticates for the
-/// change, until it is destroyed; then its cards are replaced.
+/// once every online reader's way to the vault knows it. An old version stays active for as long as
+/// its cards come in; once it is retired, those that are left are replaced.
 #[must_use]
 pub fn next(has: u8, held: &[Version]) -> Next {
-    if !held.iter().any(|version| version.number == has) {
+    let is_usable = |version: &Version| version.number == has && version.state != State::Retired;
+    if !held.iter().any(is_usable) {
         return Next::Replace;
     }
     let active = held.iter().filter(|version| version.state == State::Active);
@@ -60,8 +60,9 @@ mod tests {
         check(1, &[(1, Active)], Next::Keep);
         check(1, &[(1, Active), (2, Published)], Next::Keep);
         check(1, &[(1, Active), (2, Active)], Next::Change { to: 2 });
-        check(1, &[(1, Retired), (2, Active), (3, Active)], Next::Change { to: 3 });
-        check(1, &[(1, Retired), (2, Active), (3, Published)], Next::Change { to: 2 });
+        check(1, &[(1, Active), (2, Active), (3, Active)], Next::Change { to: 3 });
+        check(1, &[(1, Active), (2, Active), (3, Published)], Next::Change { to: 2 });
+        check(1, &[(1, Retired), (2, Active)], Next::Replace);
         check(2, &[(1, Active), (2, Published)], Next::Keep);
         check(2, &[(1, Active), (2, Retired)], Next::Keep);
         check(1, &[(2, Active)], Next::Replace);

@@ -26,3 +26,4 @@ mod token_usage;
 mod vault;
 mod vault_cards;
 mod vault_deliveries;
+mod vault_service;

@@ -11,6 +11,7 @@
 mod city;
 mod config;
 mod credential;
+mod deliveries;
 mod demo;
 mod help;
 mod log;

@@ -25,6 +25,7 @@ use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::record::Deed;
 use crate::server::Server;
+use crate::work::secrets::ensure;
 use crate::world::now;
 
 /// Keeps the delivery keys of a reader.
@@ -56,12 +57,12 @@ pub(super) async fn deliveries(
 ) -> Vec<Vec<u8>> {
     let Some(vault) = &server.vault else { return Vec::new() };
     let Some(recipient) = recipient(server, reader, at) else { return Vec::new() };
-    if let Err(error) = vault.look().await {
-        tracing::warn!(%error, reader = %reader.id, "no keys are delivered");
-        return Vec::new();
-    }
+    let scopes = scopes_of(reader, tree);
+    ensure(server, &scopes, at).await;
     let mut deliveries = Vec::new();
-    for secret in scopes_of(reader, tree).iter().flat_map(|scope| wanted(&**vault, scope, at)) {
+    let secrets: Vec<Secret> =
+        scopes.iter().flat_map(|scope| wanted(&**vault, scope, at)).collect();
+    for secret in secrets {
         match vault.wrap_for(&secret.handle, &recipient).await {
             Ok(delivery) => deliveries.push(delivery.encode()),
             Err(error) => {

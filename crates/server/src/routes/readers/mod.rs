@@ -204,7 +204,7 @@ fn signature(name: &str, text: &str) -> Result<Signature, Problem> {
     signature.map_err(|_| Problem::field(name, "not 64 bytes"))
 }
 
-pub(super) fn decode(name: &str, text: &str) -> Result<Vec<u8>, Problem> {
+fn decode(name: &str, text: &str) -> Result<Vec<u8>, Problem> {
     base64url::decode(text).ok_or_else(|| Problem::field(name, "not base64url"))
 }
 
