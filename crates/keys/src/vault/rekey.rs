@@ -64,7 +64,7 @@ mod tests {
         check(1, &[(1, Active), (2, Active), (3, Published)], Next::Change { to: 2 });
         check(1, &[(1, Retired), (2, Active)], Next::Replace);
         check(2, &[(1, Active), (2, Published)], Next::Keep);
-        check(2, &[(1, Active), (2, Retired)], Next::Keep);
+        check(2, &[(1, Active), (2, Retired)], Next::Replace);
         check(1, &[(2, Active)], Next::Replace);
         check(9, &[(2, Active)], Next::Replace);
         check(1, &[], Next::Replace);
