@@ -229,6 +229,14 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Ok("Renewed"),
     ),
     endpoint(
+        Post,
+        "/v1/readers/{id}/delivery-keys",
+        ("readers", "Tell to which keys a reader has its own wrapped"),
+        Token,
+        Some("DeliveryKeys"),
+        Ok("DeliveryKeysKept"),
+    ),
+    endpoint(
         Get,
         "/v1/readers/{id}/bundle",
         ("readers", "Fetch the signed bundle of a reader"),

@@ -64,6 +64,21 @@ pub struct RenewRequest {
     pub previous_proof: Option<String>,
 }
 
+/// To which keys of its own a reader has its symmetric keys wrapped.
+#[derive(Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryKeys {
+    /// The statement, signed by the reader's key and by the delivery key itself, base64url.
+    pub statement: String,
+}
+
+/// Delivery keys that are kept.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct DeliveryKeysKept {
+    /// How keys are agreed from now on: `P-256` or `P-256+ML-KEM-768`.
+    pub suite: String,
+}
+
 /// A certificate made anew.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct Renewed {

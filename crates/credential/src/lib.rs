@@ -17,6 +17,7 @@ pub mod aws_lc;
 pub mod cbor;
 pub mod cose;
 pub mod crypto;
+pub mod delivery;
 pub mod jose;
 pub mod mdoc;
 pub mod rejection;

@@ -6,6 +6,7 @@
 //! about radio. It listens on loopback only.
 #![forbid(unsafe_code)]
 
+pub mod element;
 pub mod file;
 pub mod journal_file;
 pub mod link;

@@ -1,7 +1,7 @@
 //! A reader on a machine: the engine with its files and the local link.
 //!
 //! The folder of a reader: `reader.cbor` (what it is), `reader.key` (32 bytes, its owner only),
-//! `memory` (what the city told it), `journal` and `journal.base` (what it did, and how much of that
+//! `memory` (what the city told it), `element` (its symmetric keys, where no chip has them), `journal` and `journal.base` (what it did, and how much of that
 //! the city has). Everything is durable before it counts. `reader.cbor`, `memory` and `journal.base`
 //! begin with a check sum. One process at a time works in a folder.
 
@@ -12,10 +12,13 @@ use std::path::{Path, PathBuf};
 
 use credential::cbor::{CborError, Decoder, Encoder};
 use credential::crypto::{Crypto, P256Secret, PublicKey};
+use credential::delivery::Suite;
+use credential::delivery::recipient::Statement;
 use credential::rejection::Rejection;
 use credential::x509::{Certificate, TrustAnchors};
 use presentation::apdu::LinkLimits;
 use reader::decision::Reason;
+use reader::delivery::{SecureElement, Taken, take};
 use reader::engine::{Config, Engine, Input, Memory, Output, ReaderKey};
 use reader::journal::Watermark;
 use vocabulary::code::PlaceCode;
@@ -25,6 +28,7 @@ use vocabulary::time::Instant;
 pub use self::error::HostError;
 use self::ledger::Ledger;
 pub use self::ledger::{JOURNAL_BYTES, JOURNAL_RECORDS, PIECE_BYTES_MAX, PIECE_RECORDS_MAX};
+use crate::element::SoftwareElement;
 use crate::file;
 use crate::link::Link;
 use crate::lock::Lock;
@@ -50,6 +54,7 @@ pub struct ReaderHost {
     crypto: Box<dyn Crypto>,
     engine: Engine,
     ledger: Ledger,
+    element: Option<SoftwareElement>,
     disbelieved: Vec<Rejection>,
 }
 
@@ -175,6 +180,7 @@ impl ReaderHost {
         let root = TrustAnchors::from_ders([identity.root.as_slice()])
             .map_err(|source| HostError::Root { file: folder.join("reader.cbor"), source })?;
         let (ledger, head) = Ledger::open(folder, identity.reader)?;
+        let element = SoftwareElement::open(folder)?;
         let config = Config {
             reader: identity.reader,
             root,
@@ -190,7 +196,12 @@ impl ReaderHost {
                 disbelieved.push(rejection);
             }
         }
-        Ok(Self { folder: folder.into(), _lock: lock, crypto, engine, ledger, disbelieved })
+        let folder = folder.into();
+        let mut host = Self { folder, _lock: lock, crypto, engine, ledger, element, disbelieved };
+        // What a loss of power left undone between bundle and element is done now.
+        let taken = host.take_keys()?;
+        host.disbelieved.extend(taken.refused);
+        Ok(host)
     }
 
     /// What this reader remembered when it woke up and does not believe any more, such as a bundle
@@ -219,6 +230,50 @@ impl ReaderHost {
     pub fn install_bundle(&mut self, now: Instant, bytes: &[u8]) -> Result<Watermark, HostError> {
         self.engine.handle(&*self.crypto, now, Input::Bundle(bytes));
         self.settle(now)
+    }
+
+    /// Has the secure element take the keys that the bundle in force delivers; to be called after
+    /// [`ReaderHost::install_bundle`]. Nothing happens without an element. Doors do not wait for this.
+    ///
+    /// # Errors
+    /// [`HostError::Element`] when nothing could be stored; the keys before are then in use still.
+    pub fn take_keys(&mut self) -> Result<Taken, HostError> {
+        let (Some(element), Some(bundle)) = (&mut self.element, self.engine.bundle()) else {
+            return Ok(Taken::default());
+        };
+        let bundle = bundle.bundle();
+        take(element, bundle.reader, &bundle.deliveries).map_err(HostError::Element)
+    }
+
+    /// The secure element, if this reader has one.
+    #[must_use]
+    pub const fn element(&self) -> Option<&SoftwareElement> {
+        self.element.as_ref()
+    }
+
+    /// Gives this reader a secure element in software, where it has none.
+    ///
+    /// # Errors
+    /// [`HostError::File`], also where there is one.
+    pub fn make_element(&mut self, suite: Suite) -> Result<(), HostError> {
+        self.element = Some(SoftwareElement::create(&self.folder, suite)?);
+        Ok(())
+    }
+
+    /// The statement by which the city learns the delivery keys of the element by it and by
+    /// the reader's own key. Nothing without an element.
+    ///
+    /// # Errors
+    /// [`HostError::Element`], [`HostError::Key`].
+    pub fn delivery_keys(&self) -> Result<Option<Statement>, HostError> {
+        let Some(element) = &self.element else { return Ok(None) };
+        let identity = Identity::load(&self.folder)?;
+        let recipient = element.recipient().clone();
+        let challenge = recipient.challenge(identity.reader);
+        let key = identity.key(&self.folder, &*self.crypto)?;
+        let by_reader = self.crypto.p256_sign(&key, &challenge).map_err(HostError::Key)?;
+        let by_delivery_key = element.prove(&challenge).map_err(HostError::Element)?;
+        Ok(Some(Statement { reader: identity.reader, recipient, by_reader, by_delivery_key }))
     }
 
     /// Takes a status list (CWT), by whatever way it came.

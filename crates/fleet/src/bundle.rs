@@ -6,10 +6,12 @@
 use core::time::Duration;
 
 use ::reader::bundle::{
-    Bundle, CITY_BYTES_MAX, Freshness, ISSUERS_MAX, Issuer, STATUS_SIGNERS_MAX, UNLOCK_MS_MAX,
+    Bundle, CITY_BYTES_MAX, DELIVERIES_MAX, Freshness, ISSUERS_MAX, Issuer, STATUS_SIGNERS_MAX,
+    UNLOCK_MS_MAX,
 };
 use ::reader::roots::{ROOTS_MAX, Root};
 use ::reader::table::AccessTable;
+use credential::delivery::{DELIVERY_BYTES_MAX, Scope};
 use credential::unsigned::Unsigned;
 use policy::action::Action;
 use policy::authorize::Permit;
@@ -54,6 +56,24 @@ pub struct City<'a> {
     pub life: Duration,
     /// The DER certificate of the bundle signer.
     pub signer: &'a [u8],
+    /// What the vault has wrapped for this reader and the [`scopes_of`] its doors; at most
+    /// [`DELIVERIES_MAX`] of [`DELIVERY_BYTES_MAX`] bytes.
+    pub deliveries: &'a [Vec<u8>],
+}
+
+/// Where the keys of `reader` are good: at its operator's doors in the zone of each of its own, or in
+/// none for those in none. A reader gets no keys of another scope, so none can be stolen with it.
+#[must_use]
+pub fn scopes_of(reader: &Reader, tree: &PlaceTree) -> Vec<Scope> {
+    let mut scopes: Vec<Scope> = Vec::new();
+    for door in &reader.doors {
+        let zone = tree.zone(door).cloned();
+        let scope = Scope { operator: reader.operator.clone(), zone };
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+    scopes
 }
 
 /// A bundle that waits for the bundle signer, and the change that counts its epoch.
@@ -87,7 +107,9 @@ pub fn make_bundle(
     let is_within = city.roots.len() <= ROOTS_MAX
         && issuers.len() <= ISSUERS_MAX
         && city.status_signers.len() <= STATUS_SIGNERS_MAX
-        && city.unlock_ms <= UNLOCK_MS_MAX;
+        && city.unlock_ms <= UNLOCK_MS_MAX
+        && city.deliveries.len() <= DELIVERIES_MAX
+        && city.deliveries.iter().all(|delivery| delivery.len() <= DELIVERY_BYTES_MAX);
     if !is_within {
         return Err(Refusal::Bundle);
     }
@@ -105,6 +127,7 @@ pub fn make_bundle(
         freshness: city.freshness,
         unlock_ms: city.unlock_ms,
         table,
+        deliveries: city.deliveries.to_vec(),
     };
     let change = Change::UpdateReader(Reader { bundle_epoch: epoch, ..reader.next() });
     Ok(Numbered { change, bundle: bundle.unsigned(city.signer) })

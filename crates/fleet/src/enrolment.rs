@@ -333,6 +333,7 @@ pub fn enrol_reader(
             bundle_epoch: 0,
             journal: JournalHead::start(id),
             watermark: None,
+            delivery_keys: None,
             enrolled_at: now,
             version: 1,
         },

@@ -11,6 +11,7 @@
 pub mod bundle;
 pub mod certificate;
 pub mod change;
+pub mod delivery;
 pub mod enrolment;
 pub mod journal;
 pub mod place;

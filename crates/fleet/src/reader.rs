@@ -43,6 +43,9 @@ pub struct Reader {
     pub journal: JournalHead,
     /// What it knew when it wrote the newest journal record that is known.
     pub watermark: Option<Watermark>,
+    /// The statement of its delivery keys (`credential::delivery::recipient::Statement`), once it has
+    /// made one. Whoever wraps a key for it checks this anew.
+    pub delivery_keys: Option<Vec<u8>>,
     /// When it was enrolled.
     pub enrolled_at: Instant,
     /// Counts the writes, from 1.

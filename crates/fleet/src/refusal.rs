@@ -3,6 +3,7 @@
 use std::fmt;
 
 use audit::journal::JournalError;
+use credential::rejection::Rejection;
 use credential::x509::build::BuildError;
 use policy::authorize::WrongPermit;
 use policy::compile::CompileError;
@@ -22,6 +23,8 @@ pub enum Refusal {
     Code,
     /// The reader did not prove that it holds the private key.
     Possession,
+    /// The statement of delivery keys is none, or not that of this reader.
+    DeliveryKeys(Box<Rejection>),
     /// The operator has [`crate::enrolment::WAITING_MAX`] enrolments waiting.
     EnrolmentsTooMany,
     /// The place does not fit into the tree.
@@ -63,6 +66,7 @@ impl Refusal {
             Self::Retired => "reader-retired",
             Self::Code => "enrolment-code",
             Self::Possession => "key-possession",
+            Self::DeliveryKeys(_) => "delivery-keys",
             Self::EnrolmentsTooMany => "enrolments-too-many",
             Self::Place(PlaceError::Taken(_)) => "place-exists",
             Self::Place(PlaceError::Foreign(_)) => "place-foreign",
@@ -112,6 +116,7 @@ impl fmt::Display for Refusal {
             Self::Fork { sequence } => {
                 return write!(f, "journal record `{sequence}` tells another history");
             }
+            Self::DeliveryKeys(rejection) => return write!(f, "{}", rejection.message),
             Self::Certificate(_) => "the reader authority cannot make this certificate",
             Self::Permit(_) => "the permit does not cover this deed",
             Self::Doors => "a reader serves 1 to 8 different doors",

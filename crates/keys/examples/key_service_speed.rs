@@ -56,6 +56,7 @@ async fn measure() {
         generate: false,
         set_state: false,
         destroy: false,
+        vault: Vec::new(),
         signatures_per_minute: 60_000_000,
     };
     let config = Config {
@@ -65,6 +66,7 @@ async fn measure() {
         same_user: true,
         keystore: Some(Sealed { path, key_file: Some(key_file), passphrase_file: None }),
         token: None,
+        vault: None,
         clients: vec![client],
     };
     let (stop, stopped) = watch::channel(false);

@@ -73,6 +73,24 @@ pub(crate) fn create_secret(path: &Path, bytes: &[u8]) -> Result<(), FileError> 
     })
 }
 
+/// Waits until no other process writes the file `path`, and keeps them out for as long as the answer
+/// lives. The lock is a file beside it.
+///
+/// # Errors
+/// [`FileError::Io`].
+pub(crate) fn lock_beside(path: &Path) -> Result<File, FileError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let path = PathBuf::from(name);
+    let open = || {
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    open().map_err(|source| FileError::Io { deed: "lock", path: path.clone(), source })
+}
+
 /// Whether `path` lies in `folder`, both resolved through links. A folder that does not exist
 /// contains nothing.
 ///

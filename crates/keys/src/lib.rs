@@ -25,4 +25,5 @@ pub mod service;
 pub mod software;
 pub mod token;
 pub mod unlock;
+pub mod vault;
 pub mod wire;

@@ -6,8 +6,6 @@
 
 use core::fmt;
 use core::future::ready;
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -76,7 +74,8 @@ impl Keystore {
         let header = Header::parse(&sealed)?;
         match (header.kind, kind) {
             (Kind::Root, Kind::Server) => return Err(OpenError::HoldsRoot),
-            (Kind::Server, Kind::Root) => return Err(OpenError::HoldsNoRoot),
+            (Kind::Server | Kind::Vault, Kind::Root) => return Err(OpenError::HoldsNoRoot),
+            (Kind::Vault, _) => return Err(OpenError::HoldsSecrets),
             _ => {}
         }
         if header.secret != unlock.kind() {
@@ -211,7 +210,7 @@ impl Keystore {
 
     /// Seals `keys`, puts them on disk and, only then, into memory.
     fn write(&self, mut header: Header, keys: Vec<Arc<Stored>>) -> Result<(), KeepError> {
-        let _lock = self.lock_out_other_processes().map_err(KeepError::Write)?;
+        let _lock = file::lock_beside(&self.path).map_err(KeepError::Write)?;
         let on_disk = file::read_secret(&self.path).map_err(KeepError::Write)?;
         if Header::parse(&on_disk).ok().as_ref() != Some(&header) {
             return Err(KeepError::ChangedMeanwhile);
@@ -222,23 +221,6 @@ impl Keystore {
         file::replace_secret(&self.path, &sealed).map_err(KeepError::Write)?;
         *self.held.write().unwrap_or_else(PoisonError::into_inner) = Held::new(header, keys);
         Ok(())
-    }
-
-    fn lock_out_other_processes(&self) -> Result<File, FileError> {
-        let mut path = self.path.clone().into_os_string();
-        path.push(".lock");
-        let path = PathBuf::from(path);
-        let open = || {
-            let file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(&path)?;
-            file.lock()?;
-            Ok(file)
-        };
-        open().map_err(|source| FileError::Io { deed: "lock", path: path.clone(), source })
     }
 
     fn held(&self) -> std::sync::RwLockReadGuard<'_, Held> {
@@ -325,6 +307,10 @@ pub enum OpenError {
     HoldsRoot,
     /// A ceremony asked for a file that is not the root's.
     HoldsNoRoot,
+    /// A server asked for the file of a vault, which is another file than its keystore.
+    HoldsSecrets,
+    /// A vault was asked for, and the file holds signing keys.
+    HoldsNoSecrets,
     /// The file opens with the other kind of secret.
     OtherSecretKind {
         /// The kind that opens it.
@@ -357,7 +343,9 @@ impl fmt::Display for OpenError {
             Self::HoldsRoot => f.write_str(
                 "open keystore: this file holds the city root, which only a ceremony may open",
             ),
-            Self::HoldsNoRoot => f.write_str("open city root: this file holds a server's keys"),
+            Self::HoldsNoRoot => f.write_str("open city root: this file holds other keys"),
+            Self::HoldsSecrets => f.write_str("open keystore: this file holds a vault's keys"),
+            Self::HoldsNoSecrets => f.write_str("open vault: this file holds signing keys"),
             Self::OtherSecretKind { expected: SecretKind::Passphrase } => {
                 f.write_str("open keystore: it is sealed with a passphrase, not with a key file")
             }

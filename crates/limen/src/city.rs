@@ -16,6 +16,8 @@ use keys::service::rate::SIGNATURES_PER_MINUTE;
 use keys::service::serve::Service;
 use keys::software::Keystore;
 use keys::unlock::Unlock;
+use keys::vault::desk::VaultRight;
+use keys::vault::software::SoftwareVault;
 use keys::wire::pairing::Pairing;
 use serde_json::json;
 use server::city::ceremony::{self, CeremonyError, Custodians, FirstToken, Founding};
@@ -334,18 +336,21 @@ fn embedded_keys() -> config::Keys {
 fn served_keys(folder: &Path, plan: &Plan) -> Result<config::Keys, Failure> {
     let attempt = "cannot create the key service";
     make_folder(&folder.join("server"))?;
-    let mut keystore = None;
     let token = plan.tokens.city();
+    let (mut keystore, mut vault) = (None, None);
     if token.is_none() {
+        let sealed = |path: &str| service::config::Sealed {
+            path: path.into(),
+            key_file: Some("keys/city.key".into()),
+            passphrase_file: None,
+        };
         let (path, key_file) = (folder.join("keys/city.keys"), folder.join("keys/city.key"));
         Unlock::create_key_file(&key_file).or_fail(attempt)?;
         let unlock = Unlock::key_file(&key_file, &plan.data).or_fail(attempt)?;
         Keystore::create(&path, Kind::Server, &unlock).or_fail(attempt)?;
-        keystore = Some(service::config::Sealed {
-            path: "keys/city.keys".into(),
-            key_file: Some("keys/city.key".into()),
-            passphrase_file: None,
-        });
+        SoftwareVault::create(&folder.join("keys/city.vault"), &unlock).or_fail(attempt)?;
+        keystore = Some(sealed("keys/city.keys"));
+        vault = Some(sealed("keys/city.vault"));
     }
     let (own, clients) = ("keys/server.pairing", "server/key-service.pairing");
     Pairing::create(&[&folder.join(own), &folder.join(clients)]).or_fail(attempt)?;
@@ -357,6 +362,7 @@ fn served_keys(folder: &Path, plan: &Plan) -> Result<config::Keys, Failure> {
         same_user: true,
         keystore,
         token: token.map(|(settings, pin)| service::config::OnToken::new(&settings, &pin)),
+        vault,
         clients: vec![service::config::Client {
             name: config::CLIENT.into(),
             pairing: own.into(),
@@ -365,6 +371,7 @@ fn served_keys(folder: &Path, plan: &Plan) -> Result<config::Keys, Failure> {
             generate: true,
             set_state: true,
             destroy: true,
+            vault: vec![VaultRight::Readers.as_str().into()],
             signatures_per_minute: SIGNATURES_PER_MINUTE,
         }],
     };

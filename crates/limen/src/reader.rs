@@ -1,5 +1,6 @@
 //! `limen reader`: a reader at a gate or a door, as a folder on this machine.
 
+mod keys;
 mod rogue;
 mod run;
 mod sync;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     /// Show what this reader knows.
     #[command(after_help = "Example:\n  limen reader inspect --folder gate-3 --json")]
     Inspect(Inspect),
+    /// List the symmetric keys of this reader: purpose, scope, epoch, check value; never a key.
+    Keys(keys::Keys),
     /// Await a new reader: the server makes its one-time code.
     Invite(crate::reader_admin::Invite),
     /// List the readers that the server knows.
@@ -109,6 +112,7 @@ impl Command {
             Self::Run(run) => run.run(),
             Self::Egress(egress) => egress.run(),
             Self::Inspect(inspect) => inspect.run(),
+            Self::Keys(keys) => keys.run(),
             Self::Invite(invite) => invite.run(),
             Self::List(list) => list.run(),
             Self::Show(show) => show.run(),

@@ -5,7 +5,8 @@
 //! reader believes ([`crate::roots`]); layout
 //! in `specs/trust-bundle.md`. A bundle is for one reader and carries an epoch that only grows: one
 //! below the greatest seen is refused, so that nobody can bring back yesterday's rules. It holds
-//! public keys and rules, never a name of a person and never a secret.
+//! public keys and rules, never a name of a person, and no secret but keys that are wrapped for this
+//! reader alone ([`crate::delivery`]).
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -14,6 +15,7 @@ use core::time::Duration;
 use credential::cbor::{Decoder, Encoder, Kind};
 use credential::cose::{Sign1, Sign1Parts, sign1};
 use credential::crypto::{Algorithm, Crypto};
+use credential::delivery::DELIVERY_BYTES_MAX;
 use credential::rejection::{Culprit, Rejection};
 use credential::unsigned::Unsigned;
 use credential::x509::{Certificate, Judgement, Profile, TrustAnchors};
@@ -36,6 +38,9 @@ pub const ISSUERS_MAX: usize = 64;
 pub const STATUS_SIGNERS_MAX: usize = 8;
 /// Bytes in the name of a city.
 pub const CITY_BYTES_MAX: usize = 64;
+/// Key deliveries in a bundle: for each of eight doors a zone key and its successor, and the epoch keys
+/// of the epoch at hand and of the next two.
+pub const DELIVERIES_MAX: usize = 40;
 /// The longest time for which one grant unlocks a door.
 pub const UNLOCK_MS_MAX: u32 = 60_000;
 
@@ -67,6 +72,9 @@ pub struct Bundle {
     pub unlock_ms: u32,
     /// Which products open which doors.
     pub table: AccessTable,
+    /// Keys wrapped for this reader, as they came from the vault: at most [`DELIVERIES_MAX`] of at most
+    /// [`DELIVERY_BYTES_MAX`] bytes. A bundle holds whatever they are ([`crate::delivery::take`]).
+    pub deliveries: Vec<Vec<u8>>,
 }
 
 /// An issuing authority and the one operator for which it vouches.
@@ -119,7 +127,7 @@ impl Bundle {
     }
 
     fn write(&self, encoder: &mut Encoder) {
-        encoder.map(12).text("version").unsigned(VERSION);
+        encoder.map(13).text("version").unsigned(VERSION);
         encoder.text("city").text(self.city.as_str());
         encoder.text("reader").bytes(self.reader.as_bytes());
         encoder.text("epoch").unsigned(self.epoch);
@@ -149,6 +157,10 @@ impl Bundle {
         encoder.text("unlock_ms").unsigned(self.unlock_ms.into());
         encoder.text("table");
         self.table.write(encoder);
+        encoder.text("deliveries").array(self.deliveries.len());
+        for delivery in &self.deliveries {
+            encoder.bytes(delivery);
+        }
     }
 
     /// Reads a payload: exactly the fields of this version, in any order.
@@ -170,6 +182,7 @@ impl Bundle {
                 "freshness" => fields.freshness = Some(read_freshness(&mut decoder)?),
                 "unlock_ms" => fields.unlock_ms = Some(read_unlock(&mut decoder)?),
                 "table" => fields.table = Some(read_table(&mut decoder)?),
+                "deliveries" => fields.deliveries = Some(read_deliveries(&mut decoder)?),
                 field => return Err(form(&format!("has an unknown `{}`", field.escape_debug()))),
             }
         }
@@ -329,6 +342,7 @@ struct Fields {
     freshness: Option<Freshness>,
     unlock_ms: Option<u32>,
     table: Option<AccessTable>,
+    deliveries: Option<Vec<Vec<u8>>>,
 }
 
 impl Fields {
@@ -346,6 +360,7 @@ impl Fields {
             freshness: self.freshness?,
             unlock_ms: self.unlock_ms?,
             table: self.table?,
+            deliveries: self.deliveries?,
         })
     }
 }
@@ -393,6 +408,22 @@ fn read_signers(decoder: &mut Decoder<'_>) -> Result<Vec<Vec<u8>>, Rejection> {
         signers.push(decoder.bytes()?.to_vec());
     }
     Ok(signers)
+}
+
+fn read_deliveries(decoder: &mut Decoder<'_>) -> Result<Vec<Vec<u8>>, Rejection> {
+    let mut deliveries = Vec::new();
+    let mut entries = decoder.array()?;
+    while decoder.more(&mut entries)? {
+        if deliveries.len() == DELIVERIES_MAX {
+            return Err(form(&format!("holds more than {DELIVERIES_MAX} key deliveries")));
+        }
+        let delivery = decoder.bytes()?;
+        if delivery.len() > DELIVERY_BYTES_MAX {
+            return Err(form(&format!("holds a key delivery past {DELIVERY_BYTES_MAX} bytes")));
+        }
+        deliveries.push(delivery.to_vec());
+    }
+    Ok(deliveries)
 }
 
 fn read_freshness(decoder: &mut Decoder<'_>) -> Result<Freshness, Rejection> {

@@ -10,6 +10,7 @@ extern crate alloc;
 
 pub mod bundle;
 pub mod decision;
+pub mod delivery;
 pub mod engine;
 pub mod journal;
 pub mod roots;

@@ -14,6 +14,8 @@ use issuance::nonce::NonceKey;
 use keys::custody::Custody;
 use keys::remote::Remote;
 use keys::unlock::Unlock;
+use keys::vault::Vault;
+use keys::vault::remote::RemoteVault;
 use policy::actor::Subject;
 use store::commit::{Change, Commit, CommitError, Committed};
 use store::engine::EngineError;
@@ -48,6 +50,8 @@ pub struct Server(Arc<Inner>);
 pub struct Inner {
     pub(crate) store: Store,
     pub(crate) custody: Arc<dyn Custody>,
+    /// The keys of readers and cards; none where nobody holds any.
+    pub(crate) vault: Option<Arc<dyn Vault>>,
     /// The custodian, where it is the key service.
     pub(crate) key_service: Option<Arc<Remote>>,
     pub(crate) crypto: AwsLc,
@@ -68,6 +72,8 @@ pub struct Inner {
     pub(crate) jobs: Notify,
     /// Held by whoever publishes a status list, so that nobody signs the same list twice.
     pub(crate) publishing: tokio::sync::Mutex<()>,
+    /// Held by whoever has keys for readers made, so that nobody makes the same key twice.
+    pub(crate) making: tokio::sync::Mutex<()>,
 }
 
 impl Deref for Server {
@@ -106,12 +112,14 @@ impl Server {
         store: Store,
     ) -> Result<Self, StartError> {
         let Keeper { custody, service } = keeper;
+        let vault = vault_of(service.as_ref()).await;
         config.check().map_err(StartError::Config)?;
         let city = Facts::load(&store).await?;
         let recorder = Recorder::open(&Recorder::path(&config.keys));
         Ok(Self(Arc::new(Inner {
             store,
             custody,
+            vault,
             key_service: service,
             crypto: AwsLc,
             city,
@@ -127,6 +135,7 @@ impl Server {
             uses: tokio::sync::Mutex::new(None),
             jobs: Notify::new(),
             publishing: tokio::sync::Mutex::new(()),
+            making: tokio::sync::Mutex::new(()),
         })))
     }
 
@@ -166,6 +175,12 @@ impl Server {
         let issuer = Issuer::new(operator.code, name, &self.public_url);
         issuer.map(Some).map_err(|error| Problem::fault(&error))
     }
+}
+
+/// The vault of the key service, where it has one for this server. A server never holds one itself.
+async fn vault_of(service: Option<&Arc<Remote>>) -> Option<Arc<dyn Vault>> {
+    let vault = RemoteVault::over(Arc::clone(service?)).await.ok()?;
+    Some(Arc::new(vault))
 }
 
 /// A job of `kind` that may run at once.

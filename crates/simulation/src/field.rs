@@ -173,6 +173,7 @@ impl<'w> Gate<'w> {
             is_sampled,
             own,
             record: Reader {
+                delivery_keys: None,
                 id,
                 label: "gate".parse().map_err(|_| Fault("name a reader"))?,
                 doors: vec![gate(&operator).parse().map_err(|_| Fault("name a door"))?],
@@ -245,6 +246,7 @@ impl<'w> Gate<'w> {
         let products: Vec<Product> =
             products.iter().filter(|it| it.operator == self.record.operator).cloned().collect();
         let city = City {
+            deliveries: &[],
             name: &"Utopia".parse().map_err(|_| Fault("name the city"))?,
             tree,
             products: &products,

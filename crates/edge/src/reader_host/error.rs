@@ -8,6 +8,7 @@ use audit::journal::JournalError;
 use credential::crypto::BadKey;
 use credential::rejection::Rejection;
 use credential::x509::AnchorError;
+use reader::delivery::ElementError;
 use reader::engine::MemoryError;
 
 /// Why a reader cannot work.
@@ -58,6 +59,8 @@ pub enum HostError {
     },
     /// The key of the reader cannot sign.
     Key(BadKey),
+    /// The secure element did not serve.
+    Element(ElementError),
     /// What the city sent is refused; what was there before still counts.
     Rejected(Rejection),
     /// The tap ended without a deed.
@@ -90,6 +93,7 @@ impl fmt::Display for HostError {
                 write!(f, "the root of the city in `{}` cannot be used", file.display())
             }
             Self::Key(_) => f.write_str("the key of the reader cannot sign"),
+            Self::Element(_) => f.write_str("cannot use the keys of the secure element"),
             Self::Rejected(rejection) => write!(f, "the reader refuses it: {rejection}"),
             Self::NoDeed => f.write_str("the tap ended without a deed"),
         }
@@ -104,6 +108,7 @@ impl std::error::Error for HostError {
             Self::Memory { source, .. } => Some(source),
             Self::Root { source, .. } => Some(source),
             Self::Key(source) => Some(source),
+            Self::Element(source) => Some(source),
             _ => None,
         }
     }

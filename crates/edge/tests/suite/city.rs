@@ -118,6 +118,11 @@ impl City {
 
     /// Instructions of this epoch.
     pub(crate) fn bundle(&self, epoch: u64) -> Vec<u8> {
+        self.bundle_with(epoch, Vec::new())
+    }
+
+    /// Instructions of this epoch, with keys for the reader.
+    pub(crate) fn bundle_with(&self, epoch: u64, deliveries: Vec<Vec<u8>>) -> Vec<u8> {
         // The documents here name no status list, so that the class of the door decides.
         let policy = ClassPolicy { status_age_max: days(1), stale: Stale::Accept };
         let rule = Rule {
@@ -142,6 +147,7 @@ impl City {
             status_signers: Vec::new(),
             freshness: Freshness { low: policy, normal: policy, high: policy },
             unlock_ms: UNLOCK_MS,
+            deliveries,
             table: AccessTable::new(vec![door]).unwrap(),
         };
         sign(&self.bundle_signer.key, bundle.unsigned(&self.bundle_signer.der))

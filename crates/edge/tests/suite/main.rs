@@ -13,6 +13,7 @@ mod city;
 mod crashes;
 mod damage;
 mod disk;
+mod element;
 mod journal;
 mod locks;
 mod phones;

@@ -97,6 +97,7 @@ impl World {
             unlock_ms: 5_000,
             life: 7 * DAY,
             signer: &self.signer,
+            deliveries: &[],
         }
     }
 

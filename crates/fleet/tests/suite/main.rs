@@ -10,6 +10,7 @@
 
 mod bundle;
 mod city;
+mod delivery;
 mod enrolment;
 mod journal;
 mod place;

@@ -67,7 +67,7 @@ pub fn open_file(
             files::make_folder_of(&file.path).map_err(StaffError::File)?;
             Keystore::create(&file.path, kind, &unlock)
         }
-        (false, Kind::Server) => Keystore::open_server(&file.path, &unlock),
+        (false, Kind::Server | Kind::Vault) => Keystore::open_server(&file.path, &unlock),
         (false, Kind::Root) => Keystore::open_root(&file.path, &unlock),
     };
     opened.map_err(StaffError::Open)

@@ -132,6 +132,14 @@ impl Remote {
         }
     }
 
+    /// Sends `body` to the vault of the service; its answer, if it gave one.
+    pub(crate) async fn ask_vault(&self, body: &[u8]) -> Option<Vec<u8>> {
+        match self.shared.ask(Request::Vault { body }).await {
+            Ok(Ok(Given::Vault(answer))) => Some(answer),
+            _ => None,
+        }
+    }
+
     async fn sign_there(
         &self,
         handle: &KeyHandle,

@@ -15,6 +15,7 @@ use super::rate::{SIGNATURES_PER_MINUTE, SIGNATURES_PER_MINUTE_MAX};
 use crate::purpose::Purpose;
 use crate::token::Settings;
 use crate::token::pin::PinSource;
+use crate::vault::desk::VaultRight;
 use crate::wire::pairing::NAME_BYTES_MAX;
 
 /// Bytes in a configuration file.
@@ -43,6 +44,9 @@ pub struct Config {
     /// A token that holds the keys, instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<OnToken>,
+    /// A sealed file that holds the symmetric keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<Sealed>,
     /// Who may ask, and for what.
     #[serde(default, rename = "client")]
     pub clients: Vec<Client>,
@@ -141,6 +145,9 @@ pub struct Client {
     /// Whether it may destroy retired keys.
     #[serde(default)]
     pub destroy: bool,
+    /// What it may ask the vault for: `readers`, `cards`, `personalise`.
+    #[serde(default)]
+    pub vault: Vec<String>,
     /// Signatures per minute.
     #[serde(default = "usual_rate")]
     pub signatures_per_minute: u32,
@@ -158,8 +165,13 @@ impl Client {
     pub fn rights(&self) -> Result<Rights, String> {
         let purpose = |word: &String| word.parse::<Purpose>().map_err(|_| word.clone());
         let sign: Result<BTreeSet<_>, _> = self.sign.iter().map(purpose).collect();
+        let right = |word: &String| {
+            let mut rights = VaultRight::ALL.into_iter();
+            rights.find(|right| right.as_str() == word).ok_or_else(|| word.clone())
+        };
+        let vault: Result<BTreeSet<_>, _> = self.vault.iter().map(right).collect();
         let (generate, set_state, destroy) = (self.generate, self.set_state, self.destroy);
-        Ok(Rights { sign: sign?, generate, set_state, destroy })
+        Ok(Rights { sign: sign?, generate, set_state, destroy, vault: vault? })
     }
 }
 
@@ -234,7 +246,7 @@ impl Config {
     }
 
     fn resolve(&mut self, folder: &Path) {
-        let sealed = self.keystore.iter_mut().flat_map(|sealed| {
+        let sealed = self.keystore.iter_mut().chain(&mut self.vault).flat_map(|sealed| {
             let optional = sealed.key_file.iter_mut().chain(&mut sealed.passphrase_file);
             std::iter::once(&mut sealed.path).chain(optional)
         });

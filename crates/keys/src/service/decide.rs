@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use crate::custody::{Key, State};
 use crate::object::{ObjectType, TypedObject};
 use crate::purpose::Purpose;
+use crate::vault::desk::VaultRight;
 use crate::wire::refusal::Refusal;
 
 /// What a client may do.
@@ -21,6 +22,8 @@ pub struct Rights {
     pub set_state: bool,
     /// Destroy retired keys.
     pub destroy: bool,
+    /// Ask the vault for this.
+    pub vault: BTreeSet<VaultRight>,
 }
 
 /// The object that `key` may sign for who has `rights`.

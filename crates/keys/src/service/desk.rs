@@ -11,6 +11,8 @@ use super::rate::Bucket;
 use super::status::Status;
 use super::uses::{Deed, Outcome, Use, Uses};
 use crate::custody::{Custody, KeepError, Key, KeyHandle, Pending};
+use crate::vault::Vault;
+use crate::vault::desk::deal;
 use crate::wire::message::{Answer, Given, Request};
 use crate::wire::refusal::Refusal;
 
@@ -22,6 +24,7 @@ pub(crate) const USES_BYTES_PER_ANSWER: usize = 256 * 1024;
 /// What all connections share.
 pub(crate) struct Desk {
     custody: Arc<dyn Custody>,
+    vault: Option<Arc<dyn Vault>>,
     uses: Arc<Uses>,
     status: Status,
     listed: Mutex<Listed>,
@@ -41,9 +44,14 @@ pub(crate) struct Visitor {
 }
 
 impl Desk {
-    pub(crate) fn new(custody: Arc<dyn Custody>, uses: Uses, status: Status) -> Self {
+    pub(crate) fn new(
+        custody: Arc<dyn Custody>,
+        vault: Option<Arc<dyn Vault>>,
+        uses: Uses,
+        status: Status,
+    ) -> Self {
         let listed = Mutex::new(Listed { keys: custody.keys(), version: 1 });
-        Self { custody, uses: Arc::new(uses), status, listed }
+        Self { custody, vault, uses: Arc::new(uses), status, listed }
     }
 
     /// Deals with one request.
@@ -59,6 +67,7 @@ impl Desk {
             Some(Request::Keys { from }) => Ok(self.keys(from)),
             Some(Request::Uses { from }) => self.journal(from).await,
             Some(Request::Status) => Ok(Given::Status(self.status.tell().await)),
+            Some(Request::Vault { body }) => self.vault(visitor, body).await,
             Some(request) => self.keep(visitor, request).await,
         };
         Answer { id, version: self.version(), outcome }
@@ -101,6 +110,33 @@ impl Desk {
         // No record, no deed: without one the signature does not leave.
         self.uses.record(used).await.map_err(|_| Refusal::Unavailable)?;
         signed
+    }
+
+    /// Asks the vault. What it gives leaves only once the deed stands in the journal.
+    async fn vault(&self, visitor: &Visitor, body: &[u8]) -> Result<Given, Refusal> {
+        let at = now();
+        let taken = visitor.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(at);
+        taken.map_err(|retry_s| Refusal::TooMany { retry_s })?;
+        let vault = self.vault.as_ref().ok_or(Refusal::Unknown)?;
+        let keys = self.custody.keys();
+        let dealt = deal(vault, &visitor.rights.vault, &keys, body, at).await;
+        if dealt.is_deed {
+            let used = Use {
+                at,
+                client: visitor.name.clone(),
+                deed: Deed::Vault,
+                handle: None,
+                purpose: None,
+                digest: Some(sha256(body)),
+                outcome: match (dealt.is_forbidden, dealt.is_done) {
+                    (true, _) => Outcome::NotAllowed,
+                    (false, true) => Outcome::Done,
+                    (false, false) => Outcome::Failed,
+                },
+            };
+            self.uses.record(used).await.map_err(|_| Refusal::Unavailable)?;
+        }
+        Ok(Given::Vault(dealt.body))
     }
 
     /// Deeds that change a key. They stand in the journal before they are begun.

@@ -27,6 +27,9 @@ use crate::software::{self, Keystore};
 use crate::token::pin::PinError;
 use crate::token::{Role, Token, TokenError};
 use crate::unlock::{Unlock, UnlockError};
+use crate::vault::Vault;
+use crate::vault::software::SoftwareVault;
+use crate::vault::token::TokenVault;
 use crate::wire::handshake::TurnedAway;
 use crate::wire::pairing::{Pairing, PairingError};
 use crate::wire::socket;
@@ -63,13 +66,16 @@ impl Service {
             // It keeps a second custodian out by a mark on the token.
             let opened = Token::open(&token.settings(), pin.clone(), Role::City);
             let opened = Arc::new(opened.map_err(StartError::Token)?);
+            let vault = vault_beside(&opened);
             let examined = Examined { token: Arc::clone(&opened), settings: token.settings(), pin };
-            return Self::before(config, opened, Some(examined));
+            return Self::before(config, opened, vault, Some(examined));
         }
         let sealed = config.keystore.as_ref().ok_or(StartError::NoKeeper)?;
         let lock = lock(&Lock::beside(&sealed.path), &sealed.path)?;
         let custody = Arc::new(open(sealed, &config.journal)?);
-        let mut service = Self::before(config, custody, None)?;
+        let vault = config.vault.as_ref().map(|sealed| open_vault(sealed, &config.journal));
+        let vault = vault.transpose()?.map(|vault| Arc::new(vault) as Arc<dyn Vault>);
+        let mut service = Self::before(config, custody, vault, None)?;
         service.locks.push(lock);
         Ok(service)
     }
@@ -79,12 +85,25 @@ impl Service {
     /// # Errors
     /// [`StartError`].
     pub fn with(config: &Config, custody: Arc<dyn Custody>) -> Result<Self, StartError> {
-        Self::before(config, custody, None)
+        Self::with_vault(config, custody, None)
+    }
+
+    /// Binds the socket for a custodian and a vault that somebody else has opened.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn with_vault(
+        config: &Config,
+        custody: Arc<dyn Custody>,
+        vault: Option<Arc<dyn Vault>>,
+    ) -> Result<Self, StartError> {
+        Self::before(config, custody, vault, None)
     }
 
     fn before(
         config: &Config,
         custody: Arc<dyn Custody>,
+        vault: Option<Arc<dyn Vault>>,
         token: Option<Examined>,
     ) -> Result<Self, StartError> {
         let own = geteuid().as_raw();
@@ -100,7 +119,8 @@ impl Service {
             "same_user": config.same_user,
             "clients": config.clients.iter().map(|it| &it.name).collect::<Vec<_>>(),
         });
-        let desk = Arc::new(Desk::new(custody, uses, Status { service: status, token }));
+        let status = Status { service: status, token };
+        let desk = Arc::new(Desk::new(custody, vault, uses, status));
         let listener = bind(config)?;
         let (socket, same_user) = (config.socket.clone(), config.same_user);
         Ok(Self { listener, socket, clients, desk, same_user, locks: vec![lock] })
@@ -160,8 +180,29 @@ impl fmt::Debug for Service {
     }
 }
 
+/// The vault on the same token, where the token can hold one.
+fn vault_beside(token: &Token) -> Option<Arc<dyn Vault>> {
+    match TokenVault::over(token.pool().clone()) {
+        Ok(vault) => Some(Arc::new(vault)),
+        Err(error) => {
+            tracing::warn!(%error, "the token holds no symmetric keys: none are served");
+            None
+        }
+    }
+}
+
 /// Opens a sealed file of a server's keys; what opens it must not lie in `journal`.
 fn open(sealed: &Sealed, journal: &Path) -> Result<Keystore, StartError> {
+    let unlock = unlock(sealed, journal)?;
+    Keystore::open_server(&sealed.path, &unlock).map_err(StartError::Keystore)
+}
+
+fn open_vault(sealed: &Sealed, journal: &Path) -> Result<SoftwareVault, StartError> {
+    let unlock = unlock(sealed, journal)?;
+    SoftwareVault::open(&sealed.path, &unlock).map_err(StartError::Keystore)
+}
+
+fn unlock(sealed: &Sealed, journal: &Path) -> Result<Unlock, StartError> {
     let unlock = match (&sealed.key_file, &sealed.passphrase_file) {
         (Some(path), _) => Unlock::key_file(path, journal),
         (None, Some(path)) => {
@@ -171,8 +212,7 @@ fn open(sealed: &Sealed, journal: &Path) -> Result<Keystore, StartError> {
         }
         (None, None) => return Err(StartError::NoKeeper),
     };
-    let unlock = unlock.map_err(StartError::Unlock)?;
-    Keystore::open_server(&sealed.path, &unlock).map_err(StartError::Keystore)
+    unlock.map_err(StartError::Unlock)
 }
 
 fn known(client: &Client, own: u32, same_user: bool) -> Result<Known, StartError> {

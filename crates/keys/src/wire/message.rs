@@ -56,6 +56,11 @@ pub enum Request<'a> {
     },
     /// What the service says of itself.
     Status,
+    /// A request to the vault, as `vault::wire` has it.
+    Vault {
+        /// The request.
+        body: &'a [u8],
+    },
 }
 
 /// A request with its number, or what came in place of one.
@@ -73,6 +78,7 @@ pub fn write_request(id: u64, request: &Request<'_>) -> Vec<u8> {
     let size = match request {
         Request::Sign { object, .. } => object.len(),
         Request::Attach { certificate, .. } => certificate.len(),
+        Request::Vault { body } => body.len(),
         _ => 0,
     };
     let mut out = Encoder::with_capacity(size + 64);
@@ -111,6 +117,10 @@ pub fn write_request(id: u64, request: &Request<'_>) -> Vec<u8> {
             out.unsigned(*from);
         }
         Request::Status => head(&mut out, 2, "status"),
+        Request::Vault { body } => {
+            head(&mut out, 3, "vault");
+            out.bytes(body);
+        }
     }
     out.into_bytes()
 }
@@ -148,6 +158,7 @@ fn arguments(mut reader: Decoder<'_>) -> Result<Option<Request<'_>>, CborError> 
         "destroy" => Request::Destroy { handle: key::handle(&mut reader)? },
         "uses" => Request::Uses { from: reader.unsigned()? },
         "status" => Request::Status,
+        "vault" => Request::Vault { body: reader.bytes()? },
         _ => return Ok(None),
     };
     reader.finish()?;
@@ -192,6 +203,8 @@ pub enum Given {
     },
     /// What the service says of itself, as JSON for people.
     Status(String),
+    /// The vault's answer.
+    Vault(Vec<u8>),
 }
 
 /// Writes an answer.
@@ -228,6 +241,10 @@ pub fn write_answer(answer: &Answer) -> Vec<u8> {
             head(1, "status");
             out.text(text);
         }
+        Ok(Given::Vault(body)) => {
+            head(1, "vault");
+            out.bytes(body);
+        }
     }
     out.into_bytes()
 }
@@ -260,6 +277,7 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, CborError> {
             records: reader.bytes()?.to_vec(),
         }),
         "status" => Ok(Given::Status(reader.text()?.to_owned())),
+        "vault" => Ok(Given::Vault(reader.bytes()?.to_vec())),
         _ => return Err(reader.unexpected("an answer")),
     };
     reader.finish()?;

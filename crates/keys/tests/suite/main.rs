@@ -29,3 +29,7 @@ mod token_doctor;
 mod token_pool;
 mod token_usage;
 mod token_wycheproof;
+mod vault;
+mod vault_cards;
+mod vault_deliveries;
+mod vault_service;

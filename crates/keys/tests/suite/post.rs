@@ -57,6 +57,7 @@ impl Post {
             same_user: true,
             keystore: Some(Sealed { path, key_file: Some(key_file), passphrase_file: None }),
             token: None,
+            vault: None,
             clients: vec![client(&folder, "server")],
         };
         Self { folder, config, running: None }
@@ -158,6 +159,7 @@ pub(crate) fn client(folder: &Folder, name: &str) -> Client {
         generate: true,
         set_state: true,
         destroy: true,
+        vault: vec!["readers".into(), "cards".into(), "personalise".into()],
         signatures_per_minute: 1_000_000,
     }
 }

@@ -53,6 +53,11 @@ impl Softhsm {
     /// The security officer's PIN of every token here.
     pub(crate) const OFFICER_PIN: &str = "31415926";
 
+    /// The folder of the test that runs [`alone`] in this process.
+    pub(crate) fn here() -> Self {
+        Self { folder: std::env::var_os(FOLDER).unwrap().into() }
+    }
+
     fn create() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use credential::aws_lc::AwsLc;
 use credential::crypto::{Crypto, P256Secret};
+use credential::delivery::Suite;
 use credential::jose::base64url;
 use credential::x509::{Certificate, CertificateError, pem};
 use edge::reader_host::{Identity, ReaderHost};
@@ -33,6 +34,9 @@ pub(crate) struct Enrol {
     /// The one-time code from `limen reader invite`.
     #[arg(long)]
     code: String,
+    /// Have its keys wrapped under ML-KEM-768 as well as P-256.
+    #[arg(long)]
+    post_quantum: bool,
 }
 
 #[derive(Args)]
@@ -92,9 +96,32 @@ impl Enrol {
         let text = toml::to_string(&uplink).or_fail("cannot keep the reader")?;
         edge::file::replace(&self.place.folder.join("uplink.toml"), text.as_bytes())
             .or_fail("cannot keep the reader")?;
+        self.make_element()?;
         output::text(&format!("enrolled as {}\n", enrolled.reader))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+impl Enrol {
+    /// Gives the reader what keeps its symmetric keys; `limen reader sync` tells the city.
+    fn make_element(&self) -> Result<(), Failure> {
+        let suite = if self.post_quantum { Suite::P256MlKem768 } else { Suite::P256 };
+        let made = self.place.open()?.make_element(suite);
+        made.or_fail("cannot make the secure element of the reader")
+    }
+}
+
+/// Tells the city to which keys of the element it is to wrap, where the reader has one.
+fn register(host: &ReaderHost, client: &Client, uplink: &Uplink) -> Result<(), Failure> {
+    let attempt = "cannot tell the city the delivery keys of the reader";
+    let Some(statement) = host.delivery_keys().or_fail(attempt)? else { return Ok(()) };
+    let request = api::reader::DeliveryKeys { statement: base64url::encode(&statement.encode()) };
+    let path = format!("/v1/readers/{}/delivery-keys", uplink.reader);
+    let kept: api::reader::DeliveryKeysKept = client.post_json(&path, &request)?;
+    if kept.suite == statement.recipient.suite().as_str() {
+        return Ok(());
+    }
+    Err(Failure::broken("the city keeps other delivery keys than the reader has"))
 }
 
 impl Sync {
@@ -133,10 +160,24 @@ impl Sync {
     }
 }
 
+/// Takes the bundle and the keys in it. Before the first one the city learns where to wrap them, and
+/// again where a bundle comes without keys: it may have forgotten.
 fn take_bundle(host: &mut ReaderHost, client: &Client, uplink: &Uplink) -> Result<(), Failure> {
+    let has_keys = |host: &ReaderHost| {
+        host.engine().bundle().is_some_and(|bundle| !bundle.bundle().deliveries.is_empty())
+    };
+    if !has_keys(host) {
+        register(host, client, uplink)?;
+    }
     let path = format!("/v1/readers/{}/bundle", uplink.reader);
     let bundle = client.get_bytes(&path, "application/cbor")?;
-    host.install_bundle(world::now(), &bundle).or_fail("cannot take the bundle").map(drop)
+    host.install_bundle(world::now(), &bundle).or_fail("cannot take the bundle")?;
+    // Doors work without: what is refused is told and no more.
+    let taken = host.take_keys().or_fail("cannot take the keys of the bundle")?;
+    for rejection in &taken.refused {
+        eprintln!("limen: a key for this reader is refused: {rejection}");
+    }
+    Ok(())
 }
 
 fn take_status(host: &mut ReaderHost, client: &Client) -> Result<(), Failure> {

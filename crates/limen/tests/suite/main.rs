@@ -12,6 +12,7 @@ mod ceremony;
 mod city;
 mod config;
 mod credential;
+mod deliveries;
 mod demo;
 mod help;
 mod key;

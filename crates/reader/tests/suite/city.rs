@@ -148,6 +148,7 @@ impl City {
                 high: policy(Stale::Accept),
             },
             unlock_ms: UNLOCK_MS,
+            deliveries: Vec::new(),
             table: table(),
         }
     }

@@ -12,6 +12,7 @@
 mod bundles;
 mod city;
 mod crashes;
+mod deliveries;
 mod gate;
 mod journal;
 mod lists;

@@ -103,6 +103,7 @@ fn v1() -> Routes {
         .on(Get, "/v1/readers", readers::list)
         .on(Get, "/v1/readers/{id}", readers::show)
         .on(Post, "/v1/readers/{id}/certificate", readers::renew)
+        .on(Post, "/v1/readers/{id}/delivery-keys", readers::delivery::register)
         .on(Get, "/v1/readers/{id}/bundle", readers::bundle::fetch)
         .on(Post, "/v1/readers/{id}/journal", readers::journal::upload)
         .on(Get, "/v1/status-lists", status::list)

@@ -60,7 +60,7 @@ pub(super) async fn list(
 }
 
 /// All places of the city that make a tree.
-pub(super) async fn tree(server: &Server) -> Result<PlaceTree, Problem> {
+pub(crate) async fn tree(server: &Server) -> Result<PlaceTree, Problem> {
     let (tree, left_out) = PlaceTree::mended(server.store.city().places().await?);
     if let Some(reason) = left_out.first() {
         let count = left_out.len();

@@ -5,7 +5,7 @@ use store::page::Page;
 use vocabulary::code::OperatorCode;
 use vocabulary::time::Instant;
 
-use super::rotation;
+use super::{rotation, secrets};
 use crate::problem::Problem;
 use crate::server::{Server, worker_deed};
 
@@ -13,6 +13,7 @@ use crate::server::{Server, worker_deed};
 pub(super) async fn all(server: &Server, at: Instant) {
     // Failures are logged where they happen.
     rotation::turn_all(server, at).await;
+    secrets::keep(server, at).await;
     let _ = expire_passes(server, at).await;
     if let Err(error) = server.store.city().forget_used(at).await {
         tracing::error!(%error, "marks of used things are not forgotten");

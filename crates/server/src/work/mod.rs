@@ -16,6 +16,7 @@ use crate::world::now;
 
 pub(crate) mod chores;
 pub(crate) mod rotation;
+pub(crate) mod secrets;
 pub(crate) mod status;
 pub(crate) mod uses;
 

@@ -7,9 +7,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// The version that this program writes.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_city.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_city.sql"), include_str!("migrations/0002_delivery_keys.sql")];
 
 /// Brings the database to [`SCHEMA_VERSION`].
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {

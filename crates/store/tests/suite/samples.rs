@@ -219,6 +219,7 @@ pub(crate) fn reader(operator: &OperatorCode, number: u64) -> Reader {
         bundle_epoch: 7,
         journal: JournalHead { next: 0, hash: [0; 32] },
         watermark: Some(Watermark { bundle_epoch: 6, status_issued_at: None, at: at(5) }),
+        delivery_keys: Some(vec![0x85, 1]),
         enrolled_at: at(6),
         version: 1,
     }

@@ -122,6 +122,7 @@ fn bundle(city: &City) -> Bundle {
         status_signers: Vec::new(),
         freshness: Freshness { low: policy, normal: policy, high: policy },
         unlock_ms: 3000,
+        deliveries: Vec::new(),
         table: AccessTable::new(vec![door]).unwrap(),
     }
 }

@@ -19,12 +19,14 @@ pub enum Deed {
     SetState,
     /// It was destroyed.
     Destroy,
+    /// The vault was asked; the digest is that of the request.
+    Vault,
 }
 
 impl Deed {
     /// Every deed.
-    pub const ALL: [Self; 5] =
-        [Self::Sign, Self::Generate, Self::Attach, Self::SetState, Self::Destroy];
+    pub const ALL: [Self; 6] =
+        [Self::Sign, Self::Generate, Self::Attach, Self::SetState, Self::Destroy, Self::Vault];
 
     /// The word, as stored and shown.
     #[must_use]
@@ -35,6 +37,7 @@ impl Deed {
             Self::Attach => "attach",
             Self::SetState => "set-state",
             Self::Destroy => "destroy",
+            Self::Vault => "vault",
         }
     }
 }

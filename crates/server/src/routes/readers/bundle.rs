@@ -16,6 +16,7 @@ use store::store::TenantStore;
 use vocabulary::id::ReaderId;
 use vocabulary::time::Instant;
 
+use super::delivery;
 use crate::body::{Path, bytes, path};
 use crate::caller::Caller;
 use crate::problem::Problem;
@@ -59,6 +60,7 @@ pub(in crate::routes) async fn fetch(
         unlock_ms: UNLOCK_MS,
         life: LIFE_DEFAULT,
         signer: &signer,
+        deliveries: &delivery::deliveries(&server, &reader, &tree, at).await,
     };
     let Numbered { change, bundle } = make_bundle(&permit, &reader, &city, at)?;
     let signed = sign(&*server.custody, &key, bundle).await?;

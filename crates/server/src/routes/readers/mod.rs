@@ -32,6 +32,7 @@ use crate::sign::{certified, sign};
 use crate::world::{entropy, now};
 
 pub(super) mod bundle;
+pub(super) mod delivery;
 pub(super) mod journal;
 
 pub(super) async fn invite(

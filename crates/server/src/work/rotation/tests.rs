@@ -272,6 +272,7 @@ async fn root_hands_over_with_a_link_and_ends() {
         stale: reader::snapshot::Stale::Refuse,
     };
     let bundle = reader::bundle::Bundle {
+        deliveries: Vec::new(),
         city: "Testhaven".parse().unwrap(),
         reader: vocabulary::id::ReaderId::from_bytes([1; 16]),
         epoch: 1,

@@ -79,8 +79,8 @@ fn plan_new_reader(plan: &mut Plan<'_>, reader: &Reader) -> Result<(), CommitErr
     let sql = "INSERT INTO reader (label, doors, retired_at, public_key, certificate, \
                certificate_not_before, certificate_not_after, bundle_epoch, journal_next, \
                journal_hash, watermark_bundle_epoch, watermark_status_issued_at, watermark_at, \
-               enrolled_at, secret_hash, version, operator, id) VALUES \
-               ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
+               enrolled_at, secret_hash, version, operator, id, delivery_keys) VALUES ($1, $2, $3, \
+               $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
                ON CONFLICT DO NOTHING";
     plan_whole_reader(plan, reader, sql)
 }
@@ -90,7 +90,8 @@ fn plan_reader(plan: &mut Plan<'_>, reader: &Reader) -> Result<(), CommitError> 
                certificate = $5, certificate_not_before = $6, certificate_not_after = $7, \
                bundle_epoch = $8, journal_next = $9, journal_hash = $10, \
                watermark_bundle_epoch = $11, watermark_status_issued_at = $12, \
-               watermark_at = $13, enrolled_at = $14, secret_hash = $15, version = $16 \
+               watermark_at = $13, enrolled_at = $14, secret_hash = $15, version = $16, \
+               delivery_keys = $19 \
                WHERE operator = $17 AND id = $18 AND version = $16 - 1";
     plan_whole_reader(plan, reader, sql)
 }
@@ -127,6 +128,7 @@ fn plan_whole_reader(
         reader.version.into(),
         reader.operator.as_str().into(),
         reader.id.as_bytes().into(),
+        reader.delivery_keys.as_deref().into(),
     ];
     plan.one(name, sql, values);
     Ok(())
@@ -189,6 +191,7 @@ fn reader(columns: &mut Columns) -> Option<Reader> {
         bundle_epoch: columns.take()?,
         journal: JournalHead { next: columns.take()?, hash: columns.take()? },
         watermark: watermark(columns)?,
+        delivery_keys: columns.take()?,
         enrolled_at: columns.take()?,
         secret: SecretHash::from_bytes(columns.take()?),
         version: columns.take()?,
@@ -232,7 +235,8 @@ impl CityStore {
         let sql = "SELECT id, operator, label, doors, retired_at, public_key, certificate, \
                    certificate_not_before, certificate_not_after, bundle_epoch, journal_next, \
                    journal_hash, watermark_bundle_epoch, watermark_status_issued_at, \
-                   watermark_at, enrolled_at, secret_hash, version FROM reader WHERE id = $1";
+                   watermark_at, delivery_keys, enrolled_at, secret_hash, version FROM reader \
+                   WHERE id = $1";
         let rows = self.engine().read(Statement::row(sql, vec![id.as_bytes().into()])).await?;
         entity(rows, Table::Reader, reader)
     }
@@ -270,7 +274,8 @@ impl TenantStore {
         let sql = "SELECT id, operator, label, doors, retired_at, public_key, certificate, \
                    certificate_not_before, certificate_not_after, bundle_epoch, journal_next, \
                    journal_hash, watermark_bundle_epoch, watermark_status_issued_at, \
-                   watermark_at, enrolled_at, secret_hash, version FROM reader WHERE operator = $1 AND id = $2";
+                   watermark_at, delivery_keys, enrolled_at, secret_hash, version FROM reader \
+                   WHERE operator = $1 AND id = $2";
         let values = vec![self.tenant(), id.as_bytes().into()];
         let rows = self.engine().read(Statement::row(sql, values)).await?;
         entity(rows, Table::Reader, reader)
@@ -284,7 +289,7 @@ impl TenantStore {
         let sql = "SELECT id, operator, label, doors, retired_at, public_key, certificate, \
                    certificate_not_before, certificate_not_after, bundle_epoch, journal_next, \
                    journal_hash, watermark_bundle_epoch, watermark_status_issued_at, \
-                   watermark_at, enrolled_at, secret_hash, version FROM reader \
+                   watermark_at, delivery_keys, enrolled_at, secret_hash, version FROM reader \
                    WHERE operator = $1 AND id > $2 ORDER BY id LIMIT $3";
         let values = vec![self.tenant(), Cursor::blob(page.after.as_ref()), page.size.and_one()];
         let rows = self.engine().read(Statement::page(sql, values)).await?;

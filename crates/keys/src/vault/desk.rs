@@ -1,0 +1,197 @@
+//! The vault behind the key service: who may ask for what, and whose keys may be wrapped to.
+//!
+//! A client's word is not enough for a key: the service looks at the reader's statement and at its
+//! certificate itself, by the reader authorities whose keys it holds.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use credential::aws_lc::AwsLc;
+use credential::delivery::recipient::{Statement, VerifiedRecipient};
+use credential::x509::TrustAnchors;
+use vocabulary::time::Instant;
+
+use super::error::{CardError, VaultError, WrapError};
+use super::wire::{Ask, SECRETS_PER_ANSWER, Told, process_keys};
+use super::{CardAnswer, NewSecret, SecretKind, Vault};
+use crate::custody::Key;
+use crate::purpose::Purpose;
+
+/// What a client of the key service may ask the vault for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VaultRight {
+    /// Make, list, move on and destroy epoch and zone keys, and have them wrapped for readers.
+    Readers,
+    /// Authenticate cards.
+    Cards,
+    /// Make card masters, and get card keys for the process that writes them into cards.
+    Personalise,
+}
+
+impl VaultRight {
+    /// Every right.
+    pub const ALL: [Self; 3] = [Self::Readers, Self::Cards, Self::Personalise];
+
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Readers => "readers",
+            Self::Cards => "cards",
+            Self::Personalise => "personalise",
+        }
+    }
+}
+
+/// What came of a request.
+pub(crate) struct Dealt {
+    /// The answer.
+    pub(crate) body: Vec<u8>,
+    /// Whether it must stand in the journal before it leaves; looking at a list need not.
+    pub(crate) is_deed: bool,
+    /// Whether the client may not ask this.
+    pub(crate) is_forbidden: bool,
+    /// Whether it was done.
+    pub(crate) is_done: bool,
+}
+
+/// Deals with `body` for a client with `rights`; `keys` are the signing keys of the service.
+pub(crate) async fn deal(
+    vault: &Arc<dyn Vault>,
+    rights: &BTreeSet<VaultRight>,
+    keys: &[Key],
+    body: &[u8],
+    at: Instant,
+) -> Dealt {
+    let Some(ask) = Ask::decode(body) else { return refused("unknown", false) };
+    let is_deed = !matches!(ask, Ask::List { .. });
+    if !right_for(vault, &ask).is_some_and(|right| rights.contains(&right)) {
+        return Dealt { is_deed: true, is_forbidden: true, ..refused("not-allowed", false) };
+    }
+    let told = answer(vault, keys, ask, at).await;
+    let is_done = !matches!(told, Told::Refused { .. });
+    Dealt { body: told.encode(), is_deed, is_forbidden: false, is_done }
+}
+
+fn refused(word: &str, is_deed: bool) -> Dealt {
+    let body = Told::Refused { word: word.into(), detail: None }.encode();
+    Dealt { body, is_deed, is_forbidden: false, is_done: false }
+}
+
+fn right_for(vault: &Arc<dyn Vault>, ask: &Ask) -> Option<VaultRight> {
+    let of_kind = |kind| match kind {
+        SecretKind::Epoch | SecretKind::Zone => VaultRight::Readers,
+        _ => VaultRight::Personalise,
+    };
+    match ask {
+        Ask::List { .. } | Ask::Wrap { .. } => Some(VaultRight::Readers),
+        Ask::Generate { kind, .. } => Some(of_kind(*kind)),
+        Ask::SetState { handle, .. } | Ask::Destroy { handle } => {
+            let secrets = vault.secrets();
+            secrets.iter().find(|secret| secret.handle == *handle).map(|it| of_kind(it.kind))
+        }
+        Ask::Answer { .. } | Ask::Finish { .. } => Some(VaultRight::Cards),
+        Ask::CardKey { .. } => Some(VaultRight::Personalise),
+    }
+}
+
+async fn answer(vault: &Arc<dyn Vault>, keys: &[Key], ask: Ask, at: Instant) -> Told {
+    match ask {
+        Ask::List { from } => {
+            let all = vault.secrets();
+            let from = usize::try_from(from).unwrap_or(usize::MAX);
+            let secrets = all.iter().skip(from).take(SECRETS_PER_ANSWER).cloned().collect();
+            Told::Secrets { total: u64::try_from(all.len()).unwrap_or(u64::MAX), secrets }
+        }
+        Ask::Generate { kind, scope, epoch, kdf, state } => {
+            let made = vault.generate(NewSecret { kind, scope, epoch, kdf, state, at }).await;
+            made.map_or_else(|error| of_keeping(&error), |it| Told::Secret(Box::new(it)))
+        }
+        Ask::SetState { handle, state } => {
+            let moved = vault.set_state(&handle, state, at).await;
+            moved.map_or_else(|error| of_keeping(&error), |it| Told::Secret(Box::new(it)))
+        }
+        Ask::Destroy { handle } => {
+            let done = vault.destroy(&handle).await;
+            done.map_or_else(|error| of_keeping(&error), |()| Told::Done)
+        }
+        Ask::Wrap { handle, statement, certificate } => {
+            let Some(recipient) = verified(keys, &statement, &certificate, at) else {
+                return Told::Refused { word: "recipient".into(), detail: None };
+            };
+            let wrapped = vault.wrap_for(&handle, &recipient).await;
+            wrapped.map_or_else(|error| of_wrapping(&error), |it| Told::Delivery(it.encode()))
+        }
+        Ask::Answer { handle, card, mode, challenge } => {
+            let answered = vault.answer_card(&handle, &card, mode, &challenge).await;
+            answered.map_or_else(
+                |error| of_card(&error),
+                |CardAnswer { run, answer }| Told::Answer { run, answer },
+            )
+        }
+        Ask::Finish { run, response } => {
+            let finished = vault.finish_card(&run, &response).await;
+            finished.map_or_else(|error| of_card(&error), Told::Session)
+        }
+        Ask::CardKey { handle, card, run, point } => {
+            let Some(keys) = process_keys(point) else {
+                return Told::Refused { word: "recipient".into(), detail: None };
+            };
+            let process = VerifiedRecipient::danger_process(run, keys);
+            let wrapped = vault.wrap_card_key(&handle, &card, &process).await;
+            wrapped.map_or_else(|error| of_wrapping(&error), |it| Told::Delivery(it.encode()))
+        }
+    }
+}
+
+/// The recipient, if its certificate is of a reader authority of this city and it signed its keys.
+fn verified(
+    keys: &[Key],
+    statement: &[u8],
+    certificate: &[u8],
+    at: Instant,
+) -> Option<VerifiedRecipient> {
+    let authorities = keys.iter().filter(|key| key.purpose == Purpose::ReaderAuthority);
+    let ders = authorities.filter_map(|key| key.certificate.as_deref());
+    let anchors = TrustAnchors::from_ders(ders).ok()?;
+    let statement = Statement::parse(statement).ok()?;
+    statement.verify(&AwsLc, certificate, &anchors, at).ok()
+}
+
+fn told(word: &str, detail: Option<&str>) -> Told {
+    Told::Refused { word: word.into(), detail: detail.map(str::to_owned) }
+}
+
+fn of_keeping(error: &VaultError) -> Told {
+    match error {
+        VaultError::Unknown { .. } => told("unknown-secret", None),
+        VaultError::Request { field, .. } => told("request", Some(field)),
+        VaultError::KdfNotHere { mechanism, .. } => told("kdf", Some(mechanism)),
+        VaultError::Backwards { state } => told("backwards", Some(state.as_str())),
+        VaultError::Full => told("full", None),
+        _ => told("unavailable", None),
+    }
+}
+
+fn of_wrapping(error: &WrapError) -> Told {
+    match error {
+        WrapError::Unknown { .. } => told("unknown-secret", None),
+        WrapError::Kind { kind } => told("kind", Some(kind.as_str())),
+        WrapError::Retired { .. } => told("retired", None),
+        WrapError::Recipient(_) => told("recipient", None),
+        WrapError::KdfNotHere { mechanism, .. } => told("kdf", Some(mechanism)),
+        WrapError::Unavailable => told("unavailable", None),
+    }
+}
+
+fn of_card(error: &CardError) -> Told {
+    match error {
+        CardError::Unknown { .. } => told("unknown-secret", None),
+        CardError::NotAMaster { .. } => told("not-a-master", None),
+        CardError::NoRun { .. } => told("no-run", None),
+        CardError::Length => told("length", None),
+        CardError::Card => told("card", None),
+        CardError::KdfNotHere { mechanism, .. } => told("kdf", Some(mechanism)),
+        CardError::Unavailable => told("unavailable", None),
+    }
+}

@@ -1,0 +1,124 @@
+//! The vault behind the key service: what a client gets by its rights, and what it does not.
+
+use std::sync::Arc;
+
+use credential::delivery::recipient::VerifiedRecipient;
+use credential::delivery::{DeliveryError, Suite};
+use keys::custody::State;
+use keys::service::config::{Client, Config, Sealed};
+use keys::vault::diversify::CardInput;
+use keys::vault::ev2::Mode;
+use keys::vault::remote::RemoteVault;
+use keys::vault::software::SoftwareVault;
+use keys::vault::{CardError, NewSecret, SecretKind, Vault, VaultError, WrapError};
+use vocabulary::time::Instant;
+
+use crate::post::Post;
+use crate::vault::request;
+use crate::vault_deliveries::Reader;
+
+fn now() -> Instant {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Instant::from_unix_seconds(i64::try_from(since.as_secs()).unwrap())
+}
+
+/// A service with a vault; its second client may do `rights`.
+async fn post(rights: &[&str]) -> Post {
+    let rights: Vec<String> = rights.iter().map(|right| (*right).to_owned()).collect();
+    Post::with(|config| {
+        let folder = config.journal.parent().unwrap().to_owned();
+        let Config { keystore: Some(Sealed { key_file: Some(key_file), .. }), .. } = &config else {
+            panic!("no key file");
+        };
+        let path = folder.join("city.vault");
+        let unlock = keys::unlock::Unlock::key_file(key_file, &folder.join("data")).unwrap();
+        drop(SoftwareVault::create(&path, &unlock).unwrap());
+        let key_file = Some(key_file.clone());
+        config.vault = Some(Sealed { path, key_file, passphrase_file: None });
+        let pairing = folder.join("clerk.pairing");
+        keys::wire::pairing::Pairing::create(&[&pairing]).unwrap();
+        let clerk = Client { name: "clerk".into(), pairing, ..config.clients[0].clone() };
+        config.clients.push(Client { vault: rights, ..clerk });
+    })
+    .await
+}
+
+async fn vault(post: &Post, name: &str) -> Result<RemoteVault, VaultError> {
+    RemoteVault::over(Arc::new(post.connect(name).await.unwrap())).await
+}
+
+fn today(kind: SecretKind) -> NewSecret {
+    let epoch = match kind {
+        SecretKind::Epoch => credential::delivery::epoch_at(now()),
+        _ => 0,
+    };
+    NewSecret { epoch, at: now(), ..request(kind) }
+}
+
+#[tokio::test]
+async fn secrets_live_through_the_service_as_they_do_without() {
+    let post = post(&["readers"]).await;
+    let vault = vault(&post, "server").await.unwrap();
+    for kind in SecretKind::ALL {
+        let made = vault.generate(today(kind)).await.unwrap();
+        assert_eq!(vault.secrets().last(), Some(&made), "{kind}");
+        let retired = vault.set_state(&made.handle, State::Retired, now()).await.unwrap();
+        assert_eq!(retired.state, State::Retired);
+        let back = vault.set_state(&made.handle, State::Active, now()).await;
+        assert!(matches!(back, Err(VaultError::Backwards { state: State::Retired })));
+        vault.destroy(&made.handle).await.unwrap();
+        assert_eq!(vault.secrets().len(), 0);
+        let gone = vault.destroy(&made.handle).await;
+        assert!(gone.is_err());
+    }
+    let wrong = NewSecret { scope: None, ..today(SecretKind::Zone) };
+    let refused = vault.generate(wrong).await;
+    assert!(matches!(refused, Err(VaultError::Request { field: "scope", .. })));
+}
+
+/// The service looks for itself: who is no reader of this city gets no key, whatever the client says.
+#[tokio::test]
+async fn a_client_cannot_have_a_key_wrapped_for_whom_no_authority_certified() {
+    let post = post(&["readers"]).await;
+    let vault = vault(&post, "server").await.unwrap();
+    let secret = vault.generate(today(SecretKind::Zone)).await.unwrap();
+    let reader = Reader::new(1, Suite::P256);
+    let expected = Err(WrapError::Recipient(DeliveryError::Key("statement")));
+    assert_eq!(vault.wrap_for(&secret.handle, &reader.verified).await, expected);
+    let process = VerifiedRecipient::danger_process([1; 16], reader.recipient.clone());
+    assert_eq!(vault.wrap_for(&secret.handle, &process).await, expected);
+}
+
+#[tokio::test]
+async fn cards_are_authenticated_by_who_has_the_right() {
+    let post = post(&["readers"]).await;
+    let all = vault(&post, "server").await.unwrap();
+    let master = all.generate(today(SecretKind::CardMaster)).await.unwrap();
+    let card = CardInput::new(&[7; 20]).unwrap();
+    let begun = all.answer_card(&master.handle, &card, Mode::First, &[1; 16]).await.unwrap();
+    assert_eq!(all.finish_card(&begun.run, &[0; 32]).await.unwrap_err(), CardError::Card);
+    let over = all.finish_card(&begun.run, &[0; 32]).await.unwrap_err();
+    assert_eq!(over, CardError::NoRun { run: begun.run });
+    let reader = Reader::new(1, Suite::P256);
+    let process = VerifiedRecipient::danger_process([1; 16], reader.recipient.clone());
+    let wrapped = all.wrap_card_key(&master.handle, &card, &process).await.unwrap();
+    assert_eq!(reader.open(&wrapped.encode()).unwrap().len(), 16);
+    // A server has the right for readers alone.
+    let clerk = vault(&post, "clerk").await.unwrap();
+    assert!(clerk.generate(today(SecretKind::Epoch)).await.is_ok());
+    assert!(clerk.generate(today(SecretKind::CardMaster)).await.is_err());
+    assert!(clerk.set_state(&master.handle, State::Retired, now()).await.is_err());
+    let begun = clerk.answer_card(&master.handle, &card, Mode::First, &[1; 16]).await;
+    assert_eq!(begun.unwrap_err(), CardError::Unavailable);
+    let wrapped = clerk.wrap_card_key(&master.handle, &card, &process).await;
+    assert_eq!(wrapped, Err(WrapError::Unavailable));
+}
+
+#[tokio::test]
+async fn a_client_without_a_right_sees_no_vault() {
+    let post = post(&[]).await;
+    assert!(vault(&post, "server").await.is_ok(), "control");
+    assert!(matches!(vault(&post, "clerk").await, Err(VaultError::Unavailable)));
+    let without = Post::with(|_| {}).await;
+    assert!(matches!(vault(&without, "server").await, Err(VaultError::Unavailable)));
+}
