@@ -23,13 +23,13 @@ pub(crate) fn trusted_key(
     let mut failed = None;
     for key in judgement.anchors.keys() {
         match verify(key) {
-            Ok(()) => return Ok(*key),
+            Ok(()) => return Ok(key.clone()),
             Err(rejection) => failed = Some(rejection),
         }
     }
     if !chain.is_empty() {
         let signer = judgement.signer(chain, None)?;
-        return verify(signer.key()).map(|()| *signer.key());
+        return verify(signer.key()).map(|()| signer.key().clone());
     }
     Err(failed.unwrap_or_else(|| {
         Rejection::trust("untrusted-signer", "token carries no certificate and no key is pinned")

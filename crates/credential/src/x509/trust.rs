@@ -189,7 +189,7 @@ impl<'j> Judgement<'j> {
             ));
         }
         if let Some(cache) = cache {
-            cache.remember(certificate.raw, *authority);
+            cache.remember(certificate.raw, authority.clone());
         }
         Ok(())
     }
