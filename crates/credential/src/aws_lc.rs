@@ -167,6 +167,7 @@ impl fmt::Debug for AgreementKey {
 
 /// The ML-DSA half of a composite key, in software; erased when dropped and never shown.
 pub struct MlDsa44Key {
+    seed: Zeroizing<[u8; ML_DSA_SEED_BYTES]>,
     key: Box<MLDSA44SigningKey>,
     public: [u8; ML_DSA_KEY_BYTES],
 }
@@ -177,7 +178,13 @@ impl MlDsa44Key {
     pub fn from_seed(seed: &[u8; ML_DSA_SEED_BYTES]) -> Self {
         let pair = ml_dsa_44::generate_key_pair(*seed);
         let public = *pair.verification_key.as_ref();
-        Self { key: Box::new(pair.signing_key), public }
+        Self { seed: Zeroizing::new(*seed), key: Box::new(pair.signing_key), public }
+    }
+
+    /// The seed, for sealing at rest.
+    #[must_use]
+    pub fn danger_seed(&self) -> &[u8; ML_DSA_SEED_BYTES] {
+        &self.seed
     }
 
     /// Its public key.

@@ -13,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 /// The first eight bytes of every sealed file.
 pub(crate) const MAGIC: [u8; 8] = *b"LIMENKEY";
 /// The version of the layout that this code writes and reads.
-pub(crate) const VERSION: u16 = 2;
+pub(crate) const VERSION: u16 = 3;
 /// Bytes before the ciphertext; all of them are authenticated.
 pub(crate) const HEADER_BYTES: usize = 52;
 /// Argon2 memory that a file may ask for, in KiB (1 GiB): a forged header must not exhaust memory.

@@ -102,13 +102,7 @@ impl Keystore {
         object: &TypedObject<'_>,
     ) -> Result<Signature, SignError> {
         let stored = self.held().find(handle).ok_or(SignError::UnknownKey { handle: *handle })?;
-        let purpose = stored.key.purpose;
-        if purpose.object_type() != object.object_type() {
-            return Err(SignError::WrongType { purpose, object: object.object_type() });
-        }
-        if stored.key.state != State::Active {
-            return Err(SignError::NotActive { handle: *handle, state: stored.key.state });
-        }
+        stored.key.may_sign(object)?;
         stored.sign(object.bytes()).ok_or(SignError::Unavailable)
     }
 

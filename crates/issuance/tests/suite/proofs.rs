@@ -379,7 +379,7 @@ fn attested_keys_hold_to_their_limit() {
         let maker = Key::new(51);
         let listed = Attester {
             kid: "maker".into(),
-            key: maker.public,
+            key: maker.public.clone(),
             level_max: AttestationLevel::Software,
         };
         city.attesters.push(listed);

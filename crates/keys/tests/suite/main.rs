@@ -14,3 +14,4 @@ mod hierarchy;
 mod keystore;
 mod objects;
 mod samples;
+mod suites;
