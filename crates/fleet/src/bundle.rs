@@ -8,6 +8,7 @@ use core::time::Duration;
 use ::reader::bundle::{
     Bundle, CITY_BYTES_MAX, Freshness, ISSUERS_MAX, Issuer, STATUS_SIGNERS_MAX, UNLOCK_MS_MAX,
 };
+use ::reader::roots::{ROOTS_MAX, Root};
 use ::reader::table::AccessTable;
 use credential::unsigned::Unsigned;
 use policy::action::Action;
@@ -38,6 +39,8 @@ pub struct City<'a> {
     pub products: &'a [Product],
     /// All grants.
     pub grants: &'a [Grant],
+    /// The roots of the city in force, oldest first, at most [`ROOTS_MAX`].
+    pub roots: &'a [Root],
     /// The issuing authorities of all operators.
     pub issuers: &'a [Issuer],
     /// The DER certificates of those who sign status lists themselves, none of an authority; at
@@ -81,7 +84,8 @@ pub fn make_bundle(
     let table = compile(city.tree, city.products, city.grants, &reader.doors);
     let table = table.map_err(Refusal::Table)?;
     let issuers = issuers_of(&table, reader, city.issuers);
-    let is_within = issuers.len() <= ISSUERS_MAX
+    let is_within = city.roots.len() <= ROOTS_MAX
+        && issuers.len() <= ISSUERS_MAX
         && city.status_signers.len() <= STATUS_SIGNERS_MAX
         && city.unlock_ms <= UNLOCK_MS_MAX;
     if !is_within {
@@ -95,6 +99,7 @@ pub fn make_bundle(
         epoch,
         issued_at,
         expires_at: issued_at.saturating_add(city.life.min(LIFE_MAX)).floor_to_second(),
+        roots: city.roots.to_vec(),
         issuers,
         status_signers: city.status_signers.to_vec(),
         freshness: city.freshness,

@@ -15,6 +15,7 @@ pub mod custody;
 pub mod file;
 pub mod object;
 pub mod purpose;
+pub mod rotation;
 pub mod seal;
 pub mod software;
 pub mod unlock;

@@ -1,7 +1,8 @@
 //! The trust bundle: what one reader is to know and to do, signed by the city.
 //!
 //! A CBOR map under COSE_Sign1 (RFC 9052) with `typ` [`BUNDLE_TYP`] and the signer's certificate as
-//! `x5chain` (RFC 9360), which must be certified to sign bundles by the pinned root of the city; layout
+//! `x5chain` (RFC 9360), which must be certified to sign bundles by a root of the city that the
+//! reader believes ([`crate::roots`]); layout
 //! in `specs/trust-bundle.md`. A bundle is for one reader and carries an epoch that only grows: one
 //! below the greatest seen is refused, so that nobody can bring back yesterday's rules. It holds
 //! public keys and rules, never a name of a person and never a secret.
@@ -10,7 +11,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use credential::cbor::{Decoder, Encoder};
+use credential::cbor::{Decoder, Encoder, Kind};
 use credential::cose::{Sign1, Sign1Parts, sign1};
 use credential::crypto::{Algorithm, Crypto};
 use credential::rejection::{Culprit, Rejection};
@@ -21,6 +22,7 @@ use vocabulary::id::ReaderId;
 use vocabulary::text::Line;
 use vocabulary::time::Instant;
 
+use crate::roots::{self, ROOTS_MAX, Root};
 use crate::snapshot::{ClassPolicy, Stale};
 use crate::table::{AccessTable, ZoneClass};
 
@@ -37,7 +39,7 @@ pub const CITY_BYTES_MAX: usize = 64;
 /// The longest time for which one grant unlocks a door.
 pub const UNLOCK_MS_MAX: u32 = 60_000;
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// What a bundle says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct Bundle {
     pub issued_at: Instant,
     /// First instant at which it no longer counts, in whole seconds.
     pub expires_at: Instant,
+    /// The roots of the city in force, oldest first, at most [`ROOTS_MAX`]; none says nothing of them.
+    pub roots: Vec<Root>,
     /// Whose passes are believed, and by which authority: at most [`ISSUERS_MAX`].
     pub issuers: Vec<Issuer>,
     /// The DER certificates of those who sign status lists: at most [`STATUS_SIGNERS_MAX`]. Theirs,
@@ -115,12 +119,20 @@ impl Bundle {
     }
 
     fn write(&self, encoder: &mut Encoder) {
-        encoder.map(11).text("version").unsigned(VERSION);
+        encoder.map(12).text("version").unsigned(VERSION);
         encoder.text("city").text(self.city.as_str());
         encoder.text("reader").bytes(self.reader.as_bytes());
         encoder.text("epoch").unsigned(self.epoch);
         encoder.text("issued_at").integer(self.issued_at.unix_seconds());
         encoder.text("expires_at").integer(self.expires_at.unix_seconds());
+        encoder.text("roots").array(self.roots.len());
+        for root in &self.roots {
+            encoder.array(2).bytes(&root.certificate);
+            match &root.link {
+                Some(link) => encoder.bytes(link),
+                None => encoder.null(),
+            };
+        }
         encoder.text("issuers").array(self.issuers.len());
         for issuer in &self.issuers {
             encoder.array(2).text(issuer.operator.as_str()).bytes(&issuer.certificate);
@@ -152,6 +164,7 @@ impl Bundle {
                 "epoch" => fields.epoch = Some(decoder.unsigned()?),
                 "issued_at" => fields.issued_at = Some(seconds(&mut decoder)?),
                 "expires_at" => fields.expires_at = Some(seconds(&mut decoder)?),
+                "roots" => fields.roots = Some(read_roots(&mut decoder)?),
                 "issuers" => fields.issuers = Some(read_issuers(&mut decoder)?),
                 "status_signers" => fields.status_signers = Some(read_signers(&mut decoder)?),
                 "freshness" => fields.freshness = Some(read_freshness(&mut decoder)?),
@@ -170,6 +183,7 @@ impl Bundle {
 pub struct VerifiedBundle {
     bundle: Bundle,
     bytes: Vec<u8>,
+    roots: TrustAnchors,
     issuers: TrustAnchors,
     by_operator: Vec<(OperatorCode, TrustAnchors)>,
     status_signers: TrustAnchors,
@@ -178,7 +192,8 @@ pub struct VerifiedBundle {
 /// By what a bundle is judged.
 #[derive(Clone, Copy)]
 pub struct Pin<'p> {
-    /// The root of the city, given to the reader when it was enrolled.
+    /// The roots of the city that the reader believes, oldest first: at the beginning the one that it
+    /// was given when it was enrolled.
     pub root: &'p TrustAnchors,
     /// The reader itself.
     pub reader: ReaderId,
@@ -205,8 +220,10 @@ impl VerifiedBundle {
         // Only the date is used before the signature holds, and only to find whether it holds.
         let claimed = Bundle::read(payload)?;
         let at = pin.at.max(claimed.issued_at);
-        let judgement = Judgement { crypto, anchors: pin.root, at, profile: Profile::BundleSigner };
-        // The root itself certifies the signer. With room for more, an operator's issuing authority
+        // A link is signed by a root and needs no word of the bundle's signer.
+        let roots = roots::follow(crypto, pin.root, &claimed.roots, at)?;
+        let judgement = Judgement { crypto, anchors: &roots, at, profile: Profile::BundleSigner };
+        // A root itself certifies the signer. With room for more, an operator's issuing authority
         // could certify one, too, and give orders to every reader of the city.
         let chain = message.unprotected.x5chain;
         if chain.certificates().len() != 1 {
@@ -229,6 +246,7 @@ impl VerifiedBundle {
             status_signers: anchors(signers)?,
             bundle: claimed,
             bytes: bytes.to_vec(),
+            roots,
         })
     }
 
@@ -242,6 +260,12 @@ impl VerifiedBundle {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The roots of the city that the reader believes from now on, oldest first.
+    #[must_use]
+    pub const fn roots(&self) -> &TrustAnchors {
+        &self.roots
     }
 
     /// The authorities of all operators.
@@ -290,6 +314,7 @@ struct Fields {
     epoch: Option<u64>,
     issued_at: Option<Instant>,
     expires_at: Option<Instant>,
+    roots: Option<Vec<Root>>,
     issuers: Option<Vec<Issuer>>,
     status_signers: Option<Vec<Vec<u8>>>,
     freshness: Option<Freshness>,
@@ -306,6 +331,7 @@ impl Fields {
             epoch: self.epoch?,
             issued_at: self.issued_at?,
             expires_at: self.expires_at?,
+            roots: self.roots?,
             issuers: self.issuers?,
             status_signers: self.status_signers?,
             freshness: self.freshness?,
@@ -313,6 +339,24 @@ impl Fields {
             table: self.table?,
         })
     }
+}
+
+fn read_roots(decoder: &mut Decoder<'_>) -> Result<Vec<Root>, Rejection> {
+    let mut roots = Vec::new();
+    let mut entries = decoder.array()?;
+    while decoder.more(&mut entries)? {
+        if roots.len() == ROOTS_MAX {
+            return Err(form(&format!("names more than {ROOTS_MAX} roots")));
+        }
+        decoder.array_of(2)?;
+        let certificate = decoder.bytes()?.to_vec();
+        let link = match decoder.kind() {
+            Kind::Null => decoder.null().map(|()| None)?,
+            _ => Some(decoder.bytes()?.to_vec()),
+        };
+        roots.push(Root { certificate, link });
+    }
+    Ok(roots)
 }
 
 fn read_issuers(decoder: &mut Decoder<'_>) -> Result<Vec<Issuer>, Rejection> {

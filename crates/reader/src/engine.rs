@@ -53,7 +53,7 @@ pub const EGRESS_UNLOCK_MS: u32 = 5_000;
 pub struct Config {
     /// Its identifier, which names its journal.
     pub reader: ReaderId,
-    /// The root of the city, pinned.
+    /// The root of the city, pinned. Once it has learnt others, its memory says which count.
     pub root: TrustAnchors,
     /// Its own certificate and those above it that wallets need, DER, leaf first.
     pub chain: Vec<Vec<u8>>,
@@ -162,6 +162,8 @@ pub struct Engine {
     floor: Instant,
     /// The greatest epoch of a bundle that is stored.
     epoch: u64,
+    /// The roots that it believes, oldest first.
+    roots: TrustAnchors,
     bundle: Option<VerifiedBundle>,
     /// Verified, but not yet stored.
     staged: Option<VerifiedBundle>,
@@ -212,16 +214,20 @@ impl Engine {
         head: Head,
         acknowledged: u64,
     ) -> Self {
-        let Memory { floor, epoch, bundle, status, is_beyond } = memory;
+        let Memory { floor, epoch, roots, bundle, status, is_beyond } = memory;
+        // A memory was read with readable roots only.
+        let roots = TrustAnchors::from_ders(roots.iter().map(Vec::as_slice));
+        let roots = roots.ok().filter(|roots| !roots.is_empty());
         let signer = match &config.key {
             ReaderKey::Held(key) => crypto.p256_signer(key).ok(),
             ReaderKey::Elsewhere => None,
         };
         let mut engine = Self {
-            config,
             signer,
             floor,
             epoch,
+            roots: roots.unwrap_or_else(|| config.root.clone()),
+            config,
             bundle: None,
             staged: None,
             persisting: 0,

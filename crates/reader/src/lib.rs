@@ -12,5 +12,6 @@ pub mod bundle;
 pub mod decision;
 pub mod engine;
 pub mod journal;
+pub mod roots;
 pub mod snapshot;
 pub mod table;

@@ -144,6 +144,14 @@ impl TrustAnchors {
         self.anchors.is_empty()
     }
 
+    /// The certificates among the anchors, DER, in the order in which they came.
+    pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
+        self.anchors.iter().filter_map(|anchor| match anchor {
+            Anchor::Certificate(certificate) => Some(certificate.raw.as_slice()),
+            Anchor::Key(_) => None,
+        })
+    }
+
     /// The bare keys among the anchors.
     pub fn keys(&self) -> impl Iterator<Item = &PublicKey> {
         self.anchors.iter().filter_map(|anchor| match anchor {

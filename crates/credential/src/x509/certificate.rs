@@ -10,7 +10,7 @@ use core::fmt;
 use vocabulary::time::Instant;
 
 use crate::composite::{CompositeKey, ecdsa_from_der};
-use crate::crypto::{Algorithm, PublicKey};
+use crate::crypto::{Algorithm, Crypto, PublicKey};
 use crate::x509::der::{self, DerError, Reader};
 use crate::x509::oid;
 
@@ -300,6 +300,16 @@ impl<'a> Certificate<'a> {
         let out = buffer.get_mut(..fixed).ok_or(DerError::Truncated)?;
         ecdsa_from_der(self.signature, out)?;
         Ok(out)
+    }
+
+    /// Whether the key `authority` made the signature. It says nothing of names, dates or purposes.
+    #[must_use]
+    pub fn is_signed_by(&self, crypto: &dyn Crypto, authority: &PublicKey) -> bool {
+        let mut buffer = [0; 96];
+        self.algorithm == authority.algorithm()
+            && self
+                .signature(&mut buffer)
+                .is_ok_and(|signature| crypto.verify(authority, self.tbs, signature).is_ok())
     }
 
     /// Whether this certificate may sign certificates: CA, and keyCertSign in its key usage.

@@ -173,11 +173,7 @@ impl<'j> Judgement<'j> {
         if cache.as_ref().is_some_and(|cache| cache.knows(certificate.raw, authority)) {
             return Ok(());
         }
-        let mut buffer = [0; 96];
-        let verified = certificate.algorithm == authority.algorithm()
-            && certificate.signature(&mut buffer).is_ok_and(|signature| {
-                self.crypto.verify(authority, certificate.tbs, signature).is_ok()
-            });
+        let verified = certificate.is_signed_by(self.crypto, authority);
         if !verified {
             return Err(Rejection::trust(
                 "certificate-signature",

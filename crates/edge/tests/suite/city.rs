@@ -134,6 +134,7 @@ impl City {
             epoch,
             issued_at: noon().saturating_sub(days(1)).saturating_add(Duration::from_secs(epoch)),
             expires_at: noon().saturating_add(days(90)),
+            roots: Vec::new(),
             issuers: vec![Issuer {
                 operator: "transit".parse().unwrap(),
                 certificate: self.authority.der.clone(),

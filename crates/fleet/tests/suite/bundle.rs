@@ -90,6 +90,7 @@ impl World {
             tree: &self.tree,
             products: &self.products,
             grants: &self.grants,
+            roots: &[],
             issuers: &self.issuers,
             status_signers: &self.status_signers,
             freshness: Freshness { low: policy, normal: policy, high: policy },

@@ -13,5 +13,6 @@ mod folder;
 mod hierarchy;
 mod keystore;
 mod objects;
+mod rotation;
 mod samples;
 mod suites;

@@ -38,8 +38,9 @@ impl Engine {
         bytes: &[u8],
         at: Instant,
     ) -> Result<VerifiedBundle, Rejection> {
-        let Config { root, reader, .. } = &self.config;
-        VerifiedBundle::verify(crypto, bytes, &Pin { root, reader: *reader, epoch: self.epoch, at })
+        let Config { reader, .. } = self.config;
+        let pin = Pin { root: &self.roots, reader, epoch: self.epoch, at };
+        VerifiedBundle::verify(crypto, bytes, &pin)
     }
 
     /// A status list counts at once: it can only be newer than what was known.
@@ -75,8 +76,10 @@ impl Engine {
     fn persist(&mut self) {
         let bundle = self.staged.as_ref().or(self.bundle.as_ref());
         let floor = bundle.map_or(self.floor, |bundle| self.floor.max(bundle.bundle().issued_at));
+        let roots = bundle.map_or(&self.roots, VerifiedBundle::roots);
         let memory = Memory {
             floor,
+            roots: roots.certificates().map(<[u8]>::to_vec).collect(),
             epoch: bundle.map_or(self.epoch, |bundle| self.epoch.max(bundle.bundle().epoch)),
             bundle: bundle.map(|bundle| bundle.as_bytes().to_vec()),
             status: self.status.kept(),
@@ -100,6 +103,7 @@ impl Engine {
         if let Some(bundle) = self.staged.take() {
             self.epoch = self.epoch.max(bundle.bundle().epoch);
             self.floor = self.floor.max(bundle.bundle().issued_at);
+            self.roots = bundle.roots().clone();
             self.bundle = Some(bundle);
             // A signer of status lists that the new bundle does not name is not believed any more.
             self.restore_status(crypto, self.status.kept(), self.status.is_beyond());

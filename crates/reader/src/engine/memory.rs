@@ -4,11 +4,13 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use credential::cbor::{CborError, Decoder, Encoder, Kind};
+use credential::x509::Certificate;
 use vocabulary::time::Instant;
 
+use crate::roots::ROOTS_MAX;
 use crate::snapshot::{Kept, LISTS_MAX, LOST_MAX};
 
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 /// What a reader remembers. The host stores it crash-safe: two slots, the newer whole one counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub struct Memory {
     pub(super) floor: Instant,
     /// The greatest epoch of a bundle.
     pub(super) epoch: u64,
+    /// The roots that it believes, DER, oldest first; none where it still has only the pinned one.
+    pub(super) roots: Vec<Vec<u8>>,
     /// The signed bundle; it is verified again when the reader wakes up.
     pub(super) bundle: Option<Vec<u8>>,
     /// The status lists at hand, and the names of those that were lost.
@@ -29,7 +33,14 @@ impl Default for Memory {
     /// The memory of a reader that was never told anything.
     fn default() -> Self {
         let (bundle, status) = (None, Vec::new());
-        Self { floor: Instant::UNIX_EPOCH, epoch: 0, bundle, status, is_beyond: false }
+        Self {
+            floor: Instant::UNIX_EPOCH,
+            epoch: 0,
+            roots: Vec::new(),
+            bundle,
+            status,
+            is_beyond: false,
+        }
     }
 }
 
@@ -42,6 +53,8 @@ pub enum MemoryError {
     Version,
     /// They hold more than [`LISTS_MAX`] status lists, or name more than [`LOST_MAX`] lost ones.
     Lists,
+    /// They hold more than [`ROOTS_MAX`] roots, or one that is no certificate.
+    Roots,
 }
 
 impl fmt::Display for MemoryError {
@@ -50,6 +63,7 @@ impl fmt::Display for MemoryError {
             Self::Cbor(error) => write!(f, "reading a reader's memory: {error}"),
             Self::Version => f.write_str("reading a reader's memory: unknown version"),
             Self::Lists => f.write_str("reading a reader's memory: too many status lists"),
+            Self::Roots => f.write_str("reading a reader's memory: unusable roots"),
         }
     }
 }
@@ -67,7 +81,11 @@ impl Memory {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::new();
-        encoder.array(6).unsigned(VERSION).integer(self.floor.unix_micros()).unsigned(self.epoch);
+        encoder.array(7).unsigned(VERSION).integer(self.floor.unix_micros()).unsigned(self.epoch);
+        encoder.array(self.roots.len());
+        for root in &self.roots {
+            encoder.bytes(root);
+        }
         match &self.bundle {
             Some(bundle) => encoder.bytes(bundle),
             None => encoder.null(),
@@ -90,12 +108,13 @@ impl Memory {
     /// [`MemoryError`] when the bytes are not exactly one memory.
     pub fn decode(bytes: &[u8]) -> Result<Self, MemoryError> {
         let mut decoder = Decoder::new(bytes)?;
-        decoder.array_of(6)?;
+        decoder.array_of(7)?;
         if decoder.unsigned()? != VERSION {
             return Err(MemoryError::Version);
         }
         let floor = Instant::from_unix_micros(decoder.integer()?);
         let epoch = decoder.unsigned()?;
+        let roots = read_roots(&mut decoder)?;
         let bundle = match decoder.kind() {
             Kind::Null => decoder.null().map(|()| None)?,
             _ => Some(decoder.bytes()?.to_vec()),
@@ -103,8 +122,21 @@ impl Memory {
         let status = read_lists(&mut decoder)?;
         let is_beyond = decoder.bool()?;
         decoder.finish()?;
-        Ok(Self { floor, epoch, bundle, status, is_beyond })
+        Ok(Self { floor, epoch, roots, bundle, status, is_beyond })
     }
+}
+
+fn read_roots(decoder: &mut Decoder<'_>) -> Result<Vec<Vec<u8>>, MemoryError> {
+    let mut roots = Vec::new();
+    let mut entries = decoder.array()?;
+    while decoder.more(&mut entries)? {
+        let root = decoder.bytes()?;
+        if roots.len() == ROOTS_MAX || Certificate::parse(root).is_err() {
+            return Err(MemoryError::Roots);
+        }
+        roots.push(root.to_vec());
+    }
+    Ok(roots)
 }
 
 fn read_lists(decoder: &mut Decoder<'_>) -> Result<Vec<Kept>, MemoryError> {

@@ -130,6 +130,7 @@ impl City {
             epoch,
             issued_at: noon().saturating_sub(hours(2)),
             expires_at: noon().saturating_add(days(90)),
+            roots: Vec::new(),
             issuers: vec![issuer("transit", &self.transit), issuer("landlord", &self.landlord)],
             status_signers: vec![self.status_signer.der.clone()],
             freshness: Freshness {

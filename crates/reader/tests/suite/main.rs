@@ -15,5 +15,6 @@ mod crashes;
 mod gate;
 mod journal;
 mod lists;
+mod roots;
 mod sabotage;
 mod taps;

@@ -114,6 +114,7 @@ fn bundle(city: &City) -> Bundle {
         epoch: 1,
         issued_at: noon().saturating_sub(days(1)),
         expires_at: noon().saturating_add(days(90)),
+        roots: Vec::new(),
         issuers: vec![Issuer {
             operator: "transit".parse().unwrap(),
             certificate: city.authority.der.clone(),

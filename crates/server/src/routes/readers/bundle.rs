@@ -55,6 +55,7 @@ pub(in crate::routes) async fn fetch(
         grants: &tenant.place_grants().await?,
         issuers: &issuers(&*server.custody, at),
         status_signers: &certificates(&*server.custody, Purpose::StatusList, at),
+        roots: &[],
         freshness: FRESHNESS,
         unlock_ms: UNLOCK_MS,
         life: LIFE_DEFAULT,
