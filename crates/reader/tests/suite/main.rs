@@ -17,4 +17,5 @@ mod journal;
 mod lists;
 mod roots;
 mod sabotage;
+mod suites;
 mod taps;

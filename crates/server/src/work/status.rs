@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use credential::crypto::{Algorithm, Crypto};
+use credential::crypto::Crypto;
 use credential::jose::{HeaderParts, base64url};
 use credential::status::{CwtHeader, JWT_TYP, StatusListClaims};
 use issuance::change::Change;
@@ -214,9 +214,9 @@ async fn settings(
 ) -> Result<[Setting; 3], Problem> {
     let (key, signer) = certified(&*server.custody, Purpose::StatusList, None, at)?;
     let chain: [&[u8]; 1] = [&signer];
-    let cwt = claims.cwt(CwtHeader { algorithm: Algorithm::Es256, kid: None, x5chain: &chain });
-    let jwt =
-        claims.jwt(HeaderParts { x5c: &chain, ..HeaderParts::new(Algorithm::Es256, JWT_TYP) });
+    let algorithm = key.suite.algorithm();
+    let cwt = claims.cwt(CwtHeader { algorithm, kid: None, x5chain: &chain });
+    let jwt = claims.jwt(HeaderParts { x5c: &chain, ..HeaderParts::new(algorithm, JWT_TYP) });
     let cwt = sign(&*server.custody, &key, cwt).await?;
     let jwt = sign(&*server.custody, &key, jwt).await?;
     // INVARIANT: a struct of a number and a text always serializes.
