@@ -8,11 +8,13 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use identity::operator::NewOperator;
+use keys::purpose::Suite;
 use keys::unlock::Unlock;
 use serde_json::json;
 use server::city::ceremony::{self, Custodians, FirstToken, Founding};
 use server::city::files::{RootFile, create_keystore, open_keystore};
 use server::config::{self, Config};
+use server::suites::Suites;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -64,6 +66,10 @@ pub(crate) struct Create {
     /// By default the address at which the server listens.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// The suite of its keys: `ES256`, `ES384`, or `ES256+ML-DSA-44` for the root, status lists and
+    /// bundles. It stands in the configuration and can be changed for keys that are made later.
+    #[arg(long, default_value_t = Suite::Es256, value_name = "SUITE")]
+    suite: Suite,
     /// Answer as JSON.
     #[arg(long)]
     json: bool,
@@ -160,6 +166,7 @@ impl Create {
             listen: self.listen,
             public_url: self.public_url.clone(),
             data: self.files.data(),
+            suites: Suites::whole(self.suite),
         };
         let tokens = found(&self.files, plan)?;
         let listed: Vec<_> = tokens
@@ -219,6 +226,8 @@ pub(crate) struct Plan {
     pub(crate) public_url: Option<String>,
     /// Where its database and its audit log will lie.
     pub(crate) data: PathBuf,
+    /// The suites of its keys.
+    pub(crate) suites: Suites,
 }
 
 /// Creates a city in `files`: keys outside of the data, the root in a folder of its own.
@@ -252,6 +261,7 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
             keystore: "keys/city.keys".into(),
             key_file: Some("keys/city.key".into()),
             passphrase_file: None,
+            suites: plan.suites,
         },
         limits: config::Limits::default(),
     };

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use identity::operator::NewOperator;
 use server::config::Config;
+use server::suites::Suites;
 
 use crate::city::{Files, Plan, Tls, found, runtime, serve};
 use crate::client::{Client, Connection};
@@ -72,6 +73,7 @@ impl Up {
             listen: self.listen,
             public_url: None,
             data: self.data.clone(),
+            suites: Suites::default(),
         };
         let tokens = found(files, plan)?;
         for token in tokens {

@@ -63,7 +63,8 @@ async fn renew(
     if holds {
         return Ok(());
     }
-    let request = NewKey::active(purpose, Some(operator.clone()), at);
+    let usual = NewKey::active(purpose, Some(operator.clone()), at);
+    let request = NewKey { suite: server.suites.of(purpose), ..usual };
     let key = custody.generate(request).await?;
     let name = format!("{operator} {purpose}");
     let wanted = Wanted {
@@ -113,6 +114,7 @@ mod tests {
                 keystore: folder.join("keys/city.keys"),
                 key_file: Some(folder.join("keys/city.key")),
                 passphrase_file: None,
+                suites: Default::default(),
             },
             limits: Limits::default(),
         }
