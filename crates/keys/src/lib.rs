@@ -13,6 +13,7 @@
 mod contents;
 pub mod custody;
 pub mod file;
+pub mod hybrid;
 pub mod object;
 pub mod purpose;
 pub mod rotation;

@@ -30,6 +30,8 @@ pub enum Kind {
     Server,
     /// The city root, opened by a ceremony only.
     Root,
+    /// Halves of ML-DSA whose other halves lie elsewhere.
+    Halves,
 }
 
 /// What the sealing key is derived from.
@@ -100,6 +102,7 @@ impl Header {
         bytes.push(match self.kind {
             Kind::Server => 1,
             Kind::Root => 2,
+            Kind::Halves => 4,
         });
         bytes.push(match self.secret {
             SecretKind::Passphrase => 1,
@@ -145,6 +148,7 @@ impl Header {
         let kind = match kind {
             1 => Kind::Server,
             2 => Kind::Root,
+            4 => Kind::Halves,
             _ => return None,
         };
         let secret = match secret {

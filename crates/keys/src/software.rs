@@ -77,6 +77,9 @@ impl Keystore {
         match (header.kind, kind) {
             (Kind::Root, Kind::Server) => return Err(OpenError::HoldsRoot),
             (Kind::Server, Kind::Root) => return Err(OpenError::HoldsNoRoot),
+            (found, wanted) if found != wanted => {
+                return Err(OpenError::Unseal(UnsealError::Damaged));
+            }
             _ => {}
         }
         if header.secret != unlock.kind() {

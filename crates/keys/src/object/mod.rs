@@ -131,6 +131,11 @@ impl<'a> TypedObject<'a> {
         self.object_type
     }
 
+    /// What the half of ES256 of a composite signs for this object: no object, but made from one.
+    pub(crate) const fn half<'m>(&self, message: &'m [u8]) -> TypedObject<'m> {
+        TypedObject { object_type: self.object_type, algorithm: Algorithm::Es256, bytes: message }
+    }
+
     /// The message to sign, not a digest.
     #[must_use]
     pub const fn bytes(&self) -> &'a [u8] {

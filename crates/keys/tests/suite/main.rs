@@ -10,6 +10,7 @@
 
 mod crash;
 mod folder;
+mod halves;
 mod hierarchy;
 mod keystore;
 mod objects;
