@@ -28,8 +28,8 @@ use crate::table::{AccessTable, ZoneClass};
 
 /// `typ` of a trust bundle (RFC 9596).
 pub const BUNDLE_TYP: &str = "application/limen-bundle+cose";
-/// Bytes in a signed bundle.
-pub const BUNDLE_BYTES_MAX: usize = 256 * 1024;
+/// Bytes in a signed bundle: room for its most certificates, each signed by a hybrid root.
+pub const BUNDLE_BYTES_MAX: usize = 384 * 1024;
 /// Issuing authorities in a bundle.
 pub const ISSUERS_MAX: usize = 64;
 /// Signers of status lists in a bundle.
