@@ -18,7 +18,7 @@ use crate::tokens::{PROVIDERS, Signatory, at};
 pub(crate) enum Pair {
     Es256(Signatory),
     Es384(p384::ecdsa::SigningKey),
-    Composite(CompositeSigner),
+    Composite(Box<CompositeSigner>),
 }
 
 impl Pair {
@@ -26,7 +26,7 @@ impl Pair {
         [
             Self::Es256(Signatory::new(seed)),
             Self::Es384(p384::ecdsa::SigningKey::from_slice(&[seed; 48]).unwrap()),
-            Self::Composite(CompositeSigner::new(seed)),
+            Self::Composite(Box::new(CompositeSigner::new(seed))),
         ]
     }
 

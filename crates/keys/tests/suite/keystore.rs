@@ -129,7 +129,7 @@ fn keys_of_the_second_suite_sign_and_outlast_the_process() {
     let wrong = NewKey { suite: Suite::Ed25519, ..request(Purpose::Bundle) };
     assert!(matches!(wait(store.generate(wrong)), Err(KeepError::SuiteNotHere { .. })));
     let again = Keystore::open_server(&path, &folder.unlock()).unwrap();
-    assert_eq!(again.keys().as_ref(), [key.clone()]);
+    assert_eq!(again.keys().as_ref(), std::slice::from_ref(&key));
     let samples = samples::naming(Suite::Es384);
     let mut bundles = samples.iter().filter(|(kind, _)| *kind == Purpose::Bundle.object_type());
     let (object_type, bundle) = bundles.next().unwrap();
