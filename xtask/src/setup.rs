@@ -28,6 +28,8 @@ const TOOLS: &[Tool] = &[
     Tool { program: "node", proof: &["--eval", NODE_IS_NEW_ENOUGH], package: "nodejs" },
     Tool { program: "npm", proof: &["--version"], package: "npm" },
     Tool { program: "python3", proof: &["-c", "import venv, ensurepip"], package: "python3-venv" },
+    Tool { program: "softhsm2-util", proof: &["--version"], package: "softhsm2" },
+    Tool { program: "opensc-tool", proof: &["--info"], package: "opensc" },
 ];
 
 /// Installs what is missing or out of date; does nothing when all is there.

@@ -1,5 +1,5 @@
-//! The interface that every custodian of keys implements: the sealed file now, a token behind
-//! PKCS#11 next.
+//! The interface that every custodian of keys implements: the sealed file, and a token behind
+//! PKCS#11.
 //!
 //! Signing is asynchronous because a token may stand behind a socket. No method returns private
 //! bytes, and none signs bytes of no type.
@@ -333,6 +333,13 @@ pub enum KeepError {
         /// What was asked for.
         suite: Suite,
     },
+    /// The token has not what keys for this purpose need.
+    MechanismMissing {
+        /// What the key was to be for.
+        purpose: Purpose,
+        /// The mechanism, by its name in PKCS#11.
+        mechanism: String,
+    },
     /// A key's life goes one way: from published to active to retired, and then to its end.
     Backwards {
         /// Where the key stands.
@@ -362,6 +369,10 @@ impl fmt::Display for KeepError {
             Self::SuiteNotHere { purpose, suite } => {
                 write!(f, "make key: no keys of suite `{suite}` for `{purpose}` here")
             }
+            Self::MechanismMissing { purpose, mechanism } => write!(
+                f,
+                "make key: the token has no mechanism `{mechanism}`, which `{purpose}` needs"
+            ),
             Self::Backwards { state } => {
                 write!(f, "move key on: it is {state}, and a key's life goes one way")
             }

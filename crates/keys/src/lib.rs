@@ -19,4 +19,5 @@ pub mod purpose;
 pub mod rotation;
 pub mod seal;
 pub mod software;
+pub mod token;
 pub mod unlock;

@@ -11,11 +11,13 @@ use keys::object::TypedObject;
 use keys::purpose::{Purpose, Suite};
 use keys::seal::{Kind, UnsealError};
 use keys::software::{Keystore, OpenError};
+use keys::token::{Role, Token};
 use vocabulary::time::Instant;
 
 use crate::folder::Folder;
 use crate::keystore::wait;
 use crate::samples;
+use crate::softhsm::{Softhsm, alone};
 
 fn at() -> Instant {
     Instant::from_unix_seconds(1_790_000_000)
@@ -60,6 +62,21 @@ fn two_halves_are_one_key_and_sign_as_one() {
     let again = Hybrid::open(&folder.path("pq"), &folder.unlock(), classic).unwrap();
     assert_eq!(again.keys(), hybrid.keys());
     assert_eq!(sign(&again, &key, &bundle(Suite::Es256MlDsa44)), Ok(true));
+}
+
+/// The half of ES256 never leaves the token; the other lies in the file.
+#[test]
+fn one_half_is_on_a_token() {
+    alone(|softhsm| {
+        let folder = Folder::new();
+        let token = Token::open(&softhsm.token("city"), Softhsm::pin(), Role::City).unwrap();
+        let (path, unlock) = (folder.path("pq"), folder.unlock());
+        let hybrid = Hybrid::create(&path, &unlock, Arc::new(token)).unwrap();
+        let key = wait(hybrid.generate(request(Suite::Es256MlDsa44))).unwrap();
+        assert_eq!(&*key.held_by, "token:city + software");
+        assert_eq!(sign(&hybrid, &key, &bundle(Suite::Es256MlDsa44)), Ok(true));
+        assert!(sign(&hybrid, &key, &bundle(Suite::Es256)).is_err());
+    });
 }
 
 #[test]
