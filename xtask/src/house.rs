@@ -54,7 +54,8 @@ pub(crate) const ROOMS: &[Room] = &[
     room("issuance", Floor::City, &["vocabulary", "credential", "audit", "policy"]),
     // The bundle and the journal are the reader's formats, as the access table is for `policy`.
     room("fleet", Floor::City, &["vocabulary", "credential", "audit", "policy", "reader"]),
-    room("keys", Floor::Rim, &["vocabulary", "credential"]),
+    // The key service journals each use of a key.
+    room("keys", Floor::Rim, &["vocabulary", "credential", "audit"]),
     room(
         "store",
         Floor::Rim,
@@ -103,7 +104,14 @@ pub(crate) const ROOMS: &[Room] = &[
             "edge",
             "api",
             "server",
+            "simulation",
         ],
+    ),
+    // It holds no program of its own: `limen simulate` opens it, and nothing else links it.
+    room(
+        "simulation",
+        Floor::ProvingGround,
+        &["vocabulary", "credential", "audit", "reader", "policy", "fleet", "keys"],
     ),
     room(
         "conformance",

@@ -10,6 +10,9 @@ pub struct Trust {
     pub city: String,
     /// The certificate of its root, PEM.
     pub city_root: String,
+    /// All its roots in force, oldest first: who believes one comes to the next by its link.
+    #[serde(default)]
+    pub city_roots: Vec<CityRoot>,
     /// The certificates of its reader authorities, PEM: wallets show passes to their readers alone.
     pub reader_authorities: Vec<String>,
     /// The issuing authorities (IACA, ISO/IEC 18013-5) of its operators.
@@ -18,6 +21,20 @@ pub struct Trust {
     pub status_signers: Vec<String>,
     /// The key of its audit log (C2SP signed-note): `name+keyid+base64`.
     pub log_key: String,
+    /// All keys of its audit log: those that sign, and one that is about to. Keep them all; while one
+    /// follows another, both sign every checkpoint.
+    #[serde(default)]
+    pub log_keys: Vec<String>,
+}
+
+/// A root of the city.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct CityRoot {
+    /// The certificate that it signed for itself, PEM.
+    pub certificate: String,
+    /// The same key and name certified by the root before it (RFC 4210 `newWithOld`), PEM; none for
+    /// the first.
+    pub link: Option<String>,
 }
 
 /// The issuing authority of an operator.

@@ -178,6 +178,28 @@ impl Unsigned {
     }
 }
 
+/// The note with one more signature line, of `key`, whose signature over the text of `note` this is.
+///
+/// # Errors
+/// [`NoteError::Form`] when `note` is none, [`NoteError::Signature`] when the signature is not by
+/// `key` over its text, [`NoteError::TooLong`].
+pub fn cosign(
+    note: &str,
+    key: &VerifierKey,
+    signature: &[u8; SIGNATURE_BYTES],
+) -> Result<String, NoteError> {
+    let blank = note.rfind("\n\n").ok_or(NoteError::Form)?;
+    let (text, lines) = note.split_at_checked(blank + 1).ok_or(NoteError::Form)?;
+    let unsigned = Unsigned { text: String::from(text), key: key.clone() };
+    let signed = unsigned.complete(signature)?;
+    let line = signed.get(text.len() + 1..).ok_or(NoteError::Form)?;
+    let whole = format!("{note}{line}");
+    if whole.len() > NOTE_BYTES_MAX || lines.matches('\n').count() > SIGNATURES_MAX {
+        return Err(NoteError::TooLong);
+    }
+    Ok(whole)
+}
+
 /// Why a note is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoteError {

@@ -45,8 +45,9 @@ fn main() {
     let city = hybrid_city(&authority, &signer);
     let hybrid = Arrangement::new(city, |city, order| {
         let chain: [&[u8]; 1] = [&city.signer_certificate];
-        let issue = |request: &_| mdoc::issue(&AwsLc, request, &chain, &order.entropy);
-        signer.sign(order.with(city, issue).unwrap()).into_bytes()
+        let unsigned =
+            order.with(city, |request| mdoc::issue(&AwsLc, request, &chain, &order.entropy));
+        signer.sign(unsigned.unwrap()).into_bytes()
     });
 
     let remembered = {

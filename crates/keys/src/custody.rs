@@ -209,7 +209,9 @@ impl KeyHandle {
         Self(bytes)
     }
 
-    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+    /// From the sixteen bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
@@ -289,6 +291,16 @@ pub enum SignError {
         /// Where it stands.
         state: State,
     },
+    /// The custodian does not let who asks use keys of this purpose.
+    NotAllowed {
+        /// What the key is for.
+        purpose: Purpose,
+    },
+    /// Who asks has used up its signatures for now.
+    TooMany {
+        /// After how many seconds there is another.
+        retry_s: u32,
+    },
     /// The custodian could not sign now; it may be able to later.
     Unavailable,
 }
@@ -305,6 +317,14 @@ impl fmt::Display for SignError {
             }
             Self::NotActive { handle, state } => {
                 write!(f, "sign: the key `{handle}` is {state} and signs nothing")
+            }
+            Self::NotAllowed { purpose } => write!(
+                f,
+                "sign: this client may not use keys for `{purpose}`: see `sign` of its entry in \
+                 the configuration of the key service"
+            ),
+            Self::TooMany { retry_s } => {
+                write!(f, "sign: this client has used up its signatures, retry in `{retry_s}` s")
             }
             Self::Unavailable => f.write_str("sign: the keystore cannot sign at present"),
         }
@@ -345,6 +365,11 @@ pub enum KeepError {
         /// Where the key stands.
         state: State,
     },
+    /// The custodian does not let who asks do this.
+    NotAllowed {
+        /// `generate`, `attach`, `set-state` or `destroy`.
+        deed: &'static str,
+    },
     /// The custodian cannot be reached now; it may be later.
     Unavailable,
     /// [`KEYS_MAX`] keys are held already.
@@ -376,6 +401,11 @@ impl fmt::Display for KeepError {
             Self::Backwards { state } => {
                 write!(f, "move key on: it is {state}, and a key's life goes one way")
             }
+            Self::NotAllowed { deed } => write!(
+                f,
+                "keep key: this client may not `{deed}`: see its entry in the configuration of \
+                 the key service"
+            ),
             Self::Unavailable => f.write_str("keep key: the keystore cannot be reached at present"),
             Self::Full => write!(f, "make key: the keystore holds its limit of `{KEYS_MAX}` keys"),
             Self::Certificate => f.write_str("keep certificate: it does not certify this key"),

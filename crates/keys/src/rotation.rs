@@ -58,9 +58,59 @@ pub fn due(keys: &[Key], lives: &Lives, now: Instant) -> Vec<Step> {
             .iter()
             .filter(|key| key.purpose == purpose && key.operator.as_ref() == operator)
             .collect();
-        Line { keys: &line, life: lives.of(purpose), now }.due(&mut steps);
+        let authority = authority_above(purpose)
+            .and_then(|(above, is_own)| newest_active(keys, above, operator.filter(|_| is_own)));
+        Line { keys: &line, life: lives.of(purpose), authority, now }.due(&mut steps);
     }
     steps
+}
+
+/// Begins the rotation of one purpose of one owner before its time: the step that makes a successor
+/// of the newest key, unless one is under way or there is no key.
+#[must_use]
+pub fn begin(keys: &[Key], purpose: Purpose, operator: Option<&OperatorCode>) -> Option<Step> {
+    let mut line = keys.iter().filter(|key| {
+        key.purpose == purpose && key.operator.as_ref() == operator && key.state != State::Retired
+    });
+    let newest = line.next_back()?;
+    (newest.state == State::Active).then(|| successor(newest))
+}
+
+fn successor(key: &Key) -> Step {
+    Step::Make { purpose: key.purpose, operator: key.operator.clone(), suite: key.suite }
+}
+
+/// Whose successor makes new keys of `purpose` due, because readers or verifiers follow the chain up
+/// to it, and whether it is the operator's own.
+const fn authority_above(purpose: Purpose) -> Option<(Purpose, bool)> {
+    match purpose {
+        Purpose::DocumentSignerMdoc | Purpose::DocumentSignerSdJwt => {
+            Some((Purpose::IssuingAuthority, true))
+        }
+        Purpose::Bundle => Some((Purpose::CityRoot, false)),
+        _ => None,
+    }
+}
+
+fn newest_active<'k>(
+    keys: &'k [Key],
+    purpose: Purpose,
+    operator: Option<&OperatorCode>,
+) -> Option<&'k Key> {
+    keys.iter().rev().find(|key| {
+        key.purpose == purpose && key.operator.as_ref() == operator && key.state == State::Active
+    })
+}
+
+/// Whether the certificate of `key` names another authority than `authority` as its issuer.
+fn is_of_another(key: &Key, authority: &Key) -> bool {
+    let (Some(own), Some(above)) = (&key.certificate, &authority.certificate) else { return false };
+    let (Ok(own), Ok(above)) = (Certificate::parse(own), Certificate::parse(above)) else {
+        return false;
+    };
+    own.authority_key_id.is_some()
+        && above.subject_key_id.is_some()
+        && own.authority_key_id != above.subject_key_id
 }
 
 /// What comes next for `key` by the clock alone, and when: its first use, its successor, or its end.
@@ -92,6 +142,8 @@ fn renewal(key: &Key, life: Life) -> Instant {
 struct Line<'l> {
     keys: &'l [&'l Key],
     life: Life,
+    /// The authority whose chain the keys should be of.
+    authority: Option<&'l Key>,
     now: Instant,
 }
 
@@ -100,13 +152,12 @@ impl<'l> Line<'l> {
         let newest_active = self.of(State::Active).last();
         let has_heir = self.of(State::Published).next().is_some();
         let newest = newest_active.or_else(|| self.keys.last().copied());
-        let needs_heir = newest_active.is_none_or(|key| renewal(key, self.life) <= self.now);
+        let needs_heir = newest_active.is_none_or(|key| {
+            let is_left_behind = self.authority.is_some_and(|above| is_of_another(key, above));
+            is_left_behind || renewal(key, self.life) <= self.now
+        });
         if let (Some(key), true, false) = (newest, needs_heir, has_heir) {
-            steps.push(Step::Make {
-                purpose: key.purpose,
-                operator: key.operator.clone(),
-                suite: key.suite,
-            });
+            steps.push(successor(key));
         }
         for key in self.of(State::Published) {
             if is_certified(key.purpose) && key.certificate.is_none() {

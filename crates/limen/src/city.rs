@@ -8,12 +8,21 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use identity::operator::NewOperator;
-use keys::purpose::Suite;
+use keys::custody::Custody;
+use keys::purpose::{Purpose, Suite};
+use keys::seal::Kind;
+use keys::service;
+use keys::service::rate::SIGNATURES_PER_MINUTE;
+use keys::service::serve::Service;
+use keys::software::Keystore;
+use keys::token::Token;
 use keys::unlock::Unlock;
+use keys::wire::pairing::Pairing;
 use serde_json::json;
-use server::city::ceremony::{self, Custodians, FirstToken, Founding};
-use server::city::files::{RootFile, create_keystore, open_keystore};
+use server::city::ceremony::{self, CeremonyError, Custodians, FirstToken, Founding};
+use server::city::files::{RootFile, create_keystore, open_keeper};
 use server::config::{self, Config};
+use server::start::StartError;
 use server::suites::Suites;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,6 +30,7 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::{Failure, OrFail};
+use crate::hsm::Tokens;
 use crate::{output, world};
 
 #[derive(Subcommand)]
@@ -45,6 +55,7 @@ pub(crate) struct Files {
 #[command(after_help = "Example:\n  \
     limen city create --folder harbour --name 'Harbour City' --country NL \\\n      \
     --operator harbour-transit='Harbour Transit'\n  \
+    limen key serve --config harbour/keys.toml\n  \
     limen serve --config harbour/limen.toml\n\n\
     The root key lies in harbour/root/: take that folder to a safe place. No server needs it.")]
 pub(crate) struct Create {
@@ -66,10 +77,14 @@ pub(crate) struct Create {
     /// By default the address at which the server listens.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
-    /// The suite of its keys: `ES256`, `ES384`, or `ES256+ML-DSA-44` for the root, status lists and
-    /// bundles. It stands in the configuration and can be changed for keys that are made later.
+    /// Suite of its keys: ES256, ES384, or ES256+ML-DSA-44 for the root, status lists and bundles.
     #[arg(long, default_value_t = Suite::Es256, value_name = "SUITE")]
     suite: Suite,
+    /// Let the server open the keystore itself, without a key service.
+    #[arg(long, conflicts_with = "token")]
+    embedded: bool,
+    #[command(flatten)]
+    tokens: Tokens,
     /// Answer as JSON.
     #[arg(long)]
     json: bool,
@@ -83,6 +98,8 @@ pub(crate) struct AddOperator {
     /// The operator, as CODE=NAME.
     #[arg(long, value_name = "CODE=NAME", value_parser = parse_operator)]
     operator: NewOperator,
+    #[command(flatten)]
+    tokens: Tokens,
 }
 
 /// `limen serve`.
@@ -152,6 +169,11 @@ impl Files {
         self.folder.join("limen.toml")
     }
 
+    /// The configuration of the key service.
+    pub(crate) fn keys_config(&self) -> PathBuf {
+        self.folder.join("keys.toml")
+    }
+
     fn root_folder(&self) -> PathBuf {
         self.folder.join("root")
     }
@@ -167,6 +189,8 @@ impl Create {
             public_url: self.public_url.clone(),
             data: self.files.data(),
             suites: Suites::whole(self.suite),
+            embedded: self.embedded,
+            tokens: self.tokens.clone(),
         };
         let tokens = found(&self.files, plan)?;
         let listed: Vec<_> = tokens
@@ -186,9 +210,14 @@ impl Create {
             output::text(&format!("  {:32} {}\n", token.operator.as_str(), token.secret))?;
         }
         output::text(&format!(
-            "\ntake {} to a safe place, then: limen serve --config {config}\n",
+            "\ntake {} to a safe place, then run, each in a terminal of its own:\n",
             self.files.root_folder().display(),
         ))?;
+        if !self.embedded {
+            let keys = self.files.keys_config();
+            output::text(&format!("  limen key serve --config {}\n", keys.display()))?;
+        }
+        output::text(&format!("  limen serve --config {config}\n"))?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -196,19 +225,54 @@ impl Create {
 impl AddOperator {
     fn run(self) -> Result<ExitCode, Failure> {
         let config = Config::load(&self.files.config()).or_fail("cannot add an operator")?;
+        let root = match self.tokens.root()? {
+            Some(token) => Root::Token(token),
+            None => self.root_file(&config)?,
+        };
+        let add = async |keys: &dyn Custody| {
+            let custodians = Custodians { root: root.custody(), city: keys };
+            ceremony::add_operator(&config, custodians, self.operator, world::now()).await
+        };
+        let added = runtime()?.block_on(async {
+            match open_keeper(&config).await {
+                // It does not run: for as long as this takes it does here.
+                Err(StartError::KeyService(_)) if self.files.keys_config().exists() => {
+                    with_service(&self.files.keys_config(), &config, add).await
+                }
+                keeper => {
+                    let keeper = keeper.or_fail("cannot reach the keys of the city")?;
+                    add(&*keeper.custody).await.or_fail("cannot add the operator")
+                }
+            }
+        })?;
+        output::text(&format!("{}  {}\n", added.operator, added.secret))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Who holds the root.
+enum Root {
+    File(Keystore),
+    Token(Token),
+}
+
+impl Root {
+    fn custody(&self) -> &dyn Custody {
+        match self {
+            Self::File(keys) => keys,
+            Self::Token(token) => token,
+        }
+    }
+}
+
+impl AddOperator {
+    fn root_file(&self, config: &Config) -> Result<Root, Failure> {
         let folder = self.files.root_folder();
         let unlock = Unlock::key_file(&folder.join("root.key"), &config.store.data)
             .or_fail("cannot open the root")?;
         let path = folder.join("root.keys");
         let root = RootFile { path: &path, unlock: &unlock };
-        let root = root.open().or_fail("cannot open the root")?;
-        let keys = open_keystore(&config).or_fail("cannot open the keystore")?;
-        let custodians = Custodians { root: &root, city: &keys };
-        let added = runtime()?
-            .block_on(ceremony::add_operator(&config, custodians, self.operator, world::now()))
-            .or_fail("cannot add the operator")?;
-        output::text(&format!("{}  {}\n", added.operator, added.secret))?;
-        Ok(ExitCode::SUCCESS)
+        root.open().map(Root::File).or_fail("cannot open the root")
     }
 }
 
@@ -228,6 +292,10 @@ pub(crate) struct Plan {
     pub(crate) data: PathBuf,
     /// The suites of its keys.
     pub(crate) suites: Suites,
+    /// Whether its server opens the keystore itself.
+    pub(crate) embedded: bool,
+    /// Tokens in place of sealed files.
+    pub(crate) tokens: Tokens,
 }
 
 /// Creates a city in `files`: keys outside of the data, the root in a folder of its own.
@@ -238,30 +306,20 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
         return Err(Failure::usage(format!("`{}` holds a city already", folder.display())));
     }
     for part in [plan.data.clone(), folder.join("keys"), files.root_folder()] {
-        DirBuilder::new().recursive(true).mode(0o700).create(part).or_fail(attempt)?;
+        make_folder(&part)?;
     }
     // Relative where it lies inside the folder, so that the folder can be moved.
     let data = match plan.data.strip_prefix(folder) {
         Ok(inside) => inside.to_owned(),
         Err(_) => std::path::absolute(&plan.data).or_fail(attempt)?,
     };
-    let (key_file, root_key) = (folder.join("keys/city.key"), files.root_folder().join("root.key"));
-    for path in [&key_file, &root_key] {
-        Unlock::create_key_file(path).or_fail(attempt)?;
-    }
+    let public_url = plan.public_url.clone().unwrap_or(format!("http://{}", plan.listen));
     let config = Config {
-        http: config::Http {
-            listen: plan.listen,
-            public_url: plan.public_url.unwrap_or_else(|| format!("http://{}", plan.listen)),
-            tls_cert: None,
-            tls_key: None,
-        },
+        http: config::Http { listen: plan.listen, public_url, tls_cert: None, tls_key: None },
         store: config::Store { data },
         keys: config::Keys {
-            keystore: "keys/city.keys".into(),
-            key_file: Some("keys/city.key".into()),
-            passphrase_file: None,
-            suites: plan.suites,
+            suites: plan.suites.clone(),
+            ..if plan.embedded { embedded_keys() } else { served_keys(folder, &plan)? }
         },
         limits: config::Limits::default(),
     };
@@ -269,19 +327,116 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
     let draft = folder.join(".limen.toml.new");
     std::fs::write(&draft, text).or_fail(attempt)?;
     let config = Config::load(&draft).or_fail(attempt)?;
-    let unlock = Unlock::key_file(&root_key, &config.store.data).or_fail(attempt)?;
-    let path = files.root_folder().join("root.keys");
-    let root = RootFile { path: &path, unlock: &unlock };
     let name = plan.name.parse().or_fail("this is no name for a city")?;
     let founding = Founding { name, country: plan.country, operators: plan.operators };
-    let keys = create_keystore(&config).or_fail(attempt)?;
-    let root = root.create().or_fail(attempt)?;
-    let custodians = Custodians { root: &root, city: &keys };
-    let created = ceremony::create_city(&config, custodians, &founding, world::now());
-    let tokens = runtime()?.block_on(created).or_fail(attempt)?;
+    let root = match plan.tokens.root()? {
+        Some(token) => Root::Token(token),
+        None => create_root_file(files, &config)?,
+    };
+    let create = async |keys: &dyn Custody| {
+        let custodians = Custodians { root: root.custody(), city: keys };
+        ceremony::create_city(&config, custodians, &founding, world::now()).await
+    };
+    let tokens = if plan.embedded {
+        let keys = create_keystore(&config).or_fail(attempt)?;
+        runtime()?.block_on(create(&keys)).or_fail(attempt)?
+    } else {
+        runtime()?.block_on(with_service(&files.keys_config(), &config, create))?
+    };
     // The configuration appears last: a folder with one holds a whole city.
     std::fs::rename(&draft, files.config()).or_fail(attempt)?;
     Ok(tokens)
+}
+
+fn create_root_file(files: &Files, config: &Config) -> Result<Root, Failure> {
+    let attempt = "cannot create the root";
+    let (key, path) = (files.root_folder().join("root.key"), files.root_folder().join("root.keys"));
+    Unlock::create_key_file(&key).or_fail(attempt)?;
+    let unlock = Unlock::key_file(&key, &config.store.data).or_fail(attempt)?;
+    let root = RootFile { path: &path, unlock: &unlock };
+    root.create().map(Root::File).or_fail(attempt)
+}
+
+fn make_folder(path: &Path) -> Result<(), Failure> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.or_fail(format!("cannot make the folder `{}`", path.display()))
+}
+
+fn embedded_keys() -> config::Keys {
+    config::Keys {
+        keystore: "keys/city.keys".into(),
+        key_file: Some("keys/city.key".into()),
+        ..config::Keys::default()
+    }
+}
+
+/// Makes keystore, pairing and configuration of a key service in `folder`; gives what its server must
+/// be told.
+fn served_keys(folder: &Path, plan: &Plan) -> Result<config::Keys, Failure> {
+    let attempt = "cannot create the key service";
+    make_folder(&folder.join("server"))?;
+    let mut keystore = None;
+    let token = plan.tokens.city();
+    if token.is_none() {
+        let (path, key_file) = (folder.join("keys/city.keys"), folder.join("keys/city.key"));
+        Unlock::create_key_file(&key_file).or_fail(attempt)?;
+        let unlock = Unlock::key_file(&key_file, &plan.data).or_fail(attempt)?;
+        Keystore::create(&path, Kind::Server, &unlock).or_fail(attempt)?;
+        keystore = Some(service::config::Sealed {
+            path: "keys/city.keys".into(),
+            key_file: Some("keys/city.key".into()),
+            passphrase_file: None,
+        });
+    }
+    let (own, clients) = ("keys/server.pairing", "server/key-service.pairing");
+    Pairing::create(&[&folder.join(own), &folder.join(clients)]).or_fail(attempt)?;
+    let purposes = Purpose::ALL.into_iter().filter(|purpose| *purpose != Purpose::CityRoot);
+    let config = service::config::Config {
+        socket: "run/keys.sock".into(),
+        group: None,
+        journal: "keys/uses".into(),
+        same_user: true,
+        keystore,
+        token: token.map(|(settings, pin)| service::config::OnToken::new(&settings, &pin)),
+        clients: vec![service::config::Client {
+            name: config::CLIENT.into(),
+            pairing: own.into(),
+            uid: None,
+            sign: purposes.map(|purpose| purpose.to_string()).collect(),
+            generate: true,
+            set_state: true,
+            destroy: true,
+            signatures_per_minute: SIGNATURES_PER_MINUTE,
+        }],
+    };
+    let text = toml::to_string(&config).or_fail(attempt)?;
+    let note = "# The key service runs as the same user as its server, who can read the keys:\n\
+                # docs/guide/operate.md says how to part them.\n";
+    std::fs::write(folder.join("keys.toml"), format!("{note}{text}")).or_fail(attempt)?;
+    Ok(config::Keys {
+        service: Some("run/keys.sock".into()),
+        pairing: Some(clients.into()),
+        ..config::Keys::default()
+    })
+}
+
+/// Runs the key service of `keys` in this process for as long as `ceremony` takes.
+async fn with_service<T>(
+    keys: &Path,
+    config: &Config,
+    ceremony: impl AsyncFnOnce(&dyn Custody) -> Result<T, CeremonyError>,
+) -> Result<T, Failure> {
+    let keys = service::config::Config::load(keys).or_fail("cannot start the key service")?;
+    let service = Service::start(&keys).or_fail("cannot start the key service")?;
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(service.run(stopped));
+    let held = match open_keeper(config).await {
+        Ok(keeper) => ceremony(&*keeper.custody).await.or_fail("cannot hold the ceremony"),
+        Err(error) => Err(error).or_fail("cannot reach the keys of the city"),
+    };
+    stop.send_replace(true);
+    running.await.or_fail("the key service ended badly")?;
+    held
 }
 
 impl Serve {
@@ -319,7 +474,7 @@ pub(crate) async fn serve(
 }
 
 /// Structured logs to standard error, one JSON object per line; `LIMEN_LOG` sets the level.
-fn trace() {
+pub(crate) fn trace() {
     let filter = EnvFilter::try_from_env("LIMEN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().json().with_env_filter(filter);
     // A log that cannot be written, as on a full disk, must not bring down who wrote it.

@@ -57,6 +57,8 @@ enum Noun {
     /// The audit log: fetch, verify offline, read.
     #[command(subcommand)]
     Log(crate::log::Command),
+    /// Let a fleet of readers live on virtual time: what a rotation of all keys does to it.
+    Simulate(crate::simulate::Simulate),
     /// The configuration of a server.
     #[command(subcommand)]
     Config(crate::config::Command),
@@ -64,6 +66,9 @@ enum Noun {
     Completions(crate::manual::Completions),
     /// Write manual pages.
     Man(crate::manual::Man),
+    /// The keys of a city, and the service that holds them.
+    #[command(subcommand)]
+    Key(crate::key::Command),
     /// Look at credentials and verify them, offline, on files.
     #[command(subcommand)]
     Credential(crate::credential::Command),
@@ -92,9 +97,11 @@ impl Limen {
             Noun::Pass(command) => command.run(),
             Noun::Status(command) => command.run(),
             Noun::Log(command) => command.run(),
+            Noun::Simulate(simulate) => simulate.run(),
             Noun::Config(command) => command.run(),
             Noun::Completions(completions) => completions.run(),
             Noun::Man(man) => man.run(),
+            Noun::Key(command) => command.run(),
             Noun::Credential(command) => command.run(),
             Noun::Reader(command) => command.run(),
             Noun::Wallet(command) => command.run(),

@@ -23,8 +23,13 @@ public_url = "http://127.0.0.1:8080"  # the base of every URL that is handed out
 data = "data"                         # database and audit log
 
 [keys]
-keystore = "keys/city.keys"           # sealed
-key_file = "secret/city.key"          # opens it; outside of `data` and of its backups
+service = "run/keys.sock"             # the socket of the key service: `limen key serve`
+pairing = "server/key-service.pairing"  # the secret shared with it: `limen key pair`
+# client = "server"                   # the name under which the key service knows this server
+# service_uid = 990                   # its user; by default the owner of the socket's folder
+# Without a key service the server opens a keystore itself. In place of the lines above:
+# keystore = "keys/city.keys"         # sealed
+# key_file = "secret/city.key"        # opens it; outside of `data` and of its backups
 # passphrase_file = "secret/phrase"   # instead of `key_file`
 
 [limits]                              # these are the defaults
@@ -94,7 +99,13 @@ mod tests {
     fn what_the_example_leaves_out_is_named_right() {
         let with_tls = EXAMPLE.replace("# tls_", "tls_");
         assert!(Config::parse(&with_tls).unwrap().http.tls_key.is_some());
-        let phrase = EXAMPLE.replace("\nkey_file", "\n#").replace("# passphrase", "passphrase");
+        let served = EXAMPLE.replace("# client", "client").replace("# service_uid", "service_uid");
+        assert_eq!(Config::parse(&served).unwrap().keys.client.as_deref(), Some("server"));
+        let embedded = EXAMPLE.replace("\nservice", "\n#").replace("\npairing", "\n#");
+        let embedded = embedded.replace("# keystore", "keystore");
+        let key_file = embedded.replace("# key_file", "key_file");
+        assert!(Config::parse(&key_file).unwrap().keys.key_file.is_some());
+        let phrase = embedded.replace("# passphrase", "passphrase");
         assert!(Config::parse(&phrase).unwrap().keys.passphrase_file.is_some());
     }
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use self::stage::Stage;
 use self::story::{Outcome, Step};
 use crate::failure::{Failure, OrFail};
+use crate::hsm::Softhsm;
 use crate::{output, world};
 
 /// Measures that a demonstration can break on purpose.
@@ -35,6 +36,7 @@ pub(crate) const SABOTAGES: [(&str, &str); 8] = [
 #[command(after_help = "Examples:\n  \
     limen demo\n  \
     limen demo --report story.html\n  \
+    limen demo --hsm softhsm                     # the keys on PKCS#11 tokens\n  \
     limen demo --sabotage digest-not-compared    # exit status 1: the story differs\n\n\
     It starts a server, phones and readers as separate processes on free loopback ports, and\n\
     removes everything at the end unless --keep says otherwise.")]
@@ -48,6 +50,12 @@ pub(crate) struct Demo {
     /// Write the story as one page, with a sequence diagram per tap and the bytes on the wire.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Keep every key of the city on a token, the root on one of its own: `softhsm` makes both.
+    #[arg(long, value_name = "KIND", value_parser = ["softhsm"])]
+    hsm: Option<String>,
+    /// The PKCS#11 module of SoftHSM, where it is not found by itself.
+    #[arg(long, value_name = "FILE", requires = "hsm")]
+    hsm_module: Option<PathBuf>,
     /// Break one measure on purpose; `list` names them.
     #[arg(long, value_name = "NAME")]
     sabotage: Option<String>,
@@ -63,7 +71,11 @@ impl Demo {
         }
         let sabotage = self.sabotage.as_deref().map(known_sabotage).transpose()?;
         let folder = self.folder()?;
-        let mut stage = Stage::new(&folder, sabotage)?;
+        let softhsm = self
+            .hsm
+            .as_ref()
+            .map(|_| Softhsm::create(&folder.join("tokens"), self.hsm_module.as_deref()));
+        let mut stage = Stage::new(&folder, sabotage, softhsm.transpose()?)?;
         let told =
             story::play(
                 &mut stage,

@@ -111,7 +111,8 @@ fn percent_encode(text: &str) -> String {
     text.bytes().map(encode).collect()
 }
 
-fn table<T: Shown>(items: &[T]) -> String {
+/// The rows under their headings.
+pub(crate) fn table<T: Shown>(items: &[T]) -> String {
     if items.is_empty() {
         return String::from("There is nothing in this list.\n");
     }

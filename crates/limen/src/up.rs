@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 
 use clap::Args;
 use identity::operator::NewOperator;
@@ -12,6 +12,8 @@ use server::suites::Suites;
 use crate::city::{Files, Plan, Tls, found, runtime, serve};
 use crate::client::{Client, Connection};
 use crate::failure::{Failure, OrFail};
+use crate::hsm::Tokens;
+use crate::key::process::KeyService;
 use crate::{example, output};
 
 /// `limen up`.
@@ -40,6 +42,13 @@ impl Up {
         }
         let config = Config::load(&files.config()).or_fail("cannot start the city")?;
         let config = self.tls.apply(config)?;
+        let program = std::env::current_exe().or_fail("cannot find this program")?;
+        let _keys = match &config.keys.service {
+            Some(_) => {
+                Some(KeyService::start(&program, &files.keys_config(), Stdio::inherit(), None)?)
+            }
+            None => None,
+        };
         let ca = config.http.tls_cert.clone();
         let url = config.http.public_url.clone();
         runtime()?.block_on(serve(&config, |_| {
@@ -74,6 +83,8 @@ impl Up {
             public_url: None,
             data: self.data.clone(),
             suites: Suites::default(),
+            embedded: false,
+            tokens: Tokens::none(),
         };
         let tokens = found(files, plan)?;
         for token in tokens {

@@ -185,6 +185,7 @@ impl Bundle {
 pub struct VerifiedBundle {
     bundle: Bundle,
     bytes: Vec<u8>,
+    signer_since: Instant,
     roots: TrustAnchors,
     issuers: TrustAnchors,
     by_operator: Vec<(OperatorCode, TrustAnchors)>,
@@ -233,6 +234,7 @@ impl VerifiedBundle {
         }
         let signer = judgement.signer(chain.certificates(), None)?;
         signer.demand_suite_of_anchor()?;
+        let signer_since = signer.certificate().not_before;
         message.verify(crypto, signer.key(), None, &[], Culprit::Issuer)?;
         if message.protected.typ != Some(BUNDLE_TYP) {
             return Err(Rejection::issuer("typ", format!("bundle is not of type `{BUNDLE_TYP}`")));
@@ -252,6 +254,7 @@ impl VerifiedBundle {
             bundle: claimed,
             bytes: bytes.to_vec(),
             roots,
+            signer_since,
         })
     }
 
@@ -265,6 +268,12 @@ impl VerifiedBundle {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Since when its signer is certified. The next bundle is of the same signer or a later one.
+    #[must_use]
+    pub const fn signer_since(&self) -> Instant {
+        self.signer_since
     }
 
     /// The roots of the city that the reader believes from now on, oldest first.

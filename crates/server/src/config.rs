@@ -55,11 +55,24 @@ pub struct Store {
     pub data: PathBuf,
 }
 
-/// Who holds the keys of the server.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+/// Who holds the keys of the server: the key service, or the server itself from a sealed keystore.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keys {
-    /// The sealed keystore.
+    /// The socket of the key service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<PathBuf>,
+    /// The file of the secret that is shared with the key service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairing: Option<PathBuf>,
+    /// The name under which the key service knows this server; [`CLIENT`] where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// The user as whom the key service runs; the owner of the socket's folder where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_uid: Option<u32>,
+    /// The sealed keystore, which the server opens itself.
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub keystore: PathBuf,
     /// The file of 32 bytes that opens it; outside of the data folder and of its backups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,6 +83,13 @@ pub struct Keys {
     /// The suites of new keys.
     #[serde(default)]
     pub suites: Suites,
+}
+
+/// The name of a server at its key service.
+pub const CLIENT: &str = "server";
+
+fn is_empty(path: &Path) -> bool {
+    path.as_os_str().is_empty()
 }
 
 /// What the server takes at the most.
@@ -223,25 +243,55 @@ impl Config {
                 "must begin with https:// or http:// and end without `/`",
             );
         }
-        match (&self.keys.key_file, &self.keys.passphrase_file) {
-            (None, None) => refuse("keys.key_file", "name a `key_file` or a `passphrase_file`"),
-            (Some(_), Some(_)) => {
-                refuse("keys.key_file", "stands beside a `passphrase_file`; keep one")
-            }
-            _ => self.keys.suites.check().and_then(|()| self.limits.check()),
-        }
+        self.keys.check()?;
+        self.keys.suites.check()?;
+        self.limits.check()
     }
 
     fn resolve(&mut self, folder: &Path) {
-        let paths = [&mut self.store.data, &mut self.keys.keystore];
         let optional = [
             &mut self.http.tls_cert,
             &mut self.http.tls_key,
+            &mut self.keys.service,
+            &mut self.keys.pairing,
             &mut self.keys.key_file,
             &mut self.keys.passphrase_file,
         ];
-        for path in paths.into_iter().chain(optional.into_iter().flatten()) {
+        let keystore = Some(&mut self.keys.keystore).filter(|path| !is_empty(path));
+        let paths = std::iter::once(&mut self.store.data).chain(keystore);
+        for path in paths.chain(optional.into_iter().flatten()) {
             *path = folder.join(&*path);
+        }
+    }
+}
+
+impl Keys {
+    fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |key, reason| Err(ConfigError::Setting { key, reason });
+        let secrets = [&self.key_file, &self.passphrase_file];
+        let has_keystore = !is_empty(&self.keystore);
+        if self.service.is_some() {
+            return match &self.pairing {
+                _ if has_keystore || secrets.into_iter().any(Option::is_some) => refuse(
+                    "keys.service",
+                    "stands beside a keystore, which then belongs to the key service alone",
+                ),
+                None => refuse("keys.pairing", "is missing beside `service`"),
+                Some(_) => Ok(()),
+            };
+        }
+        if self.pairing.is_some() || self.client.is_some() || self.service_uid.is_some() {
+            return refuse("keys.service", "is missing beside what belongs to it");
+        }
+        match secrets {
+            _ if !has_keystore => {
+                refuse("keys.service", "name the socket of a key `service`, or a `keystore`")
+            }
+            [None, None] => refuse("keys.key_file", "name a `key_file` or a `passphrase_file`"),
+            [Some(_), Some(_)] => {
+                refuse("keys.key_file", "stands beside a `passphrase_file`; keep one")
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -296,10 +346,25 @@ mod tests {
         check(("http://127.0.0.1:8080\"", "http://127.0.0.1:8080/\""), "http.public_url");
         check(("http://127.0.0.1:8080\"", "ftp://127.0.0.1\""), "http.public_url");
         check(("key_file = \"keys/city.key\"", ""), "keys.key_file");
+        check(("keystore = \"keys/city.keys\"", ""), "keys.service");
+        check(("[keys]", "[keys]\nservice = \"s\"\npairing = \"p\""), "keys.service");
+        check(("[keys]", "[keys]\npairing = \"p\""), "keys.service");
         check(("[store]", "tls_cert = \"c.pem\"\n[store]"), "http.tls_key");
         check(("[keys]", "[limits]\nbody_bytes_max = 0\n[keys]"), "limits.body_bytes_max");
         check(("[store]", "[shop]"), "shop");
         check(("[store]", "[keys.suites]\nbundle = \"ES257\"\n[store]"), "not a suite");
+    }
+
+    #[test]
+    fn a_key_service_needs_a_pairing_and_no_keystore() {
+        let text = GOOD.replace("keystore = \"keys/city.keys\"", "service = \"run/keys.sock\"");
+        let text = text.replace("key_file = \"keys/city.key\"", "pairing = \"server/p\"");
+        let mut config = Config::parse(&text).unwrap();
+        config.resolve(Path::new("/etc/limen"));
+        assert_eq!(config.keys.service.as_deref(), Some(Path::new("/etc/limen/run/keys.sock")));
+        assert_eq!(config.keys.pairing.as_deref(), Some(Path::new("/etc/limen/server/p")));
+        assert_eq!(config.keys.keystore, Path::new(""));
+        assert!(Config::parse(&text.replace("pairing = \"server/p\"", "")).is_err());
     }
 
     #[test]

@@ -12,11 +12,12 @@ use axum::response::{IntoResponse, Response};
 use issuance::offer::OfferRefusal;
 use issuance::pass::PassRefusal;
 use issuance::product::ProductRefusal;
+use keys::custody::SignError;
 use policy::authorize::{Denied, DeniedReason};
 use store::commit::{CommitError, Table};
 use store::store::ReadError;
 
-use crate::sign::SignFault;
+use crate::sign::{SignFault, renewal};
 use crate::world::NoEntropy;
 
 /// A request that is not done.
@@ -26,12 +27,23 @@ pub(crate) struct Problem {
     title: &'static str,
     code: &'static str,
     detail: String,
+    /// After how many seconds to try again, where that is known.
+    retry_s: Option<u32>,
 }
+
+/// After how many seconds to try again when the keys cannot be reached.
+const KEYS_RETRY_S: u32 = 5;
 
 impl Problem {
     /// A request whose form is not taken.
     pub(crate) fn form(status: StatusCode, code: &'static str, detail: impl Display) -> Self {
-        Self { status, title: "the request is not understood", code, detail: detail.to_string() }
+        Self {
+            status,
+            title: "the request is not understood",
+            code,
+            detail: detail.to_string(),
+            retry_s: None,
+        }
     }
 
     /// A field of a request that is not what it should be.
@@ -49,7 +61,13 @@ impl Problem {
             "enrolment-code" => StatusCode::FORBIDDEN,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        Self { status, title: "the deed is refused", code, detail: detail.to_string() }
+        Self {
+            status,
+            title: "the deed is refused",
+            code,
+            detail: detail.to_string(),
+            retry_s: None,
+        }
     }
 
     /// There is no such thing, or it is somebody else's: the answer is the same to the byte.
@@ -59,6 +77,7 @@ impl Problem {
             title: "not found",
             code: "not-found",
             detail: "there is nothing here under that name".into(),
+            retry_s: None,
         }
     }
 
@@ -69,6 +88,7 @@ impl Problem {
             title: "a token is needed",
             code: "unauthorized",
             detail: "send `Authorization: Bearer` with a token that is in force".into(),
+            retry_s: None,
         }
     }
 
@@ -79,6 +99,7 @@ impl Problem {
             title: "too many requests",
             code: "rate-limit",
             detail: "wait a minute, then send fewer requests".into(),
+            retry_s: Some(60),
         }
     }
 
@@ -101,6 +122,7 @@ impl Problem {
             title: "the server failed",
             code: "fault",
             detail: "nothing was done; try again, then ask the city's operators".into(),
+            retry_s: None,
         }
     }
 
@@ -111,6 +133,30 @@ impl Problem {
             title: "the deed is not possible yet",
             code: "key-missing",
             detail: detail.to_owned(),
+            retry_s: None,
+        }
+    }
+
+    /// The certificate that this deed needs has ended.
+    fn issuer_expired(detail: &str) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            title: "the deed is not possible until a certificate is renewed",
+            code: "issuer-expired",
+            detail: detail.to_owned(),
+            retry_s: None,
+        }
+    }
+
+    /// Whoever holds the keys cannot sign now: it is away, or has been asked too often.
+    fn keys_unavailable(retry_s: u32) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            title: "the deed is not possible now",
+            code: "keys-unavailable",
+            detail: "nothing was done: who holds the city's keys does not sign now; try again"
+                .into(),
+            retry_s: Some(retry_s),
         }
     }
 
@@ -134,14 +180,11 @@ impl IntoResponse for Problem {
         let kind = HeaderValue::from_static(api::problem::CONTENT_TYPE);
         headers.insert(header::CONTENT_TYPE, kind);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        match self.status {
-            StatusCode::UNAUTHORIZED => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            StatusCode::TOO_MANY_REQUESTS => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
-            }
-            _ => {}
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -156,6 +199,7 @@ impl From<Denied> for Problem {
                 title: "policy says no",
                 code: "denied",
                 detail: denied.to_string(),
+                retry_s: None,
             },
         }
     }
@@ -180,6 +224,7 @@ impl From<CommitError> for Problem {
                     title: "the disk is full",
                     code: "disk-full",
                     detail: "nothing was written; the city's operators must make space".into(),
+                    retry_s: None,
                 }
             }
             _ => Self::fault(&error),
@@ -205,6 +250,22 @@ impl From<SignFault> for Problem {
             SignFault::NoKey { .. } => {
                 tracing::error!(reason = %fault, "a request failed");
                 Self::no_key("the city has no key for this yet, or its certificate has ended")
+            }
+            SignFault::Ended { purpose, ref operator, ended } => {
+                tracing::error!(reason = %fault, "a request failed");
+                let command = renewal(purpose, operator.as_ref());
+                Self::issuer_expired(&format!(
+                    "the certificate for `{purpose}` ended at {ended}: who holds the root of the \
+                     city renews it with `{command}`"
+                ))
+            }
+            SignFault::Custody(SignError::Unavailable) => {
+                tracing::warn!(reason = %fault, "a request was not done");
+                Self::keys_unavailable(KEYS_RETRY_S)
+            }
+            SignFault::Custody(SignError::TooMany { retry_s }) => {
+                tracing::warn!(reason = %fault, retry_s, "a request was not done");
+                Self::keys_unavailable(retry_s)
             }
             _ => Self::fault(&fault),
         }

@@ -1,7 +1,7 @@
 //! The record of a deed: the leaf that goes into the audit log with every change.
 //!
 //! Actors and objects stand in the leaf as pseudonyms under a key per operator that is derived
-//! from a file beside the keystore and is never in the database. The details are identifiers
+//! from a file beside the server's secrets and is never in the database. The details are identifiers
 //! alone, bound by a commitment under a fresh random key that is kept with them: deleting the
 //! details destroys the key, and the leaf says nothing any more.
 
@@ -70,9 +70,9 @@ struct Details<'d> {
 }
 
 impl Recorder {
-    /// The file of the secret: it lies beside the keystore.
+    /// The file of the secret: it lies beside the pairing with the key service, or beside the keystore.
     pub(crate) fn path(keys: &Keys) -> PathBuf {
-        keys.keystore.with_extension("pseudonyms")
+        keys.pairing.as_ref().unwrap_or(&keys.keystore).with_extension("pseudonyms")
     }
 
     /// Reads the secret; nobody but its owner may have permissions on the file.

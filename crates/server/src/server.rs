@@ -12,6 +12,7 @@ use credential::aws_lc::AwsLc;
 use issuance::issuer::Issuer;
 use issuance::nonce::NonceKey;
 use keys::custody::Custody;
+use keys::remote::Remote;
 use keys::unlock::Unlock;
 use policy::actor::Subject;
 use store::commit::{Change, Commit, CommitError, Committed};
@@ -27,13 +28,14 @@ use vocabulary::time::Instant;
 
 use crate::caller::{Rates, Tokens};
 use crate::city::facts::Facts;
-use crate::city::files::open_keystore;
+use crate::city::files::{Keeper, open_keeper};
 use crate::config::{Config, Limits};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::record::{Deed, Recorder};
 use crate::start::StartError;
 use crate::suites::Suites;
+use crate::work::uses::Progress;
 use crate::world::{NoEntropy, entropy};
 
 /// The folder of the audit log, inside the data folder.
@@ -47,6 +49,8 @@ pub struct Server(Arc<Inner>);
 pub struct Inner {
     pub(crate) store: Store,
     pub(crate) custody: Arc<dyn Custody>,
+    /// The custodian, where it is the key service.
+    pub(crate) key_service: Option<Arc<Remote>>,
     pub(crate) crypto: AwsLc,
     pub(crate) city: Facts,
     pub(crate) public_url: String,
@@ -60,6 +64,8 @@ pub struct Inner {
     pub(crate) tokens: Tokens,
     /// Operators whose document signers could not be renewed the last time.
     pub(crate) unrenewed: Mutex<BTreeSet<OperatorCode>>,
+    /// How far the journal of the key service was read.
+    pub(crate) uses: tokio::sync::Mutex<Option<Progress>>,
     /// Rings when there is a job to do.
     pub(crate) jobs: Notify,
     /// Held by whoever publishes a status list, so that nobody signs the same list twice.
@@ -80,9 +86,8 @@ impl Server {
     /// # Errors
     /// [`StartError`] naming what cannot be opened.
     pub async fn open(config: &Config) -> Result<Self, StartError> {
-        config.check().map_err(StartError::Config)?;
-        let custody = Arc::new(open_keystore(config)?);
-        Self::with(config, custody, open_store(&config.store.data)?).await
+        let keeper = open_keeper(config).await?;
+        Self::with_keeper(config, keeper, open_store(&config.store.data)?).await
     }
 
     /// Opens a server whose keys and rows somebody else has opened.
@@ -94,12 +99,22 @@ impl Server {
         custody: Arc<dyn Custody>,
         store: Store,
     ) -> Result<Self, StartError> {
+        Self::with_keeper(config, Keeper { custody, service: None }, store).await
+    }
+
+    async fn with_keeper(
+        config: &Config,
+        keeper: Keeper,
+        store: Store,
+    ) -> Result<Self, StartError> {
+        let Keeper { custody, service } = keeper;
         config.check().map_err(StartError::Config)?;
         let city = Facts::load(&store).await?;
         let recorder = Recorder::open(&Recorder::path(&config.keys));
         Ok(Self(Arc::new(Inner {
             store,
             custody,
+            key_service: service,
             crypto: AwsLc,
             city,
             public_url: config.http.public_url.clone(),
@@ -112,6 +127,7 @@ impl Server {
             recorder: recorder.map_err(StartError::Io)?,
             tokens: Tokens::default(),
             unrenewed: Mutex::new(BTreeSet::new()),
+            uses: tokio::sync::Mutex::new(None),
             jobs: Notify::new(),
             publishing: tokio::sync::Mutex::new(()),
         })))

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use audit::note::{SIGNATURE_BYTES, VerifierKey};
 use credential::crypto::PublicKey;
-use keys::custody::{Custody, KeyHandle};
+use keys::custody::{Custody, Key, KeyHandle, State};
 use keys::object::{ObjectType, TypedObject};
 use keys::purpose::Purpose;
 use store::log::sequencer::{CheckpointSigner, SequenceError, Sequencer, Signing};
@@ -51,7 +51,7 @@ pub async fn start(config: &Config) -> Result<Started, StartError> {
 /// # Errors
 /// [`StartError`] naming what stands in the way.
 pub async fn start_server(server: Server, config: &Config) -> Result<Started, StartError> {
-    work::signers::renew_all(&server, now()).await;
+    work::rotation::turn_all(&server, now()).await;
     let signer = Arc::new(LogSigner::of(&server)?);
     let sequencer = Sequencer::open(&server.store, server.log.clone(), signer).await;
     let sequencer = sequencer.map_err(StartError::Log)?;
@@ -86,40 +86,48 @@ impl Started {
     }
 }
 
-/// Signs checkpoints with the city's key for them.
-struct LogSigner {
+/// Signs checkpoints with the city's keys for them, whichever are active at that moment.
+pub(crate) struct LogSigner {
     custody: Arc<dyn Custody>,
-    handle: KeyHandle,
-    key: VerifierKey,
+    origin: String,
 }
 
 impl LogSigner {
-    fn of(server: &Server) -> Result<Self, StartError> {
-        let (handle, key) = log_key(&*server.custody, &server.city.log_origin)?;
-        Ok(Self { custody: Arc::clone(&server.custody), handle, key })
+    pub(crate) fn of(server: &Server) -> Result<Self, StartError> {
+        let (custody, origin) = (Arc::clone(&server.custody), server.city.log_origin.clone());
+        let has_key = !log_keys(&*custody, &origin, &[State::Active]).is_empty();
+        if has_key { Ok(Self { custody, origin }) } else { Err(StartError::NoLogKey) }
     }
 }
 
-/// The key of the log whose origin is `origin`.
-pub(crate) fn log_key(
+/// The keys of the log whose origin is `origin` that are in one of `states`, oldest first.
+pub(crate) fn log_keys(
     custody: &dyn Custody,
     origin: &str,
-) -> Result<(KeyHandle, VerifierKey), StartError> {
-    let key = custody.newest(Purpose::Checkpoint, None).ok_or(StartError::NoLogKey)?;
-    let PublicKey::Ed25519(bytes) = key.public_key else { return Err(StartError::NoLogKey) };
-    let verifier = VerifierKey::new(origin, &bytes).map_err(|_| StartError::NoLogKey)?;
-    Ok((key.handle, verifier))
+    states: &[State],
+) -> Vec<(KeyHandle, VerifierKey)> {
+    let keys = custody.keys();
+    let of_log = keys.iter().filter(|key| key.purpose == Purpose::Checkpoint);
+    let of_log = of_log.filter(|key| states.contains(&key.state));
+    let verifier = |key: &Key| match &key.public_key {
+        PublicKey::Ed25519(bytes) => Some((key.handle, VerifierKey::new(origin, bytes).ok()?)),
+        _ => None,
+    };
+    of_log.filter_map(verifier).collect()
 }
 
 impl CheckpointSigner for LogSigner {
-    fn key(&self) -> &VerifierKey {
-        &self.key
+    fn keys(&self) -> Vec<VerifierKey> {
+        let active = log_keys(&*self.custody, &self.origin, &[State::Active]);
+        active.into_iter().map(|(_, key)| key).collect()
     }
 
-    fn sign<'a>(&'a self, text: &'a [u8]) -> Signing<'a> {
+    fn sign<'a>(&'a self, key: &'a VerifierKey, text: &'a [u8]) -> Signing<'a> {
         Box::pin(async move {
+            let active = log_keys(&*self.custody, &self.origin, &[State::Active]);
+            let (handle, _) = active.into_iter().find(|(_, own)| own == key)?;
             let object = TypedObject::parse(ObjectType::Checkpoint, text).ok()?;
-            let signature = self.custody.sign(&self.handle, &object).await.ok()?;
+            let signature = self.custody.sign(&handle, &object).await.ok()?;
             <[u8; SIGNATURE_BYTES]>::try_from(signature.as_bytes()).ok()
         })
     }
@@ -134,6 +142,10 @@ pub enum StartError {
     Keystore(keys::software::OpenError),
     /// What opens the keystore cannot be used.
     Unlock(keys::unlock::UnlockError),
+    /// There is no connection to the key service.
+    KeyService(keys::remote::ConnectError),
+    /// The secret shared with the key service cannot be used.
+    Pairing(keys::wire::pairing::PairingError),
     /// The database cannot be opened.
     Store(store::sqlite::OpenError),
     /// The database cannot be read.
@@ -168,6 +180,8 @@ impl fmt::Display for StartError {
             Self::Config(_) => "start server: its configuration is not taken",
             Self::Keystore(_) => "start server: its keystore cannot be opened",
             Self::Unlock(_) => "start server: what opens its keystore cannot be used",
+            Self::KeyService(_) => "start server: its keys cannot be reached",
+            Self::Pairing(_) => "start server: its secret for the key service cannot be used",
             Self::Store(_) => "start server: its database cannot be opened",
             Self::Read(_) => "start server: its database cannot be read",
             Self::Busy => "start server: another one runs on its data folder: stop that one first",
@@ -188,6 +202,8 @@ impl std::error::Error for StartError {
             Self::Config(source) => Some(source),
             Self::Keystore(source) => Some(source),
             Self::Unlock(source) => Some(source),
+            Self::KeyService(source) => Some(source),
+            Self::Pairing(source) => Some(source),
             Self::Store(source) => Some(source),
             Self::Read(source) => Some(source),
             Self::PublicUrl(source) => Some(source),

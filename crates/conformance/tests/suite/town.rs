@@ -45,7 +45,7 @@ impl Town {
                 keystore: folder.join("keys/server.keystore"),
                 key_file: Some(folder.join("secret/server.key")),
                 passphrase_file: None,
-                suites: Default::default(),
+                ..Keys::default()
             },
             limits,
         };

@@ -57,9 +57,11 @@ impl ObjectType {
     ];
 }
 
-impl fmt::Display for ObjectType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl ObjectType {
+    /// The name, as stored in journals and shown to people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::CityCertificate => "certificate of the city",
             Self::DocumentSignerCertificate => "document signer certificate",
             Self::ReaderCertificate => "reader certificate",
@@ -70,7 +72,13 @@ impl fmt::Display for ObjectType {
             Self::Checkpoint => "checkpoint",
             Self::Approval => "approval",
             Self::FirmwareManifest => "firmware manifest",
-        })
+        }
+    }
+}
+
+impl fmt::Display for ObjectType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -9,13 +9,18 @@
 )]
 
 mod crash;
+mod decisions;
 mod folder;
 mod halves;
 mod hierarchy;
 mod keystore;
+mod line;
 mod objects;
+mod pair;
+mod post;
 mod rotation;
 mod samples;
+mod service;
 mod softhsm;
 mod suites;
 mod token;

@@ -50,6 +50,10 @@ pub(crate) fn checkpoint() -> Vec<u8> {
     b"limen.example/log\n42\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n".to_vec()
 }
 
+pub(crate) fn mso() -> Vec<u8> {
+    sig_structure(None, &mso_payload())
+}
+
 fn mso_payload() -> Vec<u8> {
     let mut mso = Encoder::new();
     mso.map(6);

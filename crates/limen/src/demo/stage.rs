@@ -13,6 +13,8 @@ use serde_json::Value;
 
 use crate::client::{Client, Connection};
 use crate::failure::{Failure, OrFail};
+use crate::hsm::Softhsm;
+use crate::key::process::KeyService;
 
 /// How long a process may take to say something.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,6 +26,8 @@ pub(super) struct Stage {
     sabotage: Option<&'static str>,
     port: u16,
     server: Option<Process>,
+    keys: Option<KeyService>,
+    softhsm: Option<Softhsm>,
     token: Option<String>,
 }
 
@@ -52,10 +56,38 @@ impl Done {
 }
 
 impl Stage {
-    pub(super) fn new(folder: &Path, sabotage: Option<&'static str>) -> Result<Self, Failure> {
+    pub(super) fn new(
+        folder: &Path,
+        sabotage: Option<&'static str>,
+        softhsm: Option<Softhsm>,
+    ) -> Result<Self, Failure> {
         let program = std::env::current_exe().or_fail("cannot find this program")?;
         let port = free_port().or_fail("cannot find a free port")?;
-        Ok(Self { program, folder: folder.into(), sabotage, port, server: None, token: None })
+        Ok(Self {
+            program,
+            folder: folder.into(),
+            sabotage,
+            port,
+            server: None,
+            keys: None,
+            softhsm,
+            token: None,
+        })
+    }
+
+    /// Whether the keys of the city are on a token.
+    pub(super) const fn has_token(&self) -> bool {
+        self.softhsm.is_some()
+    }
+
+    /// The tokens.
+    pub(super) fn softhsm(&self) -> Result<&Softhsm, Failure> {
+        self.softhsm.as_ref().ok_or_else(|| Failure::broken("this city has no token"))
+    }
+
+    /// What a command must be told to use the tokens, if there are any.
+    pub(super) fn token_arguments(&self) -> Vec<String> {
+        self.softhsm.as_ref().map(Softhsm::arguments).unwrap_or_default()
     }
 
     /// A path below the folder, as text.
@@ -120,9 +152,7 @@ impl Stage {
         name: &'static str,
         arguments: &[&str],
     ) -> Result<(Process, Value), Failure> {
-        let log =
-            File::options().create(true).append(true).open(self.folder.join(format!("{name}.log")));
-        let log = log.or_fail("cannot make a log file")?;
+        let log = self.log(name)?;
         let mut command = self.command(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().or_fail("cannot start a process")?;
@@ -140,7 +170,19 @@ impl Stage {
         Ok((process, first))
     }
 
+    /// Starts the key service, which stays until the end unless somebody pulls it.
+    pub(super) fn start_keys(&mut self) -> Result<(), Failure> {
+        let log = self.log("key service")?;
+        let config = self.folder.join("city/keys.toml");
+        self.keys =
+            Some(KeyService::start(&self.program, &config, log.into(), self.softhsm.as_ref())?);
+        Ok(())
+    }
+
     pub(super) fn start_server(&mut self) -> Result<(), Failure> {
+        if self.keys.is_none() {
+            self.start_keys()?;
+        }
         let config = self.path("city/limen.toml");
         let (server, _) = self.start("server", &["serve", "--config", &config, "--json"])?;
         self.server = Some(server);
@@ -153,9 +195,15 @@ impl Stage {
         server.stop()
     }
 
+    fn log(&self, name: &str) -> Result<File, Failure> {
+        let path = self.folder.join(format!("{name}.log"));
+        File::options().create(true).append(true).open(path).or_fail("cannot make a log file")
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments).current_dir(&self.folder);
+        command.envs(self.softhsm.as_ref().map(Softhsm::environment));
         // The story is about this city alone, whatever the shell of its viewer says.
         for name in ["LIMEN_SERVER", "LIMEN_TOKEN", "LIMEN_CA", "LIMEN_PROFILE"] {
             command.env_remove(name);

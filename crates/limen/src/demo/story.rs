@@ -3,6 +3,7 @@
 mod issue;
 mod ledger;
 mod taps;
+mod token;
 
 use std::time::Instant;
 
@@ -103,6 +104,9 @@ pub(super) struct Story {
 pub(super) struct Props {
     person: Option<api::person::Person>,
     lost: Option<api::pass::Pass>,
+    badge: Option<api::pass::Pass>,
+    waiting: Option<api::pass::Pass>,
+    lists: Vec<Vec<u8>>,
     door: Option<(Process, String)>,
     gate: Option<(Process, String)>,
     recorded: Vec<[String; 2]>,
@@ -111,8 +115,9 @@ pub(super) struct Props {
 }
 
 type Scene = fn(&mut Stage, &mut Props) -> Result<Ending, Failure>;
+type Line = (&'static str, &'static str, Outcome, Scene);
 
-const SCENES: [(&str, &str, Outcome, Scene); 24] = {
+const SCENES: [Line; 24] = {
     use Outcome::{Done, Granted, Refused};
     [
         (
@@ -162,6 +167,41 @@ const SCENES: [(&str, &str, Outcome, Scene); 24] = {
     ]
 };
 
+/// After this scene the token is pulled, if the keys are on one.
+const BEFORE_PULL: &str = "restart-server";
+
+const TOKEN_SCENES: [Line; 4] = {
+    use Outcome::{Done, Granted, Refused};
+    [
+        ("pull-token", "The token is pulled: a phone asks for its pass", Refused, token::pulled),
+        ("tap-without-token", "Mira taps the gate with her ticket", Granted, token::tap),
+        ("revoke-without-token", "Mira's badge is revoked", Done, token::revoke),
+        ("return-token", "The token comes back", Done, token::returned),
+    ]
+};
+
+const LAST_TOKEN_SCENE: Line = (
+    "foreign-client",
+    "Another program lists the keys on the tokens",
+    Outcome::Done,
+    token::foreign,
+);
+
+/// The scenes of a story, with or without a token.
+fn scenes(has_token: bool) -> Vec<Line> {
+    let mut scenes = Vec::new();
+    for scene in SCENES {
+        scenes.push(scene);
+        if has_token && scene.0 == BEFORE_PULL {
+            scenes.extend(TOKEN_SCENES);
+        }
+    }
+    if has_token {
+        scenes.push(LAST_TOKEN_SCENE);
+    }
+    scenes
+}
+
 /// Plays every scene and tells each step as it ends. What breaks a scene ends the story.
 pub(super) fn play(
     stage: &mut Stage,
@@ -169,7 +209,7 @@ pub(super) fn play(
 ) -> Result<Story, Failure> {
     let mut props = Props::default();
     let mut steps = Vec::new();
-    for (name, title, expected, scene) in SCENES {
+    for (name, title, expected, scene) in scenes(stage.has_token()) {
         let began = Instant::now();
         let Ending { outcome, reason, tap } = scene(stage, &mut props)?;
         let duration_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);

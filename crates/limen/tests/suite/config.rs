@@ -24,7 +24,7 @@ fn mistakes_are_named() {
     };
     check(("[store]", "[shop]"), "shop");
     check(("listen = \"127.0.0.1", "listen = \"0.0.0.0"), "http.listen");
-    check(("key_file = \"secret", "# \""), "keys.key_file");
+    check(("pairing = \"server", "# \""), "keys.pairing");
     check(("= 1048576", "= 0"), "limits.body_bytes_max");
     check(("[http]", "[http"), "line 3");
     folder.limen(&["config", "check", "none.toml"]).expect(2, "none.toml");

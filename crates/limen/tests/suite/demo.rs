@@ -178,3 +178,29 @@ fn an_unknown_sabotage_is_wrong_use() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("everything"));
 }
+
+#[test]
+fn the_story_is_the_same_with_every_key_on_a_token() {
+    let usual = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so"];
+    if !usual.iter().any(|path| Path::new(path).is_file()) {
+        let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+        assert!(!ci, "SoftHSM is absent: install the package softhsm2");
+        eprintln!("NOT RUN: SoftHSM is absent; install the package softhsm2");
+        return;
+    }
+    let (code, steps, log) = story(&["--hsm", "softhsm"]);
+    assert!(steps.values().all(|(expected, outcome)| expected == outcome), "{steps:?}");
+    assert_eq!((code, &log["verified"]), (0, &Value::Bool(true)));
+    let ended = |name: &str| steps[name].1.as_str();
+    assert_eq!(ended("pull-token"), "refused");
+    assert_eq!(ended("tap-without-token"), "granted");
+    assert_eq!((ended("return-token"), ended("foreign-client")), ("done", "done"));
+}
+
+#[test]
+fn a_missing_token_module_is_wrong_use() {
+    let output = limen(&["demo", "--hsm", "softhsm", "--hsm-module", "/nowhere/lib.so"]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("there is no PKCS#11 module `/nowhere/lib.so`"), "{told}");
+}

@@ -13,6 +13,7 @@ mod config;
 mod credential;
 mod demo;
 mod help;
+mod key;
 mod log;
 mod login;
 mod run;

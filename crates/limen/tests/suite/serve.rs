@@ -48,9 +48,18 @@ fn city(folder: &Folder) -> (u16, String) {
     (port, token["token"].as_str().unwrap().to_owned())
 }
 
-fn serve(folder: &Folder, arguments: &[&str]) -> Server {
+/// The server and the key service that it needs.
+fn serve(folder: &Folder, arguments: &[&str]) -> [Server; 2] {
+    let keys = serve_keys(folder);
     let serve = ["serve", "--config", "city/limen.toml", "--json"];
-    let mut command = folder.command(&[&serve[..], arguments].concat());
+    [listening(folder.command(&[&serve[..], arguments].concat())), keys]
+}
+
+fn serve_keys(folder: &Folder) -> Server {
+    listening(folder.command(&["key", "serve", "--config", "city/keys.toml", "--json"]))
+}
+
+fn listening(mut command: std::process::Command) -> Server {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -105,6 +114,7 @@ fn a_second_city_does_not_replace_the_first() {
 fn a_log_that_cannot_be_written_does_not_stop_the_server() {
     let folder = Folder::new();
     let (port, token) = city(&folder);
+    let _keys = serve_keys(&folder);
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let mut command = folder.command(&["serve", "--config", "city/limen.toml", "--json"]);
     command.env("LIMEN_LOG", "debug").stdout(Stdio::piped()).stderr(full);
@@ -125,7 +135,7 @@ fn folders_of_a_city_are_their_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new();
     city(&folder);
-    for part in ["city", "city/data", "city/keys", "city/root"] {
+    for part in ["city", "city/data", "city/keys", "city/root", "city/server"] {
         let mode = std::fs::metadata(folder.path(part)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700, "{part}");
     }

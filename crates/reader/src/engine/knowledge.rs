@@ -40,7 +40,13 @@ impl Engine {
     ) -> Result<VerifiedBundle, Rejection> {
         let Config { reader, .. } = self.config;
         let pin = Pin { root: &self.roots, reader, epoch: self.epoch, at };
-        VerifiedBundle::verify(crypto, bytes, &pin)
+        let bundle = VerifiedBundle::verify(crypto, bytes, &pin)?;
+        // A signer that was followed by another gives no more orders, whoever has its key.
+        if self.bundle.as_ref().is_some_and(|held| bundle.signer_since() < held.signer_since()) {
+            let message = String::from("bundle is of a signer that another has followed");
+            return Err(Rejection::trust("bundle-signer", message));
+        }
+        Ok(bundle)
     }
 
     /// A status list counts at once: it can only be newer than what was known.

@@ -13,7 +13,7 @@ use reader::engine::Input;
 use vocabulary::id::ReaderId;
 
 use crate::city::{
-    CRYPTO, City, GATE, Identity, READER, days, hours, identity, key, noon, sign, ticket,
+    CRYPTO, City, GATE, Identity, READER, days, hours, identity, key, later, noon, sign, ticket,
 };
 use crate::gate::{Bent, Gate, Phone, Seen};
 
@@ -131,6 +131,21 @@ fn engine_refuses_the_bundle_of_yesterday() {
     assert_eq!(gate.engine.watermark().bundle_epoch, 3);
     gate.give(Input::Bundle(&city.signed(&city.bundle(2))));
     assert_eq!(gate.rejected, ["bundle-epoch"]);
+    assert_eq!(gate.engine.watermark().bundle_epoch, 3);
+}
+
+#[test]
+fn signer_that_was_followed_by_another_gives_no_more_orders() {
+    let city = City::new();
+    let mut gate = Gate::ready(&city);
+    let signer = later(91, &city.root, hours(1));
+    let next = City { bundle_signer: signer, ..City::new() };
+    gate.give(Input::Bundle(&city.signed(&city.bundle(2))));
+    assert_eq!(gate.rejected, [""; 0], "control: no other has signed yet");
+    gate.give(Input::Bundle(&next.signed(&next.bundle(3))));
+    let mut gate = gate.restart(&city);
+    gate.give(Input::Bundle(&city.signed(&city.bundle(4))));
+    assert_eq!(gate.rejected, ["bundle-signer"]);
     assert_eq!(gate.engine.watermark().bundle_epoch, 3);
 }
 

@@ -61,13 +61,22 @@ pub(crate) fn sign<T: 'static>(key: &P256Secret, unsigned: Unsigned<T>) -> T {
 }
 
 pub(crate) fn identity(number: u8, purpose: Purpose, by: Option<&Identity>) -> Identity {
+    certified(number, purpose, by, days(0))
+}
+
+/// A bundle signer of the root, certified so much later than the others.
+pub(crate) fn later(number: u8, root: &Identity, by: Duration) -> Identity {
+    certified(number, Purpose::BundleSigner, Some(root), by)
+}
+
+fn certified(number: u8, purpose: Purpose, by: Option<&Identity>, delay: Duration) -> Identity {
     let own = key(number);
     let name = format!("Test {number}");
     let request = Request {
         purpose,
         subject: Subject { common_name: &name, organization: None, country: "UT" },
         key: &public(&own),
-        not_before: noon().saturating_sub(days(10)),
+        not_before: noon().saturating_sub(days(10)).saturating_add(delay),
         not_after: noon().saturating_add(days(if by.is_some() { 400 } else { 4000 })),
         serial_entropy: [number; build::SERIAL_ENTROPY_BYTES],
         issuer_uri: "https://city.example",

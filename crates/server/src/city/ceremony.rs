@@ -18,6 +18,7 @@ use policy::actor::{Actor, Resource, Subject};
 use policy::authorize::authorize;
 use policy::role::{Role, Roles};
 use reader::bundle::CITY_BYTES_MAX;
+use reader::roots::Root;
 use store::commit::{Change, Commit};
 use store::store::Store;
 use vocabulary::code::OperatorCode;
@@ -116,15 +117,17 @@ pub async fn create_city(
     make_folder_of(&pseudonyms)?;
     Unlock::create_key_file(&pseudonyms).map_err(StartError::Unlock)?;
 
+    let root = root_key.certificate.as_deref().unwrap_or_default().to_vec();
     let facts = Facts {
         name: founding.name.clone(),
         country: founding.country.clone(),
         log_origin: log_origin(public_url),
-        root: root_key.certificate.as_deref().unwrap_or_default().to_vec(),
+        root: root.clone(),
+        roots: vec![Root { certificate: root, link: None }],
     };
     let registry = Registry::open(config)?;
     let own = NewOperator { code: city(), name: founding.name.as_str().parse()? };
-    let facts = vec![Change::Setting(facts.setting())];
+    let facts = vec![Change::Setting(facts.setting(1))];
     registry.register(own, facts, now).await?;
     let roles = Roles::only(Role::Registrar).with(Role::Owner);
     let mut tokens = vec![registry.token(&city(), roles, "founding", FIRST_TOKEN_LIFE, now).await?];
@@ -147,10 +150,10 @@ pub async fn add_operator(
     now: Instant,
 ) -> Result<FirstToken, CeremonyError> {
     let Custodians { root, city: keeper } = custodians;
-    let root_key = root.newest(Purpose::CityRoot, None).ok_or(CeremonyError::NoRoot)?;
     let registry = Registry::open(config)?;
     let _lock = FolderLock::take(&config.store.data)?;
     let facts = Facts::load(&registry.store).await?;
+    let root_key = present_root(root, &facts)?;
     let public_url = config.http.public_url.as_str();
     let authority = Authority { custody: root, public_url, country: &facts.country };
     admit(&registry, keeper, &authority, &config.keys.suites, &root_key, operator, now).await
@@ -206,6 +209,13 @@ pub async fn make_token(
     Registry::open(config)?.token(operator, roles, label, life, now).await
 }
 
+/// The key of the root under which the city certifies now: a successor waits for its time.
+pub(super) fn present_root(root: &dyn Custody, facts: &Facts) -> Result<Key, CeremonyError> {
+    let keys = root.keys();
+    let mut found = keys.iter().filter(|key| key.certificate.as_deref() == Some(&*facts.root));
+    found.next().cloned().ok_or(CeremonyError::NoRoot)
+}
+
 async fn admit(
     registry: &Registry,
     keeper: &dyn Custody,
@@ -232,17 +242,17 @@ async fn admit(
 }
 
 /// The root at work.
-struct Authority<'a> {
-    custody: &'a dyn Custody,
-    public_url: &'a str,
-    country: &'a str,
+pub(super) struct Authority<'a> {
+    pub(super) custody: &'a dyn Custody,
+    pub(super) public_url: &'a str,
+    pub(super) country: &'a str,
 }
 
-struct Subordinate<'s> {
-    name: &'s str,
-    organization: Option<&'s str>,
-    profile: build::Purpose,
-    life: Duration,
+pub(super) struct Subordinate<'s> {
+    pub(super) name: &'s str,
+    pub(super) organization: Option<&'s str>,
+    pub(super) profile: build::Purpose,
+    pub(super) life: Duration,
 }
 
 impl Authority<'_> {
@@ -264,7 +274,7 @@ impl Authority<'_> {
     }
 
     /// Certifies `key`, which `keeper` holds, with the key `root`.
-    async fn certify(
+    pub(super) async fn certify(
         &self,
         keeper: &dyn Custody,
         root: &Key,
@@ -302,13 +312,13 @@ async fn generate(
 }
 
 /// The database and the record, for who sits at the machine.
-struct Registry {
-    store: Store,
-    recorder: Recorder,
+pub(super) struct Registry {
+    pub(super) store: Store,
+    pub(super) recorder: Recorder,
 }
 
 impl Registry {
-    fn open(config: &Config) -> Result<Self, CeremonyError> {
+    pub(super) fn open(config: &Config) -> Result<Self, CeremonyError> {
         let store = open_store(&config.store.data)?;
         let recorder = Recorder::open(&Recorder::path(&config.keys));
         Ok(Self { store, recorder: recorder.map_err(StartError::Io)? })
@@ -366,12 +376,30 @@ impl Registry {
         changes: Vec<Change>,
         at: Instant,
     ) -> Result<(), CeremonyError> {
-        let deed = Deed { operator, subject: Subject::Host, what, object, at, more: None };
+        self.record(host_deed(operator, what, object, at), changes).await
+    }
+
+    /// Writes a deed of whoever sits at the machine.
+    pub(super) async fn record(
+        &self,
+        deed: Deed,
+        changes: Vec<Change>,
+    ) -> Result<(), CeremonyError> {
         let entry = self.recorder.entry(&deed).map_err(CeremonyError::fault)?;
         let commit = Commit { changes, entry, jobs: Vec::new() };
         let done = self.store.for_operator(&deed.operator).commit(commit).await;
         done.map(drop).map_err(CeremonyError::fault)
     }
+}
+
+/// A deed of whoever sits at the machine.
+pub(super) const fn host_deed(
+    operator: OperatorCode,
+    what: &'static str,
+    object: String,
+    at: Instant,
+) -> Deed {
+    Deed { operator, subject: Subject::Host, what, object, at, more: None }
 }
 
 /// The log is named after where it is found, without the scheme (C2SP tlog-checkpoint).
@@ -395,12 +423,14 @@ pub enum CeremonyError {
     NoSigner(Purpose),
     /// A name is not one that can be shown.
     Name(vocabulary::text::ParseTextError),
+    /// What was asked for would close doors, or its time has not come; the text says when it has.
+    Refused(String),
     /// Something refused or failed on the way.
     Failed(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl CeremonyError {
-    fn fault(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+    pub(super) fn fault(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Failed(Box::new(error))
     }
 }
@@ -428,6 +458,7 @@ impl std::fmt::Display for CeremonyError {
                 write!(f, "hold ceremony: no signer for `{purpose}` is certified by the root")
             }
             Self::Name(_) => f.write_str("hold ceremony: a name cannot be shown to people"),
+            Self::Refused(reason) => write!(f, "hold ceremony: {reason}"),
             Self::Failed(_) => f.write_str("hold ceremony: a step failed"),
         }
     }
@@ -439,7 +470,11 @@ impl std::error::Error for CeremonyError {
             Self::Start(source) => Some(source),
             Self::Name(source) => Some(source),
             Self::Failed(source) => Some(source.as_ref()),
-            Self::Exists | Self::NoRoot | Self::NoOperator(_) | Self::NoSigner(_) => None,
+            Self::Exists
+            | Self::NoRoot
+            | Self::NoOperator(_)
+            | Self::NoSigner(_)
+            | Self::Refused(_) => None,
         }
     }
 }

@@ -1,8 +1,10 @@
-//! What never changes about a city: name, country, root certificate, origin of its audit log.
+//! What is known of a city: name, country, origin of its audit log, and its roots, which follow one
+//! another by ceremony.
 
 use credential::x509::pem;
 use policy::actor::CITY;
 use reader::bundle::CITY_BYTES_MAX;
+use reader::roots::Root;
 use serde::{Deserialize, Serialize};
 use store::commit::Setting;
 use store::store::Store;
@@ -23,8 +25,10 @@ pub struct Facts {
     pub country: String,
     /// The name of the key of its audit log (C2SP tlog-checkpoint).
     pub log_origin: String,
-    /// The certificate of its root, DER.
+    /// The certificate of the root under which it certifies now, DER.
     pub root: Vec<u8>,
+    /// All roots in force, oldest first, each with the link by which readers come to it.
+    pub roots: Vec<Root>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -34,6 +38,39 @@ struct Stored {
     country: String,
     log_origin: String,
     root: String,
+    /// Missing in a city that never changed its root.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    roots: Vec<StoredRoot>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct StoredRoot {
+    certificate: String,
+    link: Option<String>,
+}
+
+impl StoredRoot {
+    fn read(&self) -> Option<Root> {
+        let link = self.link.as_deref().map(certificate);
+        Some(Root {
+            certificate: certificate(&self.certificate)?,
+            link: match link {
+                Some(None) => return None,
+                Some(link) => link,
+                None => None,
+            },
+        })
+    }
+
+    fn of(root: &Root) -> Self {
+        let text = |der: &[u8]| pem::encode("CERTIFICATE", der);
+        Self { certificate: text(&root.certificate), link: root.link.as_deref().map(text) }
+    }
+}
+
+fn certificate(text: &str) -> Option<Vec<u8>> {
+    pem::decode(text, "CERTIFICATE").ok()?.into_iter().next()
 }
 
 impl Facts {
@@ -49,21 +86,26 @@ impl Facts {
     fn read(value: &[u8]) -> Option<Self> {
         let stored: Stored = serde_json::from_slice(value).ok()?;
         let name = stored.name.parse().ok()?;
-        let root = pem::decode(&stored.root, "CERTIFICATE").ok()?.into_iter().next()?;
-        Some(Self { name, country: stored.country, log_origin: stored.log_origin, root })
+        let root = certificate(&stored.root)?;
+        let mut roots = stored.roots.iter().map(StoredRoot::read).collect::<Option<Vec<_>>>()?;
+        if roots.is_empty() {
+            roots.push(Root { certificate: root.clone(), link: None });
+        }
+        Some(Self { name, country: stored.country, log_origin: stored.log_origin, root, roots })
     }
 
     /// The setting that holds the facts from now on.
-    pub(crate) fn setting(&self) -> Setting {
+    pub(crate) fn setting(&self, version: u32) -> Setting {
         let stored = Stored {
             name: self.name.as_str().into(),
             country: self.country.clone(),
             log_origin: self.log_origin.clone(),
             root: pem::encode("CERTIFICATE", &self.root),
+            roots: self.roots.iter().map(StoredRoot::of).collect(),
         };
         // INVARIANT: a struct of texts always serializes.
         let value = serde_json::to_vec(&stored).unwrap_or_default();
-        Setting { name: SETTING.into(), value, version: 1 }
+        Setting { name: SETTING.into(), value, version }
     }
 }
 

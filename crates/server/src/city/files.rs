@@ -1,16 +1,20 @@
-//! The sealed files of a city: the keys that its server signs with, and the root's own.
+//! Who holds the keys of a city: the key service, or a sealed file; and the file of the root.
 
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::Arc;
 
+use keys::custody::Custody;
+use keys::remote::{Remote, Settings};
 use keys::seal::Kind;
 use keys::software::Keystore;
 use keys::unlock::Unlock;
+use keys::wire::pairing::Pairing;
 
 use super::ceremony::CeremonyError;
-use crate::config::Config;
+use crate::config::{CLIENT, Config};
 use crate::server::unlock;
 use crate::start::StartError;
 
@@ -64,6 +68,34 @@ pub fn create_keystore(config: &Config) -> Result<Keystore, CeremonyError> {
     }
     let made = Keystore::create(path, Kind::Server, &unlock(config)?);
     Ok(made.map_err(StartError::Keystore)?)
+}
+
+/// Who holds the keys of a city.
+#[derive(Clone)]
+pub struct Keeper {
+    /// Whom a server asks.
+    pub custody: Arc<dyn Custody>,
+    /// The same, where it is the key service.
+    pub service: Option<Arc<Remote>>,
+}
+
+/// Reaches whoever holds the keys according to `config`: connects to the key service, or opens the
+/// sealed keystore.
+///
+/// # Errors
+/// [`StartError`] naming what cannot be reached or opened.
+pub async fn open_keeper(config: &Config) -> Result<Keeper, StartError> {
+    config.check().map_err(StartError::Config)?;
+    let keys = &config.keys;
+    let (Some(socket), Some(pairing)) = (&keys.service, &keys.pairing) else {
+        return Ok(Keeper { custody: Arc::new(open_keystore(config)?), service: None });
+    };
+    let name = keys.client.as_deref().unwrap_or(CLIENT);
+    let pairing = Pairing::open(name, pairing).map_err(StartError::Pairing)?;
+    let settings = Settings { socket: socket.clone(), uid: keys.service_uid, pairing };
+    let remote = Remote::connect(settings).await.map_err(StartError::KeyService)?;
+    let remote = Arc::new(remote);
+    Ok(Keeper { custody: Arc::<Remote>::clone(&remote), service: Some(remote) })
 }
 
 /// Opens the sealed keystore that `config` names.

@@ -7,3 +7,5 @@ pub mod ceremony;
 pub(crate) mod certificate;
 pub mod facts;
 pub mod files;
+pub mod rotation;
+pub mod uses;

@@ -1,9 +1,10 @@
 //! `/v1/trust`: what wallets, readers of others and auditors pin. Public certificates only.
 
-use api::trust::{IssuingAuthority, Trust};
-use axum::extract::State;
+use api::trust::{CityRoot, IssuingAuthority, Trust};
+use axum::extract::State as FromState;
 use axum::response::IntoResponse;
 use credential::x509::pem;
+use keys::custody::State;
 use keys::purpose::Purpose;
 
 use super::readers::bundle::certificates;
@@ -11,12 +12,12 @@ use crate::body::Shown;
 use crate::caller::Anyone;
 use crate::problem::Problem;
 use crate::server::Server;
-use crate::start::log_key;
-use crate::work::signers::is_in_force;
+use crate::sign::is_in_force;
+use crate::start::{StartError, log_keys};
 use crate::world::now;
 
 pub(super) async fn show(
-    State(server): State<Server>,
+    FromState(server): FromState<Server>,
     _anyone: Anyone,
 ) -> Result<impl IntoResponse, Problem> {
     let at = now();
@@ -32,14 +33,25 @@ pub(super) async fn show(
         let operator = key.operator.as_ref()?.to_string();
         Some(IssuingAuthority { operator, certificate: text(certificate) })
     });
-    let log = log_key(&*server.custody, &server.city.log_origin);
-    let (_, log_key) = log.map_err(|error| Problem::fault(&error))?;
+    let log_keys = |states: &[State]| -> Vec<String> {
+        let keys = log_keys(&*server.custody, &server.city.log_origin, states);
+        keys.into_iter().map(|(_, key)| key.to_string()).collect()
+    };
+    // The oldest that signs: who pinned it goes on until it retires.
+    let log_key = log_keys(&[State::Active]).into_iter().next();
+    let log_key = log_key.ok_or_else(|| Problem::fault(&StartError::NoLogKey))?;
+    let roots = server.city.roots.iter().map(|root| CityRoot {
+        certificate: text(&root.certificate),
+        link: root.link.as_deref().map(text),
+    });
     Ok(Shown(Trust {
         city: server.city.name.to_string(),
         city_root: text(&server.city.root),
+        city_roots: roots.collect(),
         reader_authorities: of(Purpose::ReaderAuthority),
         issuing_authorities: issuing_authorities.collect(),
         status_signers: of(Purpose::StatusList),
-        log_key: log_key.to_string(),
+        log_key,
+        log_keys: log_keys(&[State::Published, State::Active]),
     }))
 }

@@ -5,14 +5,14 @@ use store::page::Page;
 use vocabulary::code::OperatorCode;
 use vocabulary::time::Instant;
 
-use super::signers;
+use super::rotation;
 use crate::problem::Problem;
 use crate::server::{Server, worker_deed};
 
 /// All chores, each for itself: one that fails is logged and tried again next time.
 pub(super) async fn all(server: &Server, at: Instant) {
     // Failures are logged where they happen.
-    signers::renew_all(server, at).await;
+    rotation::turn_all(server, at).await;
     let _ = expire_passes(server, at).await;
     if let Err(error) = server.store.city().forget_used(at).await {
         tracing::error!(%error, "marks of used things are not forgotten");

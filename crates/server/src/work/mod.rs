@@ -15,8 +15,9 @@ use crate::server::Server;
 use crate::world::now;
 
 pub(crate) mod chores;
-pub(crate) mod signers;
+pub(crate) mod rotation;
 pub(crate) mod status;
+pub(crate) mod uses;
 
 /// How long a job is one worker's.
 const LEASE: Duration = Duration::from_secs(60);
@@ -26,15 +27,22 @@ const BATCH: u16 = 16;
 const IDLE: Duration = Duration::from_secs(5);
 /// How often chores are done.
 const CHORES_EVERY: Duration = Duration::from_secs(3_600);
+/// How often the uses of keys are anchored in the log.
+const ANCHOR_EVERY: Duration = Duration::from_secs(30);
 
 /// Works until `ended` is true or its sender is gone.
 pub(crate) async fn run(server: Server, mut ended: watch::Receiver<bool>) {
     let mut chores_at: Option<Instant> = None;
+    let mut anchor_at: Option<Instant> = None;
     while !*ended.borrow() {
         let at = now();
         if chores_at.is_none_or(|due| due <= at) {
             chores::all(&server, at).await;
             chores_at = Some(at.saturating_add(CHORES_EVERY));
+        }
+        if anchor_at.is_none_or(|due| due <= at) {
+            uses::anchor(&server, at).await;
+            anchor_at = Some(at.saturating_add(ANCHOR_EVERY));
         }
         if work_off(&server).await {
             continue;
@@ -47,10 +55,16 @@ pub(crate) async fn run(server: Server, mut ended: watch::Receiver<bool>) {
     }
     // What the last deeds left behind is done now rather than at the next start.
     work_off(&server).await;
+    uses::anchor(&server, now()).await;
 }
 
 /// Does the jobs that wait; whether there may be more.
 async fn work_off(server: &Server) -> bool {
+    // Every job of today needs a signature. While nobody signs they wait, and none of their tries is
+    // used up.
+    if server.key_service.as_ref().is_some_and(|service| !service.is_connected()) {
+        return false;
+    }
     let jobs = match server.store.city().lease_jobs(now(), LEASE, BATCH).await {
         Ok(jobs) => jobs,
         Err(error) => {

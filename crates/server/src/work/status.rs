@@ -229,8 +229,9 @@ async fn settings(
     let algorithm = key.suite.algorithm();
     let cwt = claims.cwt(CwtHeader { algorithm, kid: None, x5chain: &chain });
     let jwt = claims.jwt(HeaderParts { x5c: &chain, ..HeaderParts::new(algorithm, JWT_TYP) });
-    let cwt = sign(&*server.custody, key, cwt).await?;
-    let jwt = sign(&*server.custody, key, jwt).await?;
+    let (cwt, jwt) =
+        tokio::join!(sign(&*server.custody, key, cwt), sign(&*server.custody, key, jwt));
+    let (cwt, jwt) = (cwt?, jwt?);
     // INVARIANT: a struct of a number and a text always serializes.
     let known = serde_json::to_vec(edition).unwrap_or_default();
     let setting = |name, value| Setting { name, value, version };

@@ -23,7 +23,7 @@ fn operator_issues_once_its_authority_is_certified() {
     let owner = town.anyone().as_bearer(&token);
     assert_eq!(owner.get("/v1/operators/valley").text("name"), "Valley");
     let made = owner.get("/v1/events?limit=200").expect(200);
-    assert!(made.to_string().contains("signer-renew"), "{made}");
+    assert!(made.to_string().contains("key-make"), "{made}");
 }
 
 #[test]

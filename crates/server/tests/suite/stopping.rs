@@ -64,7 +64,7 @@ fn second_start_makes_no_second_signers() {
     let mut town = Town::new();
     let events = |town: &Town| {
         let events = town.harbour().get("/v1/events?limit=200").expect(200);
-        let renewed = |event: &&serde_json::Value| event["kind"] == "signer-renew";
+        let renewed = |event: &&serde_json::Value| event["kind"] == "key-make";
         events["items"].as_array().unwrap().iter().filter(renewed).count()
     };
     assert_eq!(events(&town), 2);

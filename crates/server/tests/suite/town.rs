@@ -96,7 +96,7 @@ impl Town {
                 keystore: folder.join("keys/city.keys"),
                 key_file: Some(folder.join("keys/city.key")),
                 passphrase_file: None,
-                suites: Default::default(),
+                ..Keys::default()
             },
             limits: Limits::default(),
         };

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use audit::checkpoint::Checkpoint;
 use audit::hash::Hash;
 use audit::merkle::Tree;
-use audit::note::{NoteError, SIGNATURE_BYTES, VerifierKey};
+use audit::note::{NoteError, SIGNATURE_BYTES, VerifierKey, cosign};
 use audit::tiles::{AppendError, Appender, ResumeError};
 use tokio::sync::watch;
 
@@ -35,11 +35,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Whoever holds the key of the log.
 pub trait CheckpointSigner: Send + Sync {
-    /// The public key with the log's origin as its name.
-    fn key(&self) -> &VerifierKey;
+    /// The public keys that sign now, with the log's origin as their name, oldest first: one, and two
+    /// while a key is followed by the next.
+    fn keys(&self) -> Vec<VerifierKey>;
 
-    /// Signs the text of a checkpoint with Ed25519; nothing when it cannot be signed now.
-    fn sign<'a>(&'a self, text: &'a [u8]) -> Signing<'a>;
+    /// Signs the text of a checkpoint with `key` (Ed25519); nothing when it cannot be signed now.
+    fn sign<'a>(&'a self, key: &'a VerifierKey, text: &'a [u8]) -> Signing<'a>;
 }
 
 /// A signature that may take a while.
@@ -143,9 +144,7 @@ impl Sequencer {
         let folder = self.folder.clone();
         let files = in_background(move || folder.write_tiles(&files).map(|()| files)).await?;
         let tree = Tree { size: grown.appender.size(), root: grown.appender.root() };
-        let unsigned = Checkpoint::unsigned(&tree, self.signer.key())?;
-        let signature = self.signer.sign(unsigned.to_be_signed()).await;
-        let note = unsigned.complete(&signature.ok_or(SequenceError::NotSigned)?)?;
+        let note = self.sign(&tree).await?;
         let head = LogHead { size: tree.size, note };
         self.city.swap_log_head(grown.head, &head).await?;
         grown.head = Some(tree.size);
@@ -156,6 +155,21 @@ impl Sequencer {
             Ok(())
         })
         .await
+    }
+
+    /// The checkpoint of `tree`, signed by every key that signs now.
+    async fn sign(&self, tree: &Tree) -> Result<String, SequenceError> {
+        let keys = self.signer.keys();
+        let (first, others) = keys.split_first().ok_or(SequenceError::NotSigned)?;
+        let unsigned = Checkpoint::unsigned(tree, first)?;
+        let text = unsigned.to_be_signed().to_vec();
+        let signature = self.signer.sign(first, &text).await;
+        let mut note = unsigned.complete(&signature.ok_or(SequenceError::NotSigned)?)?;
+        for key in others {
+            let signature = self.signer.sign(key, &text).await;
+            note = cosign(&note, key, &signature.ok_or(SequenceError::NotSigned)?)?;
+        }
+        Ok(note)
     }
 
     /// Waits until leaves have come together, or some time has passed.

@@ -37,11 +37,11 @@ impl Signer {
 }
 
 impl CheckpointSigner for Signer {
-    fn key(&self) -> &VerifierKey {
-        &self.key
+    fn keys(&self) -> Vec<VerifierKey> {
+        vec![self.key.clone()]
     }
 
-    fn sign<'a>(&'a self, text: &'a [u8]) -> Signing<'a> {
+    fn sign<'a>(&'a self, _: &'a VerifierKey, text: &'a [u8]) -> Signing<'a> {
         Box::pin(async move {
             let is_out = self.is_out.load(std::sync::atomic::Ordering::Relaxed);
             let sign = || <[u8; SIGNATURE_BYTES]>::try_from(self.pair.sign(text).as_ref()).unwrap();

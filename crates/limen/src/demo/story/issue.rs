@@ -10,7 +10,7 @@ use crate::world;
 pub(super) fn create_city(stage: &mut Stage, _: &mut Props) -> Result<Ending, Failure> {
     let (folder, listen) = (stage.path("city"), stage.listen());
     let operator = format!("{}={}", example::OPERATOR, example::OPERATOR_NAME);
-    let created = stage.must(&[
+    let mut arguments = vec![
         "city",
         "create",
         "--folder",
@@ -22,14 +22,20 @@ pub(super) fn create_city(stage: &mut Stage, _: &mut Props) -> Result<Ending, Fa
         "--operator",
         &operator,
         "--json",
-    ])?;
-    let created = created.json();
+    ];
+    let tokens = stage.token_arguments();
+    arguments.extend(tokens.iter().map(String::as_str));
+    let created = stage.must(&arguments)?.json();
     let tokens = get(&created, "tokens").as_array().into_iter().flatten();
     let mut mine = tokens.filter(|token| get(token, "operator") == example::OPERATOR);
     let token = mine.next().and_then(|token| get(token, "token").as_str());
     let token = token.ok_or_else(|| Failure::broken("the city gave its operator no token"))?;
     stage.keep_token(token.into());
-    Ok(Ending::done("the root key lies in a file of its own that no server opens"))
+    Ok(Ending::done(if stage.has_token() {
+        "the root key lies on a token of its own, all others on the token of the city"
+    } else {
+        "the root key lies in a file of its own that no server opens"
+    }))
 }
 
 pub(super) fn start_server(stage: &mut Stage, _: &mut Props) -> Result<Ending, Failure> {
@@ -55,6 +61,7 @@ pub(super) fn accept_badge(stage: &mut Stage, props: &mut Props) -> Result<Endin
     let client = stage.operator()?;
     let pass = example::issue_badge(&client, person(props)?)?;
     accept(stage, &pass, "mira")?;
+    props.badge = Some(pass);
     Ok(Ending::done("two documents as mdoc and two as SD-JWT VC, each for a key of its own"))
 }
 
@@ -112,6 +119,18 @@ pub(super) fn stop_server(stage: &mut Stage, props: &mut Props) -> Result<Ending
 }
 
 fn accept(stage: &Stage, pass: &api::pass::Pass, wallet: &str) -> Result<(), Failure> {
+    match try_accept(stage, pass, wallet)? {
+        None => Ok(()),
+        Some(why) => Err(Failure::broken(format!("`limen wallet accept` failed: {why}"))),
+    }
+}
+
+/// Offers a pass to a phone; why it was not accepted, if it was not.
+pub(super) fn try_accept(
+    stage: &Stage,
+    pass: &api::pass::Pass,
+    wallet: &str,
+) -> Result<Option<String>, Failure> {
     let offer = example::offer(&stage.operator()?, pass)?;
     let folder = stage.path(&format!("phones/{wallet}"));
     let mut arguments = vec!["wallet", "accept", "--folder", &folder, "--documents", "2"];
@@ -119,7 +138,8 @@ fn accept(stage: &Stage, pass: &api::pass::Pass, wallet: &str) -> Result<(), Fai
         arguments.extend(["--code", code]);
     }
     arguments.push(&offer.uri);
-    stage.must(&arguments).map(drop)
+    let done = stage.run(&arguments)?;
+    Ok((done.code != 0).then_some(done.stderr))
 }
 
 fn enrol(stage: &Stage, name: &str, label: &str, doors: &[&str]) -> Result<Ending, Failure> {
@@ -142,7 +162,7 @@ fn enrol(stage: &Stage, name: &str, label: &str, doors: &[&str]) -> Result<Endin
     )))
 }
 
-fn person(props: &Props) -> Result<&api::person::Person, Failure> {
+pub(super) fn person(props: &Props) -> Result<&api::person::Person, Failure> {
     props.person.as_ref().ok_or_else(|| Failure::broken("nobody was registered"))
 }
 

@@ -36,6 +36,11 @@ pub(super) fn month_later(stage: &mut Stage, props: &mut Props) -> Result<Ending
     other_gate(stage, props, "tap-month-later", &settings)
 }
 
+/// One tap at the gate of zone B by a reader that is started for it.
+pub(super) fn once(stage: &Stage, props: &mut Props, name: &str) -> Result<Ending, Failure> {
+    other_gate(stage, props, name, &["--door", example::GATE_B])
+}
+
 pub(super) fn copied(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
     let ticket = stage.path("documents/first-class-month-mso-mdoc-1.cbor");
     let folder = stage.path("phones/old-phone");

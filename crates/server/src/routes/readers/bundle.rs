@@ -22,8 +22,7 @@ use crate::problem::Problem;
 use crate::record::Deed;
 use crate::routes::places::tree;
 use crate::server::Server;
-use crate::sign::{certified, sign};
-use crate::work::signers::is_in_force;
+use crate::sign::{certified, is_in_force, sign};
 use crate::world::now;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -53,9 +52,9 @@ pub(in crate::routes) async fn fetch(
         tree: &tree,
         products: &products,
         grants: &tenant.place_grants().await?,
+        roots: &server.city.roots,
         issuers: &issuers(&*server.custody, at),
         status_signers: &certificates(&*server.custody, Purpose::StatusList, at),
-        roots: &[],
         freshness: FRESHNESS,
         unlock_ms: UNLOCK_MS,
         life: LIFE_DEFAULT,

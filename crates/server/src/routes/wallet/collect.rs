@@ -28,7 +28,7 @@ use crate::caller::Anyone;
 use crate::problem::Problem;
 use crate::record::Deed;
 use crate::server::{Server, job, worker_deed};
-use crate::sign::{certified, sign};
+use crate::sign::{certified, sign_all};
 use crate::work::status;
 use crate::world::{entropy, now};
 
@@ -96,10 +96,7 @@ async fn attempt(
         Format::Mdoc => &mdoc.0,
         Format::SdJwt => &sd_jwt.0,
     };
-    let mut signed = Vec::with_capacity(documents.len());
-    for document in documents {
-        signed.push(sign(&*server.custody, key, document).await?);
-    }
+    let signed = sign_all(&*server.custody, key, documents).await?;
     let deed = Deed::of(&permit, pass.id.to_string(), at);
     let changes = changes.into_iter().map(Into::into).collect();
     match server.attempt(deed, changes, Vec::new()).await {

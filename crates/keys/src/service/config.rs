@@ -1,0 +1,378 @@
+//! The configuration of a key service: one TOML file, unknown keys refused.
+//!
+//! Secrets stand in files of their own, in the environment or in somebody's head; here they are named.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::decide::Rights;
+use super::rate::{SIGNATURES_PER_MINUTE, SIGNATURES_PER_MINUTE_MAX};
+use crate::purpose::Purpose;
+use crate::token::Settings;
+use crate::token::pin::PinSource;
+use crate::wire::pairing::NAME_BYTES_MAX;
+
+/// Bytes in a configuration file.
+pub const FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Clients of one service.
+pub const CLIENTS_MAX: usize = 64;
+
+/// Everything that a key service must be told.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The socket, in a folder of its own.
+    pub socket: PathBuf,
+    /// The group that may reach the socket; none where the user of the service alone may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<u32>,
+    /// The folder of the journal of uses.
+    pub journal: PathBuf,
+    /// Clients may run as the user of the service, who can read all that the service can: for
+    /// trying things out.
+    #[serde(default)]
+    pub same_user: bool,
+    /// A sealed file that holds the keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keystore: Option<Sealed>,
+    /// A token that holds the keys, instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<OnToken>,
+    /// Who may ask, and for what.
+    #[serde(default, rename = "client")]
+    pub clients: Vec<Client>,
+}
+
+/// A sealed file, and what opens it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sealed {
+    /// The file.
+    pub path: PathBuf,
+    /// 32 bytes that open it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// A file with the passphrase that opens it, instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// A token behind PKCS#11, and where its PIN is to be found.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnToken {
+    /// The vendor's module, a shared library.
+    pub module: PathBuf,
+    /// The label of the token.
+    pub label: String,
+    /// A file that holds the PIN, of its owner alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_file: Option<PathBuf>,
+    /// A variable of the environment that holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin_env: Option<String>,
+    /// Somebody at the terminal is asked for it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub pin_prompt: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+impl OnToken {
+    /// A token, with its PIN where `pin` says.
+    #[must_use]
+    pub fn new(settings: &Settings, pin: &PinSource) -> Self {
+        let Settings { module, label } = settings.clone();
+        let (mut pin_file, mut pin_env, mut pin_prompt) = (None, None, false);
+        match pin {
+            PinSource::File(path) => pin_file = Some(path.clone()),
+            PinSource::Environment(name) => pin_env = Some(name.clone()),
+            PinSource::Prompt => pin_prompt = true,
+        }
+        Self { module, label, pin_file, pin_env, pin_prompt }
+    }
+
+    /// The token.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings { module: self.module.clone(), label: self.label.clone() }
+    }
+
+    /// Where the PIN is; none unless exactly one place is named.
+    #[must_use]
+    pub fn pin(&self) -> Option<PinSource> {
+        match (&self.pin_file, &self.pin_env, self.pin_prompt) {
+            (Some(path), None, false) => Some(PinSource::File(path.clone())),
+            (None, Some(name), false) => Some(PinSource::Environment(name.clone())),
+            (None, None, true) => Some(PinSource::Prompt),
+            _ => None,
+        }
+    }
+}
+
+/// One client.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    /// Its name, by which it is paired.
+    pub name: String,
+    /// The file of the secret that it shares with the service.
+    pub pairing: PathBuf,
+    /// The user as whom it runs; that of the service where nothing is said, which needs `same_user`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// The purposes whose keys it may sign with.
+    #[serde(default)]
+    pub sign: Vec<String>,
+    /// Whether it may have keys made and attach certificates.
+    #[serde(default)]
+    pub generate: bool,
+    /// Whether it may move keys on.
+    #[serde(default)]
+    pub set_state: bool,
+    /// Whether it may destroy retired keys.
+    #[serde(default)]
+    pub destroy: bool,
+    /// Signatures per minute.
+    #[serde(default = "usual_rate")]
+    pub signatures_per_minute: u32,
+}
+
+const fn usual_rate() -> u32 {
+    SIGNATURES_PER_MINUTE
+}
+
+impl Client {
+    /// What it may do.
+    ///
+    /// # Errors
+    /// The word that is no purpose.
+    pub fn rights(&self) -> Result<Rights, String> {
+        let purpose = |word: &String| word.parse::<Purpose>().map_err(|_| word.clone());
+        let sign: Result<BTreeSet<_>, _> = self.sign.iter().map(purpose).collect();
+        let (generate, set_state, destroy) = (self.generate, self.set_state, self.destroy);
+        Ok(Rights { sign: sign?, generate, set_state, destroy })
+    }
+}
+
+impl Config {
+    /// Reads and checks a file. Relative paths in it are relative to the folder of the file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the file or the setting.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let read = |source| ConfigError::Read { path: path.into(), source };
+        let mut file = File::open(path).map_err(read)?.take(FILE_BYTES_MAX + 1);
+        let mut text = String::new();
+        let length = file.read_to_string(&mut text).map_err(read)?;
+        if u64::try_from(length).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
+            return Err(ConfigError::Size { path: path.into() });
+        }
+        let mut config = Self::parse(&text)?;
+        config.resolve(path.parent().unwrap_or(Path::new(".")));
+        Ok(config)
+    }
+
+    /// Reads and checks a text.
+    ///
+    /// # Errors
+    /// [`ConfigError::Parse`] or [`ConfigError::Setting`].
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text)
+            .map_err(|source| ConfigError::Parse { source: Box::new(source) })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |key, reason: String| Err(ConfigError::Setting { key, reason });
+        match (&self.keystore, &self.token) {
+            (None, None) | (Some(_), Some(_)) => {
+                let reason = "name a `[keystore]` or a `[token]` that holds the keys, and only one";
+                return refuse("keystore", reason.into());
+            }
+            (Some(sealed), None) => {
+                if sealed.key_file.is_some() == sealed.passphrase_file.is_some() {
+                    let reason = "name a `key_file` or a `passphrase_file`, and only one";
+                    return refuse("keystore.key_file", reason.into());
+                }
+            }
+            (None, Some(token)) => {
+                if token.pin().is_none() {
+                    let reason = "name a `pin_file`, a `pin_env` or `pin_prompt`, and only one";
+                    return refuse("token.pin_file", reason.into());
+                }
+            }
+        }
+        if self.clients.len() > CLIENTS_MAX {
+            return refuse("client", format!("there may be `{CLIENTS_MAX}` of them"));
+        }
+        let mut names = BTreeSet::new();
+        for client in &self.clients {
+            let name = client.name.as_str();
+            if name.is_empty() || name.len() > NAME_BYTES_MAX || !names.insert(name) {
+                let reason = "must have `1` to `64` bytes and stand once";
+                return refuse("client.name", format!("`{name}` {reason}"));
+            }
+            if let Err(word) = client.rights() {
+                return refuse("client.sign", format!("`{word}` of `{name}` is no purpose"));
+            }
+            if !(1..=SIGNATURES_PER_MINUTE_MAX).contains(&client.signatures_per_minute) {
+                let reason = format!("must be `1` to `{SIGNATURES_PER_MINUTE_MAX}`");
+                return refuse("client.signatures_per_minute", reason);
+            }
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, folder: &Path) {
+        let sealed = self.keystore.iter_mut().flat_map(|sealed| {
+            let optional = sealed.key_file.iter_mut().chain(&mut sealed.passphrase_file);
+            std::iter::once(&mut sealed.path).chain(optional)
+        });
+        let token = self
+            .token
+            .iter_mut()
+            .flat_map(|token| std::iter::once(&mut token.module).chain(&mut token.pin_file));
+        let pairings = self.clients.iter_mut().map(|client| &mut client.pairing);
+        for path in [&mut self.socket, &mut self.journal]
+            .into_iter()
+            .chain(sealed)
+            .chain(token)
+            .chain(pairings)
+        {
+            *path = folder.join(&*path);
+        }
+    }
+}
+
+/// Why a configuration is not taken.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is too large to be a configuration.
+    Size {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The text is not what this program understands.
+    Parse {
+        /// Where and why, with the line.
+        source: Box<toml::de::Error>,
+    },
+    /// A setting contradicts another, or is out of its range.
+    Setting {
+        /// Which.
+        key: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, .. } => {
+                write!(f, "cannot read key service configuration `{}`", path.display())
+            }
+            Self::Size { path } => {
+                let path = path.display();
+                write!(f, "key service configuration `{path}` exceeds `{FILE_BYTES_MAX}` bytes")
+            }
+            Self::Parse { .. } => f.write_str("key service configuration is not understood"),
+            Self::Setting { key, reason } => write!(f, "setting `{key}`: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Read { source, .. } => Some(source),
+            Self::Parse { source } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        socket = "run/keys.sock"
+        journal = "uses"
+        [keystore]
+        path = "city.keys"
+        key_file = "city.key"
+        [[client]]
+        name = "server"
+        pairing = "server.pairing"
+        sign = ["bundle", "checkpoint"]
+        generate = true
+    "#;
+
+    fn check(replace: (&str, &str), culprit: &str) {
+        assert!(Config::parse(GOOD).is_ok());
+        let text = GOOD.replace(replace.0, replace.1);
+        assert_ne!(text, GOOD);
+        let error = Config::parse(&text).unwrap_err();
+        let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        assert!(format!("{error} {source}").contains(culprit), "{error} {source}");
+    }
+
+    #[test]
+    fn wrong_settings_are_refused_by_name() {
+        check(("journal =", "colour = 1\njournal ="), "colour");
+        check(("generate = true", "pin = \"1234\""), "pin");
+        check(("key_file = \"city.key\"", ""), "keystore.key_file");
+        check(("\"bundle\"", "\"bundles\""), "`bundles` of `server`");
+        check(("name = \"server\"", "name = \"\""), "client.name");
+        check(("generate = true", "signatures_per_minute = 0"), "client.signatures_per_minute");
+        check(("[[client]]", "[token]\nmodule = \"m\"\nlabel = \"l\"\n[[client]]"), "`keystore`");
+        let twice = GOOD.split_once("[[client]]").map_or("", |(_, client)| client);
+        check(("generate = true", &format!("[[client]]{twice}")), "stand once");
+        let clients = |count: usize| {
+            let client = |n| format!("[[client]]\nname = \"c{n}\"\npairing = \"p\"\n");
+            let head = GOOD.split_once("[[client]]").map_or("", |(head, _)| head);
+            Config::parse(&[head.to_owned(), (0..count).map(client).collect()].concat())
+        };
+        assert!(clients(CLIENTS_MAX).is_ok());
+        assert!(clients(CLIENTS_MAX + 1).is_err());
+    }
+
+    #[test]
+    fn a_token_has_one_place_for_its_pin() {
+        let with = |pin: &str| {
+            let keystore =
+                "[keystore]\n        path = \"city.keys\"\n        key_file = \"city.key\"";
+            let token = format!("[token]\nmodule = \"/m.so\"\nlabel = \"city\"\n{pin}");
+            Config::parse(&GOOD.replace(keystore, &token))
+        };
+        assert!(with("pin_file = \"pin\"").is_ok());
+        assert!(with("pin_env = \"PIN\"").is_ok());
+        assert!(with("pin_prompt = true").is_ok());
+        assert!(with("").is_err());
+        assert!(with("pin_prompt = true\npin_env = \"PIN\"").is_err());
+        assert!(with("pin = \"1234\"").is_err(), "a PIN never stands here");
+        let mut config = with("pin_file = \"pin\"").unwrap();
+        config.resolve(Path::new("/etc/limen"));
+        let pin = config.token.and_then(|token| token.pin());
+        assert_eq!(pin, Some(PinSource::File("/etc/limen/pin".into())));
+        assert_eq!(config.socket, Path::new("/etc/limen/run/keys.sock"));
+    }
+}

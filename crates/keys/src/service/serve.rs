@@ -1,0 +1,325 @@
+//! Starting and stopping: locks, custodian, journal, socket, and an end in order.
+
+use std::fmt;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::geteuid;
+use serde_json::json;
+use tokio::net::UnixListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::config::{Client, Config, ConfigError, Sealed};
+use super::desk::{Desk, Visitor, now};
+use super::lock::Lock;
+use super::rate::Bucket;
+use super::session::{Known, talk, turn_away};
+use super::status::{Examined, Status};
+use super::uses::{self, Uses};
+use crate::custody::Custody;
+use crate::file::{FileError, read_secret};
+use crate::software::{self, Keystore};
+use crate::token::pin::PinError;
+use crate::token::{Role, Token, TokenError};
+use crate::unlock::{Unlock, UnlockError};
+use crate::wire::handshake::TurnedAway;
+use crate::wire::pairing::{Pairing, PairingError};
+use crate::wire::socket;
+
+/// Connections at a time; who comes then is turned away.
+pub const CONNECTIONS_MAX: usize = 64;
+
+/// How long those who are connected may take to end.
+const END_PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait after the system refused a connection, for lack of open files perhaps.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A key service that has its socket and waits for [`Service::run`].
+pub struct Service {
+    listener: UnixListener,
+    socket: PathBuf,
+    clients: Arc<[Known]>,
+    desk: Arc<Desk>,
+    same_user: bool,
+    locks: Vec<Lock>,
+}
+
+impl Service {
+    /// Opens the keystore or the token that `config` names and binds the socket; nothing is served yet.
+    ///
+    /// # Errors
+    /// [`StartError`] naming what stands in the way.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        if let Some(token) = &config.token {
+            let source = token.pin().ok_or(StartError::NoKeeper)?;
+            let pin = source.read(&token.label).map_err(StartError::Pin)?;
+            // It keeps a second custodian out by a mark on the token.
+            let opened = Token::open(&token.settings(), pin.clone(), Role::City);
+            let opened = Arc::new(opened.map_err(StartError::Token)?);
+            let examined = Examined { token: Arc::clone(&opened), settings: token.settings(), pin };
+            return Self::before(config, opened, Some(examined));
+        }
+        let sealed = config.keystore.as_ref().ok_or(StartError::NoKeeper)?;
+        let lock = lock(&Lock::beside(&sealed.path), &sealed.path)?;
+        let custody = Arc::new(open(sealed, &config.journal)?);
+        let mut service = Self::before(config, custody, None)?;
+        service.locks.push(lock);
+        Ok(service)
+    }
+
+    /// Binds the socket for a custodian that somebody else has opened.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn with(config: &Config, custody: Arc<dyn Custody>) -> Result<Self, StartError> {
+        Self::before(config, custody, None)
+    }
+
+    fn before(
+        config: &Config,
+        custody: Arc<dyn Custody>,
+        token: Option<Examined>,
+    ) -> Result<Self, StartError> {
+        let own = geteuid().as_raw();
+        let clients: Result<Vec<Known>, StartError> =
+            config.clients.iter().map(|client| known(client, own, config.same_user)).collect();
+        let clients: Arc<[Known]> = clients?.into();
+        folder(&config.journal, 0o700)?;
+        let lock = lock(&config.journal.join("served"), &config.journal)?;
+        let uses = Uses::open(&config.journal).map_err(StartError::Journal)?;
+        let status = json!({
+            "pid": std::process::id(),
+            "uid": own,
+            "same_user": config.same_user,
+            "clients": config.clients.iter().map(|it| &it.name).collect::<Vec<_>>(),
+        });
+        let desk = Arc::new(Desk::new(custody, uses, Status { service: status, token }));
+        let listener = bind(config)?;
+        let (socket, same_user) = (config.socket.clone(), config.same_user);
+        Ok(Self { listener, socket, clients, desk, same_user, locks: vec![lock] })
+    }
+
+    /// Whether a client may run as the user of the service, who can read all that it can.
+    #[must_use]
+    pub const fn same_user(&self) -> bool {
+        self.same_user
+    }
+
+    /// Serves until `stop` turns true, then ends in order: requests at hand are answered, and the
+    /// socket goes away.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut talks = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                _ = stop.wait_for(|stop| *stop) => break,
+            };
+            while talks.try_join_next().is_some() {}
+            let peer = accepted.and_then(|(stream, _)| Ok((stream.peer_cred()?.uid(), stream)));
+            let Ok((uid, stream)) = peer else {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            if !self.clients.iter().any(|known| known.uid == uid) {
+                tracing::warn!(uid, "a user that is no client's was turned away");
+                talks.spawn(turn_away(stream, TurnedAway::User));
+                continue;
+            }
+            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+                tracing::warn!(uid, "a connection too many was turned away");
+                talks.spawn(turn_away(stream, TurnedAway::Busy));
+                continue;
+            };
+            let (clients, desk) = (Arc::clone(&self.clients), Arc::clone(&self.desk));
+            let stop = stop.clone();
+            talks.spawn(async move {
+                talk(stream, uid, clients, desk, stop).await;
+                drop(slot);
+            });
+        }
+        // Nobody finds it any more.
+        let _ = fs::remove_file(&self.socket);
+        let all = async { while talks.join_next().await.is_some() {} };
+        if tokio::time::timeout(END_PATIENCE, all).await.is_err() {
+            tracing::warn!("a client does not end, and is let go");
+        }
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
+
+/// Opens a sealed file of a server's keys; what opens it must not lie in `journal`.
+fn open(sealed: &Sealed, journal: &Path) -> Result<Keystore, StartError> {
+    let unlock = match (&sealed.key_file, &sealed.passphrase_file) {
+        (Some(path), _) => Unlock::key_file(path, journal),
+        (None, Some(path)) => {
+            let text = read_secret(path).map_err(StartError::Secret)?;
+            let text = std::str::from_utf8(&text).unwrap_or_default();
+            Unlock::passphrase(text.trim_end_matches(['\r', '\n']))
+        }
+        (None, None) => return Err(StartError::NoKeeper),
+    };
+    let unlock = unlock.map_err(StartError::Unlock)?;
+    Keystore::open_server(&sealed.path, &unlock).map_err(StartError::Keystore)
+}
+
+fn known(client: &Client, own: u32, same_user: bool) -> Result<Known, StartError> {
+    let uid = client.uid.unwrap_or(own);
+    if uid == own && !same_user {
+        return Err(StartError::SameUser { client: client.name.clone() });
+    }
+    let pairing = Pairing::open(&client.name, &client.pairing);
+    let pairing =
+        pairing.map_err(|source| StartError::Pairing { client: client.name.clone(), source })?;
+    let bucket = Mutex::new(Bucket::new(client.signatures_per_minute, now()));
+    let rights = client.rights().map_err(|word| {
+        let reason = format!("`{word}` is no purpose");
+        StartError::Config(ConfigError::Setting { key: "client.sign", reason })
+    })?;
+    let visitor = Arc::new(Visitor { name: client.name.clone(), rights, bucket });
+    Ok(Known { pairing, uid, visitor })
+}
+
+fn lock(path: &Path, what: &Path) -> Result<Lock, StartError> {
+    let taken = Lock::take(path).map_err(|source| StartError::Io { path: path.into(), source })?;
+    taken.ok_or_else(|| StartError::Busy { what: what.into() })
+}
+
+fn folder(path: &Path, mode: u32) -> Result<(), StartError> {
+    let made = DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.map_err(|source| StartError::Io { path: path.into(), source })
+}
+
+/// Binds the socket in a folder of its own: of the user alone, or of the user and one group.
+fn bind(config: &Config) -> Result<UnixListener, StartError> {
+    let path = &config.socket;
+    let fail = |source| StartError::Io { path: path.clone(), source };
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.ok_or_else(|| StartError::Socket { path: path.clone() })?;
+    folder(parent, 0o700)?;
+    let (for_folder, for_socket) = match config.group {
+        Some(group) => {
+            chown(parent, None, Some(group)).map_err(fail)?;
+            (0o750, 0o660)
+        }
+        None => (0o700, 0o600),
+    };
+    fs::set_permissions(parent, fs::Permissions::from_mode(for_folder)).map_err(fail)?;
+    // Whoever left it there does not run any more: we hold the locks.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
+        _ => {}
+    }
+    let listener = socket::listen(path).map_err(fail)?;
+    if config.group.is_some() {
+        chown(path, None, config.group).map_err(fail)?;
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(for_socket)).map_err(fail)?;
+    Ok(listener)
+}
+
+/// Why a key service does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration is not taken.
+    Config(ConfigError),
+    /// The configuration does not say who holds the keys.
+    NoKeeper,
+    /// A client would run as the user of the service.
+    SameUser {
+        /// Which.
+        client: String,
+    },
+    /// The secret of a client cannot be used.
+    Pairing {
+        /// Whose.
+        client: String,
+        /// Why.
+        source: PairingError,
+    },
+    /// Another key service serves from there.
+    Busy {
+        /// The keystore or the journal.
+        what: PathBuf,
+    },
+    /// The socket has no folder of its own.
+    Socket {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// The keystore cannot be opened.
+    Keystore(software::OpenError),
+    /// The token cannot be opened.
+    Token(TokenError),
+    /// The PIN of the token cannot be had.
+    Pin(PinError),
+    /// What opens the keystore cannot be used.
+    Unlock(UnlockError),
+    /// The file of a passphrase cannot be read.
+    Secret(FileError),
+    /// The journal of uses cannot be gone on with.
+    Journal(uses::OpenError),
+    /// A file, a folder or the socket cannot be used.
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("start key service: ")?;
+        match self {
+            Self::Config(_) => f.write_str("its configuration is not taken"),
+            Self::NoKeeper => f.write_str("its configuration names no keystore"),
+            Self::SameUser { client } => write!(
+                f,
+                "its client `{client}` would run as the same user and could read all that the \
+                 service can: set `uid` of the client, or `same_user = true` to try things out"
+            ),
+            Self::Pairing { client, .. } => write!(f, "the secret of `{client}` cannot be used"),
+            Self::Busy { what } => {
+                write!(f, "another one serves from `{}`: stop that one first", what.display())
+            }
+            Self::Socket { path } => {
+                write!(f, "`{}` has no folder of its own", path.display())
+            }
+            Self::Keystore(_) => f.write_str("its keystore cannot be opened"),
+            Self::Token(_) => f.write_str("its token cannot be opened"),
+            Self::Pin(_) => f.write_str("the PIN of its token cannot be had"),
+            Self::Unlock(_) => f.write_str("what opens its keystore cannot be used"),
+            Self::Secret(_) => f.write_str("the file of its passphrase cannot be read"),
+            Self::Journal(_) => f.write_str("its journal cannot be gone on with"),
+            Self::Io { path, .. } => write!(f, "`{}` cannot be used", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(source) => Some(source),
+            Self::Pairing { source, .. } => Some(source),
+            Self::Keystore(source) => Some(source),
+            Self::Token(source) => Some(source),
+            Self::Pin(source) => Some(source),
+            Self::Unlock(source) => Some(source),
+            Self::Secret(source) => Some(source),
+            Self::Journal(source) => Some(source),
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

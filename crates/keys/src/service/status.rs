@@ -1,0 +1,87 @@
+//! What the service says of itself: who it is, and what its token can and cannot do.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::token::doctor::{Report, examine};
+use crate::token::pin::Pin;
+use crate::token::{Settings, Token};
+
+/// What is told to who asks.
+pub(crate) struct Status {
+    /// What never changes while the service runs.
+    pub(crate) service: Value,
+    /// The token, if one holds the keys.
+    pub(crate) token: Option<Examined>,
+}
+
+/// A token that is examined when somebody asks.
+#[derive(Clone)]
+pub(crate) struct Examined {
+    pub(crate) token: Arc<Token>,
+    pub(crate) settings: Settings,
+    pub(crate) pin: Pin,
+}
+
+impl Status {
+    /// All that there is to say, as JSON. It waits for the token without holding up others.
+    pub(crate) async fn tell(&self) -> String {
+        let mut told = self.service.clone();
+        if let Some(token) = self.token.clone() {
+            let examined = tokio::task::spawn_blocking(move || token.examine()).await;
+            if let (Some(told), Ok(examined)) = (told.as_object_mut(), examined) {
+                told.insert("token".into(), examined);
+            }
+        }
+        told.to_string()
+    }
+}
+
+impl Examined {
+    fn examine(&self) -> Value {
+        let trouble = self.token.trouble();
+        // A PIN that was refused is not shown again: the token would be locked in the end.
+        let pin = trouble.is_none().then(|| self.pin.clone());
+        match examine(&self.settings, pin) {
+            Ok(report) => describe(&report, trouble.as_deref()),
+            Err(error) => json!({ "label": self.settings.label, "trouble": error.to_string() }),
+        }
+    }
+}
+
+fn describe(report: &Report, trouble: Option<&str>) -> Value {
+    let identity = &report.identity;
+    let inside = report.inside.as_ref().map(|inside| {
+        let mechanisms = inside.mechanisms.iter();
+        let mechanisms: serde_json::Map<String, Value> = mechanisms
+            .map(|(name, outcome)| ((*name).to_owned(), outcome.is_usable().into()))
+            .collect();
+        let purposes: Vec<Value> = inside
+            .purposes
+            .iter()
+            .map(|it| {
+                let (purpose, suite) = (it.purpose.as_str(), it.suite.as_str());
+                json!({ "purpose": purpose, "suite": suite, "missing": it.missing })
+            })
+            .collect();
+        let deeds: Vec<Value> = inside
+            .deeds
+            .iter()
+            .map(|deed| json!({ "deed": deed.name, "missing": deed.missing }))
+            .collect();
+        let refused = inside.refused.iter().map(|refused| format!("{refused:?}"));
+        json!({
+            "mechanisms": mechanisms, "purposes": purposes, "deeds": deeds, "keys": inside.keys,
+            "refused": refused.collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "label": identity.label, "module": identity.module, "manufacturer": identity.manufacturer,
+        "model": identity.model, "serial": identity.serial, "trouble": trouble, "inside": inside,
+        "pin": {
+            "is_count_low": report.pin.is_count_low, "is_final_try": report.pin.is_final_try,
+            "is_locked": report.pin.is_locked,
+        },
+    })
+}

@@ -1,0 +1,239 @@
+//! `limen key doctor`: whether the keys can be reached, who holds them, and what is due.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use clap::Args;
+use keys::custody::{Key, State};
+use keys::purpose::Purpose;
+use serde_json::{Value, json};
+use vocabulary::time::Instant;
+
+use super::{City, life};
+use crate::city::runtime;
+use crate::failure::Failure;
+use crate::field::get;
+use crate::{output, world};
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  limen key doctor --config harbour/limen.toml\n\n\
+    Exit status: 0 when all is well or there are only warnings, 1 when something is wrong.")]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    city: City,
+    /// Answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Something that was found.
+struct Finding {
+    severity: Severity,
+    text: String,
+    next: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Severity {
+    Warning,
+    Wrong,
+}
+
+impl Severity {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Wrong => "wrong",
+        }
+    }
+}
+
+impl Doctor {
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        let config = self.city.config()?;
+        let (keeper, status) = runtime()?.block_on(async {
+            let keeper = self.city.keeper().await;
+            let status = match keeper.as_ref().ok().and_then(|it| it.service.clone()) {
+                Some(service) => service.status().await.ok(),
+                None => None,
+            };
+            (keeper.map(|keeper| keeper.custody.keys()), status)
+        });
+        let mut findings = Vec::new();
+        let keys = keeper.unwrap_or_else(|failure| {
+            findings.push(wrong(failure.to_string(), "start `limen key serve`".into()));
+            [].into()
+        });
+        let status: Value =
+            status.and_then(|it| serde_json::from_str(&it).ok()).unwrap_or(Value::Null);
+        if config.keys.service.is_none() {
+            findings.push(warning(
+                "the server opens the keystore itself: who takes over the server has the keys",
+                "run a key service: `limen key serve`",
+            ));
+        }
+        if status.get("same_user").and_then(Value::as_bool) == Some(true) {
+            findings.push(warning(
+                "the key service lets clients run as its own user, who can read the keys",
+                "give the server a user of its own, set `uid` of the client, drop `same_user`",
+            ));
+        }
+        findings.extend(token_findings(&status));
+        let now = world::now();
+        findings.extend(keys.iter().filter_map(|key| judge(key, &keys, now)));
+        let mut held: BTreeMap<&str, Vec<&'static str>> = BTreeMap::new();
+        for key in keys.iter() {
+            let purposes = held.entry(&key.held_by).or_default();
+            if !purposes.contains(&key.purpose.as_str()) {
+                purposes.push(key.purpose.as_str());
+            }
+        }
+        self.tell(&findings, &held, &status)?;
+        let is_wrong = findings.iter().any(|finding| finding.severity == Severity::Wrong);
+        Ok(if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    fn tell(
+        &self,
+        findings: &[Finding],
+        held: &BTreeMap<&str, Vec<&'static str>>,
+        status: &Value,
+    ) -> Result<(), Failure> {
+        if self.json {
+            let findings: Vec<Value> = findings
+                .iter()
+                .map(|it| json!({ "is": it.severity.as_str(), "what": it.text, "next": it.next }))
+                .collect();
+            return output::json(&json!({
+                "service": status, "custodians": held, "findings": findings,
+            }));
+        }
+        let mut text = match status {
+            Value::Null => String::from("key service    none that answers\n"),
+            told => format!("key service    answers, as user {}\n", get(told, "uid")),
+        };
+        text.push_str(&token(status));
+        for (who, purposes) in held {
+            text.push_str(&format!("{who:14} holds keys for {}\n", purposes.join(", ")));
+        }
+        for finding in findings {
+            let mark = match finding.severity {
+                Severity::Warning => "warning",
+                Severity::Wrong => "WRONG",
+            };
+            text.push_str(&format!("{mark:8} {}\n         {}\n", finding.text, finding.next));
+        }
+        if findings.is_empty() {
+            text.push_str("all is well\n");
+        }
+        output::text(&output::printable_lines(&text))?;
+        output::text("\n")
+    }
+}
+
+/// What a token is and cannot do, in lines; nothing where there is none.
+fn token(status: &Value) -> String {
+    let token = get(status, "token");
+    if token.is_null() {
+        return String::new();
+    }
+    let word = |name| get(token, name).as_str().unwrap_or("?");
+    let mut text = format!(
+        "token          {} ({} {}), through {}\n",
+        word("label"),
+        word("manufacturer"),
+        word("model"),
+        word("module"),
+    );
+    let inside = get(token, "inside");
+    let mechanisms = get(inside, "mechanisms").as_object().into_iter().flatten();
+    let works = |(name, works): (&String, &Value)| {
+        format!("{name}{}", if works.as_bool() == Some(true) { "" } else { " (missing)" })
+    };
+    let mechanisms: Vec<String> = mechanisms.map(works).collect();
+    if !mechanisms.is_empty() {
+        text.push_str(&format!("mechanisms     {}\n", mechanisms.join(", ")));
+    }
+    let lacks = ["purposes", "deeds"].into_iter().flat_map(|list| {
+        let items = get(inside, list).as_array().into_iter().flatten();
+        items.filter_map(|item| {
+            let missing = get(item, "missing").as_str()?;
+            let what = ["purpose", "suite", "deed"].map(|name| get(item, name).as_str());
+            let what: Vec<&str> = what.into_iter().flatten().collect();
+            Some(format!("lacks          {missing}, for {}\n", what.join(" ")))
+        })
+    });
+    text.extend(lacks);
+    text
+}
+
+/// What is wrong with a token.
+fn token_findings(status: &Value) -> Vec<Finding> {
+    let token = get(status, "token");
+    let mut findings = Vec::new();
+    if let Some(trouble) = get(token, "trouble").as_str() {
+        let next = "put the token back; a PIN that was refused is not tried again".into();
+        findings.push(wrong(format!("the token does not serve: {trouble}"), next));
+    }
+    for (flag, what) in [
+        ("is_locked", "the PIN of the token is locked"),
+        ("is_final_try", "one more wrong PIN locks the token"),
+        ("is_count_low", "a wrong PIN was shown to the token since the last login"),
+    ] {
+        if get(get(token, "pin"), flag).as_bool() == Some(true) {
+            findings.push(wrong(what.into(), "ask the token's security officer".into()));
+        }
+    }
+    let refused = get(get(token, "inside"), "refused").as_array().into_iter().flatten();
+    findings.extend(refused.map(|key| {
+        let text = format!("a key on the token is not used: {}", key.as_str().unwrap_or("?"));
+        wrong(text, "have it made anew: a key that may do more than its class is refused".into())
+    }));
+    findings
+}
+
+fn wrong(text: String, next: String) -> Finding {
+    Finding { severity: Severity::Wrong, text, next }
+}
+
+fn warning(text: &str, next: &str) -> Finding {
+    Finding { severity: Severity::Warning, text: text.into(), next: next.into() }
+}
+
+/// What is to be said of `key` at `now`, unless a younger active key has taken over from it.
+fn judge(key: &Key, keys: &[Key], now: Instant) -> Option<Finding> {
+    let younger = |other: &&Key| {
+        other.purpose == key.purpose
+            && other.operator == key.operator
+            && other.state == State::Active
+    };
+    let is_newest = keys.iter().rev().find(younger).is_some_and(|it| it.handle == key.handle);
+    if key.state != State::Active || !is_newest {
+        return None;
+    }
+    let of = key.operator.as_ref().map(|it| format!(" of `{it}`")).unwrap_or_default();
+    let what = format!("the key `{}` for {}{of}", key.handle, key.purpose);
+    let Some(validity) = life::validity(key) else {
+        let needs_one = !matches!(key.purpose, Purpose::Checkpoint | Purpose::Staff);
+        return needs_one.then(|| wrong(format!("{what} has no certificate"), renews(key)));
+    };
+    let day = |at: Instant| at.to_string().get(..10).unwrap_or_default().to_owned();
+    if validity.until < now {
+        let text = format!("{what} has ended on {}: it issues nothing", day(validity.until));
+        return Some(wrong(text, renews(key)));
+    }
+    let due = life::next_rotation(key).filter(|due| *due <= now)?;
+    let text = format!("{what} was due on {} and ends on {}", day(due), day(validity.until));
+    Some(warning(&text, &renews(key)))
+}
+
+/// The command that renews `key`.
+fn renews(key: &Key) -> String {
+    let operator = key.operator.as_ref().map(|it| format!(" --operator {it}")).unwrap_or_default();
+    match key.purpose {
+        Purpose::DocumentSignerMdoc | Purpose::DocumentSignerSdJwt => {
+            String::from("a server that runs renews it by itself within the hour")
+        }
+        purpose => format!("limen key rotate {purpose}{operator}"),
+    }
+}

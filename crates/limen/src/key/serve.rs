@@ -1,0 +1,98 @@
+//! `limen key serve`: the process that alone holds the keys of a city.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use keys::service::config::Config;
+use keys::service::serve::Service;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+
+use crate::city::{runtime, trace};
+use crate::failure::{Failure, OrFail};
+use crate::output;
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  limen key serve --config harbour/keys.toml\n\n\
+    Run it as a user of its own: whoever is that user, or knows what opens the keystore, can have\n\
+    anything signed. Stop it with Ctrl-C or SIGTERM. Logs go to standard error as JSON lines.")]
+pub(crate) struct Serve {
+    /// The configuration of the key service.
+    #[arg(long, value_name = "FILE", default_value = "limen-city/keys.toml")]
+    config: PathBuf,
+    /// End when standard input ends, which it does with the process that started this one.
+    #[arg(long, hide = true)]
+    attached: bool,
+    /// Print one line of JSON when it listens.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Serve {
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        let config = load(&self.config)?;
+        trace();
+        runtime()?.block_on(async {
+            let mut terminate =
+                signal(SignalKind::terminate()).or_fail("cannot wait for signals")?;
+            let service = Service::start(&config).or_fail("cannot start the key service")?;
+            self.tell(&config, &service)?;
+            let (stop, stopped) = watch::channel(false);
+            let running = tokio::spawn(service.run(stopped));
+            let orphaned = if self.attached { Some(end_of_input()) } else { None };
+            let orphaned = async {
+                match orphaned {
+                    Some(end) => drop(end.await),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = terminate.recv() => {}
+                interrupted = tokio::signal::ctrl_c() => {
+                    interrupted.or_fail("cannot wait for signals")?;
+                }
+                () = orphaned => {}
+            }
+            stop.send_replace(true);
+            running.await.or_fail("the key service ended badly")
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn tell(&self, config: &Config, service: &Service) -> Result<(), Failure> {
+        let socket = config.socket.display().to_string();
+        if self.json {
+            let same_user = service.same_user();
+            let line = json!({ "event": "listening", "socket": socket, "same_user": same_user });
+            return output::text(&format!("{line}\n"));
+        }
+        output::text(&format!("listening on {socket}\n"))?;
+        if service.same_user() {
+            output::text(
+                "WARNING: same_user = true: clients may run as this user, who can read the keys\n",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the configuration of a key service.
+pub(crate) fn load(path: &Path) -> Result<Config, Failure> {
+    Config::load(path).or_fail("cannot read the configuration of the key service")
+}
+
+/// Comes when standard input ends.
+fn end_of_input() -> oneshot::Receiver<()> {
+    let (sender, receiver) = oneshot::channel();
+    // A thread of its own, for nobody waits for it at the end.
+    std::thread::spawn(move || {
+        let mut input = std::io::stdin().lock();
+        let mut buffer = [0; 64];
+        while input.read(&mut buffer).is_ok_and(|count| count > 0) {}
+        let _ = sender.send(());
+    });
+    receiver
+}

@@ -1,0 +1,527 @@
+//! One reader, from its enrolment to the end: it learns when it can and decides all the time.
+
+use std::collections::HashMap;
+
+use credential::crypto::Crypto;
+use credential::mdoc::{self, verify_issuer_signed};
+use credential::rejection::{Culprit, Rejection};
+use credential::rights::{DOC_TYPE, Rights};
+use credential::status::{self, VerifiedStatusList};
+use credential::x509::{Certificate, Judgement, Profile, TrustAnchors};
+use fleet::bundle::{City, Numbered, make_bundle};
+use fleet::change::Change;
+use fleet::reader::{JournalHead, Reader, ReaderCertificate, ReaderState};
+use fleet::secret::SecretHash;
+use policy::action::Action;
+use policy::actor::{Actor, Resource};
+use policy::authorize::authorize;
+use policy::compile::Product;
+use policy::place::{Grant, Place, PlaceTree};
+use reader::bundle::{Freshness, Pin, VerifiedBundle};
+use reader::snapshot::{ClassPolicy, Stale};
+use reader::table::Claim;
+use vocabulary::id::ReaderId;
+use vocabulary::time::Instant;
+
+use crate::city::{History, Snapshot, marked};
+use crate::outage::outages;
+use crate::papers::{PRODUCT, Papers, STATUS_URI, gate};
+use crate::random::Stream;
+use crate::record::{Level, Tally};
+use crate::run::Fault;
+use crate::scenario::{DAY, HOUR, Minute, Scenario, instant};
+
+/// One tap in so many is judged without the memory of verdicts.
+const JUDGED_ANEW_EVERY: u64 = 32;
+/// A reader that comes back soon after it learnt does not ask at once.
+const SYNC_PAUSE: Minute = 12 * HOUR;
+
+/// The world of all readers.
+pub(crate) struct World<'w> {
+    pub(crate) scenario: &'w Scenario,
+    pub(crate) history: &'w History,
+    pub(crate) papers: &'w Papers,
+    pub(crate) tree: &'w PlaceTree,
+    pub(crate) products: &'w [Product],
+    pub(crate) grants: &'w [Vec<Grant>],
+    pub(crate) seed: u64,
+    /// For readers whose bundles are signed for real, and for the others.
+    pub(crate) real: &'w dyn Crypto,
+    pub(crate) marking: &'w dyn Crypto,
+}
+
+/// Verdicts about documents: under which trust, of which operator and day, on which day.
+pub(crate) type Verdicts = HashMap<(usize, usize, usize, Minute, Minute), Option<Level>>;
+
+/// One reader.
+struct Gate<'w> {
+    world: &'w World<'w>,
+    crypto: &'w dyn Crypto,
+    is_sampled: bool,
+    /// The number of its operator.
+    own: usize,
+    record: Reader,
+    roots: TrustAnchors,
+    held: Option<Held>,
+    /// The hour of its certificate.
+    certificate: Minute,
+    /// The day of its status list.
+    list: Option<Minute>,
+    believes: Believes,
+}
+
+struct Held {
+    bundle: VerifiedBundle,
+    snapshot: usize,
+    until: Minute,
+}
+
+/// Until when the reader believed each old key, `None` for as long as it does.
+#[derive(Default)]
+struct Believes {
+    root: Option<Minute>,
+    issuing: Minute,
+    signer: Minute,
+    status: Minute,
+    bundle: Option<Minute>,
+}
+
+enum Event {
+    Sync,
+    Tap,
+}
+
+/// Lives through all of one reader's time.
+pub(crate) fn live(
+    world: &World<'_>,
+    number: u32,
+    verdicts: &mut Verdicts,
+    tally: &mut Tally,
+) -> Result<(), Fault> {
+    let scenario = world.scenario;
+    let end = scenario.end();
+    let mut random = Stream::new(world.seed, "reader", number.into());
+    let away = outages(&scenario.outage, end, &mut random);
+    tally.minutes += u64::from(end);
+    tally.offline_minutes += away.iter().map(|(from, until)| u64::from(until - from)).sum::<u64>();
+    let mut events = syncs(scenario, &away, &mut random);
+    for day in 0..scenario.days {
+        let taps = (0..scenario.taps_per_day).map(|_| day * DAY + within(&mut random, DAY));
+        events.extend(taps.map(|at| (at, Event::Tap)));
+    }
+    events.sort_by_key(|(at, event)| (*at, matches!(event, Event::Tap)));
+    let mut gate = Gate::new(world, number, &mut random)?;
+    // It was enrolled with its first bundle in hand.
+    gate.sync(0, tally)?;
+    for (at, event) in events {
+        match event {
+            Event::Sync => gate.sync(at, tally)?,
+            Event::Tap => gate.tap(at, &mut random, verdicts, tally)?,
+        }
+    }
+    gate.close(tally);
+    Ok(())
+}
+
+fn within(random: &mut Stream, span: Minute) -> Minute {
+    Minute::try_from(random.below(span.into())).unwrap_or(0)
+}
+
+/// When the reader asks the city: in its rhythm while it is online, and when it comes back.
+fn syncs(
+    scenario: &Scenario,
+    away: &[(Minute, Minute)],
+    random: &mut Stream,
+) -> Vec<(Minute, Event)> {
+    let every = scenario.sync_hours * HOUR;
+    let mut found = Vec::new();
+    let (mut at, mut last) = (within(random, every), 0);
+    let mut away = away.iter().peekable();
+    while at < scenario.end() {
+        while away.next_if(|(_, until)| *until <= at).is_some() {}
+        match away.peek() {
+            Some((from, until)) if *from <= at => {
+                at = (*until).max(last + SYNC_PAUSE);
+                continue;
+            }
+            _ => {}
+        }
+        found.push((at, Event::Sync));
+        last = at;
+        // Coming back from an outage before the next turn is a reason to ask.
+        let back = away.peek().map_or(Minute::MAX, |(_, until)| (*until).max(at + SYNC_PAUSE));
+        at = (at + every).min(back.max(at + 1));
+    }
+    found
+}
+
+impl<'w> Gate<'w> {
+    fn new(world: &'w World<'w>, number: u32, random: &mut Stream) -> Result<Self, Fault> {
+        let operators = &world.history.operators;
+        let own = number as usize % operators.len().max(1);
+        let operator = operators.get(own).ok_or(Fault("find an operator"))?.clone();
+        let mut id = [0; 16];
+        id.iter_mut().skip(12).zip(number.to_be_bytes()).for_each(|(to, from)| *to = from);
+        let id = ReaderId::from_bytes(id);
+        let first = world.history.at(0)?;
+        let root = first.roots.first().ok_or(Fault("find the root"))?;
+        let roots = TrustAnchors::from_ders([root.certificate.as_slice()]);
+        let is_sampled = random.unit() < world.scenario.sampled_share;
+        Ok(Self {
+            world,
+            crypto: if is_sampled { world.real } else { world.marking },
+            is_sampled,
+            own,
+            record: Reader {
+                id,
+                label: "gate".parse().map_err(|_| Fault("name a reader"))?,
+                doors: vec![gate(&operator).parse().map_err(|_| Fault("name a door"))?],
+                operator,
+                state: ReaderState::Enrolled,
+                key: [4; 65],
+                secret: SecretHash::from_bytes([0; 32]),
+                certificate: ReaderCertificate {
+                    der: Vec::new(),
+                    not_before: instant(0),
+                    not_after: instant(0),
+                },
+                bundle_epoch: 0,
+                journal: JournalHead::start(id),
+                watermark: None,
+                enrolled_at: instant(0),
+                version: 1,
+            },
+            roots: roots.map_err(|_| Fault("read the root"))?,
+            held: None,
+            certificate: 0,
+            list: None,
+            believes: Believes::default(),
+        })
+    }
+
+    /// Fetches bundle, status list and certificate.
+    fn sync(&mut self, at: Minute, tally: &mut Tally) -> Result<(), Fault> {
+        let history = self.world.history;
+        let snapshot = history.at(at)?;
+        let bytes = self.bundle(snapshot, at)?;
+        tally.bundles += 1;
+        tally.bundles_sampled += u64::from(self.is_sampled);
+        let pin = Pin {
+            root: &self.roots,
+            reader: self.record.id,
+            epoch: self.record.bundle_epoch,
+            at: instant(at),
+        };
+        match VerifiedBundle::verify(self.crypto, &bytes, &pin) {
+            // The rule of `reader::engine`: a signer that was followed gives no more orders.
+            Ok(next) if self.held.as_ref().is_none_or(|held| follows(&next, &held.bundle)) => {
+                self.install(next, history.index_at(at), at);
+            }
+            Ok(_) => tally.at(Level::Bundle).wrong_denials += 1,
+            Err(rejection) => tally.at(level_of_bundle(&rejection)).wrong_denials += 1,
+        }
+        let day = at / DAY;
+        if self.believes_list(day, at) {
+            self.list = Some(day);
+        }
+        if at < self.world.scenario.rotation_at() || self.certificate < at / HOUR {
+            self.certificate = at / HOUR;
+        }
+        Ok(())
+    }
+
+    /// The next bundle for this reader, as the city makes it.
+    fn bundle(&mut self, snapshot: &Snapshot, at: Minute) -> Result<Vec<u8>, Fault> {
+        let World { scenario, tree, products, grants, .. } = self.world;
+        let operator = self.record.operator.clone();
+        let resource = Resource::reader(operator.clone(), self.record.id);
+        let actor = Actor::reader(operator, self.record.id);
+        let permit = authorize(&actor, Action::BundleFetch, resource);
+        let permit = permit.map_err(|_| Fault("permit a bundle"))?;
+        let policy = ClassPolicy {
+            status_age_max: core::time::Duration::from_secs(7 * 86_400),
+            stale: Stale::Accept,
+        };
+        let products: Vec<Product> =
+            products.iter().filter(|it| it.operator == self.record.operator).cloned().collect();
+        let city = City {
+            name: &"Utopia".parse().map_err(|_| Fault("name the city"))?,
+            tree,
+            products: &products,
+            grants: grants.get(self.own).ok_or(Fault("find grants"))?,
+            roots: &snapshot.roots,
+            issuers: &snapshot.issuers,
+            status_signers: &snapshot.status_signers,
+            freshness: Freshness { low: policy, normal: policy, high: policy },
+            unlock_ms: 5_000,
+            life: core::time::Duration::from_secs(86_400) * scenario.bundle_life_days,
+            signer: &snapshot.bundle_signer.der,
+        };
+        let made = make_bundle(&permit, &self.record, &city, instant(at));
+        let Numbered { change, bundle } = made.map_err(|_| Fault("make a bundle"))?;
+        if let Change::UpdateReader(next) = change {
+            self.record = next;
+        }
+        if self.is_sampled {
+            snapshot.bundle_signer.sign(bundle)
+        } else {
+            marked(&snapshot.bundle_signer, bundle)
+        }
+    }
+
+    fn install(&mut self, bundle: VerifiedBundle, snapshot: usize, at: Minute) {
+        let until = at + self.world.scenario.bundle_life_days * DAY;
+        self.forget(at);
+        self.roots = bundle.roots().clone();
+        self.held = Some(Held { bundle, snapshot, until });
+        // A list whose signer the new bundle does not name is lost.
+        if self.list.is_some_and(|day| !self.believes_list(day, at)) {
+            self.list = None;
+        }
+        if at >= self.world.scenario.rotation_at() {
+            self.learn(at);
+        }
+    }
+
+    /// Closes the time for which the bundle before this moment was believed.
+    fn forget(&mut self, at: Minute) {
+        let old = &self.world.history.old;
+        let Some(held) = &self.held else { return };
+        let until = at.min(held.until);
+        let issuers = &held.bundle.bundle().issuers;
+        if issuers.iter().any(|issuer| old.holds(&issuer.certificate)) {
+            self.believes.issuing = self.believes.issuing.max(until);
+        }
+        if held.bundle.bundle().status_signers.iter().any(|signer| old.holds(signer)) {
+            self.believes.status = self.believes.status.max(until);
+        }
+        for signer in &old.document_signers {
+            let end = Certificate::parse(signer).map_or(0, |parsed| minute_of(parsed.not_after));
+            let anchors = held.bundle.issuers();
+            let judged =
+                judge(self.crypto, anchors, Profile::DocumentSigner, signer, until.min(end));
+            if judged.is_ok() {
+                self.believes.signer = self.believes.signer.max(until.min(end));
+            }
+        }
+    }
+
+    /// Notes which old keys that count beyond a bundle's life are believed no more.
+    fn learn(&mut self, at: Minute) {
+        let old = &self.world.history.old;
+        let Some(held) = &self.held else { return };
+        if self.believes.root.is_none() && !self.roots.certificates().any(|der| old.holds(der)) {
+            self.believes.root = Some(at);
+        }
+        let rotated = instant(self.world.scenario.rotation_at());
+        if self.believes.bundle.is_none() && held.bundle.signer_since() >= rotated {
+            self.believes.bundle = Some(at);
+        }
+    }
+
+    fn believes_list(&self, day: Minute, at: Minute) -> bool {
+        let (Some(held), Some(token)) = (&self.held, self.world.papers.lists.get(day as usize))
+        else {
+            return false;
+        };
+        let anchors = held.bundle.status_signers();
+        let expectation = status::Expectation {
+            anchors,
+            at: instant(at.min(day * DAY + 7 * DAY - 1)),
+            uri: Some(STATUS_URI),
+        };
+        VerifiedStatusList::verify_cwt(self.crypto, token, &expectation).is_ok()
+    }
+
+    /// A phone with a good document at a door that it may pass: every refusal but one is wrong.
+    fn tap(
+        &self,
+        at: Minute,
+        random: &mut Stream,
+        verdicts: &mut Verdicts,
+        tally: &mut Tally,
+    ) -> Result<(), Fault> {
+        let World { scenario, history, papers, .. } = self.world;
+        let (foreign, age, wallet, anew) =
+            (random.below(5) == 0, random.next(), random.next(), random.next());
+        let operators = history.operators.len().max(1);
+        let operator = (self.own + usize::from(foreign)) % operators;
+        let day = (at / DAY).saturating_sub(
+            Minute::try_from(age % u64::from(scenario.document_life_days)).unwrap_or(0),
+        );
+        tally.taps += 1;
+        let Some(held) = self.held.as_ref().filter(|held| at < held.until) else {
+            tally.refused_expired += 1;
+            return Ok(());
+        };
+        // The phone proves the reader first.
+        let known = wallet_trust(self.world, wallet % u64::from(scenario.wallets), at)?;
+        let paper = papers.certificates.get(self.certificate as usize);
+        let paper = paper.ok_or(Fault("find a certificate"))?;
+        if let Err(rejection) = judge(self.crypto, known, Profile::Reader, &paper.der, at) {
+            let is_date = rejection.culprit == Culprit::Time;
+            let level = if is_date { Level::ReaderCertificate } else { Level::ReaderAuthority };
+            tally.at(level).wrong_denials += 1;
+            return Ok(());
+        }
+        if self.list.is_none() {
+            tally.at(Level::StatusList).wrong_denials += 1;
+            return Ok(());
+        }
+        let key = (held.snapshot, self.own, operator, day, at / DAY);
+        let verdict = if anew % JUDGED_ANEW_EVERY == 0 {
+            self.verdict(held, operator, day, at)?
+        } else if let Some(verdict) = verdicts.get(&key) {
+            *verdict
+        } else {
+            let verdict = self.verdict(held, operator, day, at)?;
+            verdicts.insert(key, verdict);
+            verdict
+        };
+        if let Some(level) = verdict {
+            tally.at(level).wrong_denials += 1;
+        }
+        Ok(())
+    }
+
+    /// The level to which the refusal of a document is due, if it is refused.
+    fn verdict(
+        &self,
+        held: &Held,
+        operator: usize,
+        day: Minute,
+        at: Minute,
+    ) -> Result<Option<Level>, Fault> {
+        let World { history, papers, .. } = self.world;
+        let code = history.operators.get(operator).ok_or(Fault("find an operator"))?;
+        let document = papers.documents.get(operator).and_then(|days| days.get(day as usize));
+        let document = document.ok_or(Fault("find a document"))?;
+        let Some(anchors) = held.bundle.issuers_of(code) else {
+            return Ok(Some(Level::IssuingAuthority));
+        };
+        let expectation = mdoc::Expectation {
+            crypto: self.crypto,
+            anchors,
+            at: instant(at),
+            doc_type: Some(DOC_TYPE),
+            session: None,
+        };
+        let verified = match verify_issuer_signed(&document.bytes, &expectation, None) {
+            Ok(verified) => verified,
+            Err(rejection) if rejection.culprit == Culprit::Trust => {
+                return Ok(Some(Level::IssuingAuthority));
+            }
+            Err(_) => return Ok(Some(Level::DocumentSigner)),
+        };
+        let rights = Rights::from_document(&verified).map_err(|_| Fault("read rights"))?;
+        let door = self.record.doors.first().and_then(|door| held.bundle.bundle().table.door(door));
+        let claim = Claim {
+            operator: &rights.operator,
+            product: &rights.product,
+            class: None,
+            zones: &rights.zones,
+            places: &rights.places,
+        };
+        let opens = door.is_some_and(|door| door.judge(&claim).is_ok());
+        if opens { Ok(None) } else { Err(Fault("open the door to a pass that names it")) }
+    }
+
+    fn close(mut self, tally: &mut Tally) {
+        let end = self.world.scenario.end();
+        self.forget(end);
+        let began = self.world.scenario.rotation_at();
+        let mut note = |level, until: Minute| {
+            tally.at(level).note(Some((until < end).then_some(until.max(began))));
+        };
+        note(Level::Root, self.believes.root.unwrap_or(end));
+        note(Level::Bundle, self.believes.bundle.unwrap_or(end));
+        note(Level::IssuingAuthority, self.believes.issuing);
+        note(Level::DocumentSigner, self.believes.signer);
+        note(Level::StatusList, self.believes.status);
+    }
+}
+
+fn follows(next: &VerifiedBundle, held: &VerifiedBundle) -> bool {
+    next.signer_since() >= held.signer_since()
+}
+
+fn level_of_bundle(rejection: &Rejection) -> Level {
+    match rejection.code {
+        "untrusted-signer" | "bundle-roots" => Level::Root,
+        _ => Level::Bundle,
+    }
+}
+
+fn judge(
+    crypto: &dyn Crypto,
+    anchors: &TrustAnchors,
+    profile: Profile,
+    leaf: &[u8],
+    at: Minute,
+) -> Result<(), Rejection> {
+    Judgement { crypto, anchors, at: instant(at), profile }.signer(&[leaf], None).map(drop)
+}
+
+fn minute_of(at: Instant) -> Minute {
+    let minutes = at.duration_since(instant(0)).as_secs() / 60;
+    Minute::try_from(minutes).unwrap_or(Minute::MAX)
+}
+
+/// The reader authorities that a wallet knows at `at`, from when it last fetched them.
+fn wallet_trust<'w>(world: &World<'w>, wallet: u64, at: Minute) -> Result<&'w TrustAnchors, Fault> {
+    let fetched = last_fetch(world.scenario, world.seed, "wallet", wallet, at);
+    Ok(&world.history.at(fetched)?.reader_authorities)
+}
+
+/// When a client with a rhythm of its own last fetched the city's trust.
+pub(crate) fn last_fetch(
+    scenario: &Scenario,
+    seed: u64,
+    label: &str,
+    number: u64,
+    at: Minute,
+) -> Minute {
+    let mut random = Stream::new(seed, label, number);
+    let every = DAY * (1 + within(&mut random, scenario.trust_days_max));
+    let phase = within(&mut random, every);
+    if at < phase { 0 } else { phase + (at - phase) / every * every }
+}
+
+/// All places, all products, and the grants of each operator.
+pub(crate) type Doors = (PlaceTree, Vec<Product>, Vec<Vec<Grant>>);
+
+/// The doors of the city: one for each operator, of whose next neighbour it takes passes as well.
+pub(crate) fn doors(history: &History) -> Result<Doors, Fault> {
+    let operators = &history.operators;
+    let mut places = Vec::new();
+    let (mut products, mut grants) = (Vec::new(), Vec::new());
+    for (number, operator) in operators.iter().enumerate() {
+        let code: vocabulary::code::PlaceCode =
+            gate(operator).parse().map_err(|_| Fault("name a place"))?;
+        let product: vocabulary::code::ProductCode =
+            PRODUCT.parse().map_err(|_| Fault("name a product"))?;
+        places.push(Place {
+            code: code.clone(),
+            operator: operator.clone(),
+            name: "gate".parse().map_err(|_| Fault("name a place"))?,
+            zone: None,
+            class: None,
+            added_at: instant(0),
+            version: 1,
+        });
+        products.push(Product { operator: operator.clone(), code: product.clone() });
+        let neighbour = operators.get((number + 1) % operators.len()).cloned();
+        let neighbour = neighbour.filter(|neighbour| neighbour != operator);
+        let grant = neighbour.map(|product_operator| Grant {
+            operator: operator.clone(),
+            place: code,
+            product_operator,
+            product,
+            class: None,
+            granted_at: instant(0),
+        });
+        grants.push(grant.into_iter().collect());
+    }
+    let tree = PlaceTree::new(places).map_err(|_| Fault("plant the places"))?;
+    Ok((tree, products, grants))
+}
