@@ -8,6 +8,7 @@ mod bench;
 mod house;
 mod probe;
 mod process;
+mod second_token;
 mod setup;
 mod source;
 mod suite;

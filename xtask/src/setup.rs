@@ -32,19 +32,36 @@ const TOOLS: &[Tool] = &[
     Tool { program: "opensc-tool", proof: &["--info"], package: "opensc" },
 ];
 
+/// What building the second token of the slow tests takes besides.
+const SLOW_TOOLS: &[Tool] = &[
+    Tool { program: "clang-14", proof: &["--version"], package: "clang-14" },
+    Tool { program: "ls", proof: &["/usr/lib/llvm-14/lib/libclang.so.1"], package: "libclang1-14" },
+    Tool {
+        program: "pkg-config",
+        proof: &["--exists", "openssl", "sqlite3"],
+        package: "pkg-config libssl-dev libsqlite3-dev",
+    },
+];
+
+/// As [`run`], and what only the slow tests take.
+pub(crate) fn run_slow(house: &House) -> Result<(), Failure> {
+    debian_packages(house, SLOW_TOOLS)?;
+    run(house)
+}
+
 /// Installs what is missing or out of date; does nothing when all is there.
 pub(crate) fn run(house: &House) -> Result<(), Failure> {
-    debian_packages(house)?;
+    debian_packages(house, TOOLS)?;
     npm_packages(house)?;
     python_packages(house)
 }
 
-fn debian_packages(house: &House) -> Result<(), Failure> {
+fn debian_packages(house: &House, tools: &[Tool]) -> Result<(), Failure> {
     let works = |tool: &&Tool| {
         process::read(process::program(tool.program, tool.proof, house.root())).is_ok()
     };
     let missing: Vec<&str> =
-        TOOLS.iter().filter(|tool| !works(tool)).map(|tool| tool.package).collect();
+        tools.iter().filter(|tool| !works(tool)).map(|tool| tool.package).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::house::House;
 use crate::process::{self, Failure};
-use crate::{probe, setup, table, tidy};
+use crate::{probe, second_token, setup, table, tidy};
 
 type Action = fn(&House) -> Result<(), Failure>;
 
@@ -27,8 +27,12 @@ const STEPS: &[(&str, Action)] = &[
     ("demo", demo),
 ];
 
-const SLOW_STEPS: &[(&str, Action)] =
-    &[(FIRST, setup::run), ("forgeries", forgeries), ("slow tests", slow_tests)];
+const SLOW_STEPS: &[(&str, Action)] = &[
+    (FIRST, setup::run_slow),
+    ("forgeries", forgeries),
+    ("second token", second_token::build),
+    ("slow tests", slow_tests),
+];
 
 /// Names the folder of forged documents to the tests that write it and those that read it.
 const FORGERIES: (&str, &str) = ("LIMEN_MUTANTS_DIR", "target/mutants");
@@ -118,6 +122,7 @@ fn slow_tests(house: &House) -> Result<(), Failure> {
     let mut figures = Vec::new();
     let mut command = process::cargo(house, &arguments);
     command.env(FORGERIES.0, house.path(FORGERIES.1));
+    command.env(second_token::MODULE, second_token::module(house)?);
     let outcome = process::follow(command, |line| {
         println!("{line}");
         let figure = line.split_once("figure: ").and_then(|(_, figure)| figure.split_once(" = "));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest;
 use aws_lc_rs::encoding::{AsBigEndian, Curve25519SeedBin, EcPrivateKeyBin};
 use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::pkcs8::Document;
 use aws_lc_rs::rand::{self, SystemRandom};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
@@ -54,6 +55,10 @@ impl Stored {
             Suite::Ed25519 => Pair::Ed25519(Ed25519KeyPair::generate()?),
             Suite::Es256MlDsa44 => Pair::Composite(Box::new(CompositePair::generate()?)),
         };
+        Self::of(request, pair)
+    }
+
+    fn of(request: NewKey, pair: Pair) -> Result<Self, Unspecified> {
         let NewKey { purpose, operator, suite, state, at } = request;
         let key = Key {
             handle: KeyHandle::of(pair.public_bytes()),
@@ -77,6 +82,24 @@ impl Stored {
             Pair::Composite(pair) => return pair.sign(message),
         };
         Signature::new(self.key.public_key.algorithm(), signature.as_ref()).ok()
+    }
+
+    /// The private half as PKCS#8 (RFC 5958), for wrapping only. EC keys alone have one here.
+    pub(crate) fn to_pkcs8(&self) -> Result<Document, Unspecified> {
+        match &self.pair {
+            Pair::P256(pair) | Pair::P384(pair) => pair.to_pkcs8v1(),
+            _ => Err(Unspecified),
+        }
+    }
+
+    /// The key whose private half is `pkcs8`, described by `request`.
+    pub(crate) fn from_pkcs8(request: NewKey, pkcs8: &[u8]) -> Option<Self> {
+        let pair = match request.suite {
+            Suite::Es256 => Pair::P256(EcdsaKeyPair::from_pkcs8(P256, pkcs8).ok()?),
+            Suite::Es384 => Pair::P384(EcdsaKeyPair::from_pkcs8(P384, pkcs8).ok()?),
+            _ => return None,
+        };
+        Self::of(request, pair).ok()
     }
 
     /// The same key, described anew.

@@ -129,6 +129,27 @@ impl Keystore {
         Ok(key)
     }
 
+    /// The key `handle` with its private half, for a ceremony.
+    pub(crate) fn stored(&self, handle: &KeyHandle) -> Option<Arc<Stored>> {
+        self.held().find(handle)
+    }
+
+    /// Keeps a key that a ceremony brought back; the file must be of its kind and not hold it yet.
+    pub(crate) fn keep(&self, stored: Stored) -> Result<Key, KeepError> {
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let (header, mut keys) = self.copy();
+        if !belongs(stored.key.purpose, header.kind) {
+            return Err(KeepError::PurposeNotHere { purpose: stored.key.purpose });
+        }
+        if keys.len() >= KEYS_MAX || keys.iter().any(|kept| kept.key.handle == stored.key.handle) {
+            return Err(KeepError::Full);
+        }
+        let key = stored.key.clone();
+        keys.push(Arc::new(stored));
+        self.write(header, keys)?;
+        Ok(key)
+    }
+
     fn attach_now(&self, handle: &KeyHandle, certificate: &[u8]) -> Result<Key, KeepError> {
         self.describe(handle, |key| {
             if certificate.len() > CERTIFICATE_BYTES_MAX

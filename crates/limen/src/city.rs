@@ -15,29 +15,30 @@ use keys::service;
 use keys::service::rate::SIGNATURES_PER_MINUTE;
 use keys::service::serve::Service;
 use keys::software::Keystore;
-use keys::token::Token;
 use keys::unlock::Unlock;
 use keys::wire::pairing::Pairing;
 use serde_json::json;
 use server::city::ceremony::{self, CeremonyError, Custodians, FirstToken, Founding};
-use server::city::files::{RootFile, create_keystore, open_keeper};
+use server::city::files::{create_keystore, open_keeper};
 use server::config::{self, Config};
-use server::start::StartError;
 use server::suites::Suites;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
+use self::root::{Root, RootAtHand, RootOfCeremony, create_own, with_root};
 use crate::failure::{Failure, OrFail};
 use crate::hsm::Tokens;
 use crate::{output, world};
+
+pub(crate) mod root;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Create a city: its root, authorities, signers and operators.
     Create(Create),
-    /// Certify one more operator, with the root file at hand. Stop the server first.
+    /// Certify one more operator, with the root at hand. Stop the server first where it holds the keys itself.
     #[command(after_help = "Example:\n  limen city add-operator --operator tram='City Tram'")]
     AddOperator(AddOperator),
 }
@@ -57,7 +58,10 @@ pub(crate) struct Files {
     --operator harbour-transit='Harbour Transit'\n  \
     limen key serve --config harbour/keys.toml\n  \
     limen serve --config harbour/limen.toml\n\n\
-    The root key lies in harbour/root/: take that folder to a safe place. No server needs it.")]
+    The root key lies in harbour/root/: take that folder to a safe place. No server needs it.\n\n\
+    A root that a ceremony made is named by --root-transcript and where it lies:\n  \
+    limen city create --name 'Harbour City' --country NL --operator transit=Transit \\\n      \
+    --root-transcript transcript.json --root-token harbour-root --module MODULE")]
 pub(crate) struct Create {
     #[command(flatten)]
     files: Files,
@@ -85,6 +89,8 @@ pub(crate) struct Create {
     embedded: bool,
     #[command(flatten)]
     tokens: Tokens,
+    #[command(flatten)]
+    root: RootOfCeremony,
     /// Answer as JSON.
     #[arg(long)]
     json: bool,
@@ -99,7 +105,7 @@ pub(crate) struct AddOperator {
     #[arg(long, value_name = "CODE=NAME", value_parser = parse_operator)]
     operator: NewOperator,
     #[command(flatten)]
-    tokens: Tokens,
+    root: RootAtHand,
 }
 
 /// `limen serve`.
@@ -191,6 +197,11 @@ impl Create {
             suites: Suites::whole(self.suite),
             embedded: self.embedded,
             tokens: self.tokens.clone(),
+            root: self.root.open(self.tokens.root()?)?,
+        };
+        let safe = match plan.root {
+            Some(_) => String::from("the root"),
+            None => self.files.root_folder().display().to_string(),
         };
         let tokens = found(&self.files, plan)?;
         let listed: Vec<_> = tokens
@@ -210,8 +221,7 @@ impl Create {
             output::text(&format!("  {:32} {}\n", token.operator.as_str(), token.secret))?;
         }
         output::text(&format!(
-            "\ntake {} to a safe place, then run, each in a terminal of its own:\n",
-            self.files.root_folder().display(),
+            "\ntake {safe} to a safe place, then run, each in a terminal of its own:\n"
         ))?;
         if !self.embedded {
             let keys = self.files.keys_config();
@@ -225,54 +235,12 @@ impl Create {
 impl AddOperator {
     fn run(self) -> Result<ExitCode, Failure> {
         let config = Config::load(&self.files.config()).or_fail("cannot add an operator")?;
-        let root = match self.tokens.root()? {
-            Some(token) => Root::Token(token),
-            None => self.root_file(&config)?,
-        };
-        let add = async |keys: &dyn Custody| {
-            let custodians = Custodians { root: root.custody(), city: keys };
+        let add = async |custodians: Custodians<'_>, _| {
             ceremony::add_operator(&config, custodians, self.operator, world::now()).await
         };
-        let added = runtime()?.block_on(async {
-            match open_keeper(&config).await {
-                // It does not run: for as long as this takes it does here.
-                Err(StartError::KeyService(_)) if self.files.keys_config().exists() => {
-                    with_service(&self.files.keys_config(), &config, add).await
-                }
-                keeper => {
-                    let keeper = keeper.or_fail("cannot reach the keys of the city")?;
-                    add(&*keeper.custody).await.or_fail("cannot add the operator")
-                }
-            }
-        })?;
+        let added = with_root(&self.files, &self.root, &config, add)?;
         output::text(&format!("{}  {}\n", added.operator, added.secret))?;
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// Who holds the root.
-enum Root {
-    File(Keystore),
-    Token(Token),
-}
-
-impl Root {
-    fn custody(&self) -> &dyn Custody {
-        match self {
-            Self::File(keys) => keys,
-            Self::Token(token) => token,
-        }
-    }
-}
-
-impl AddOperator {
-    fn root_file(&self, config: &Config) -> Result<Root, Failure> {
-        let folder = self.files.root_folder();
-        let unlock = Unlock::key_file(&folder.join("root.key"), &config.store.data)
-            .or_fail("cannot open the root")?;
-        let path = folder.join("root.keys");
-        let root = RootFile { path: &path, unlock: &unlock };
-        root.open().map(Root::File).or_fail("cannot open the root")
     }
 }
 
@@ -296,6 +264,8 @@ pub(crate) struct Plan {
     pub(crate) embedded: bool,
     /// Tokens in place of sealed files.
     pub(crate) tokens: Tokens,
+    /// The root, where it is at hand; otherwise it is made in a folder of its own.
+    pub(crate) root: Option<Root>,
 }
 
 /// Creates a city in `files`: keys outside of the data, the root in a folder of its own.
@@ -305,7 +275,8 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
     if files.config().exists() {
         return Err(Failure::usage(format!("`{}` holds a city already", folder.display())));
     }
-    for part in [plan.data.clone(), folder.join("keys"), files.root_folder()] {
+    let own_root = plan.root.is_none().then(|| files.root_folder());
+    for part in [plan.data.clone(), folder.join("keys")].into_iter().chain(own_root) {
         make_folder(&part)?;
     }
     // Relative where it lies inside the folder, so that the folder can be moved.
@@ -329,9 +300,9 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
     let config = Config::load(&draft).or_fail(attempt)?;
     let name = plan.name.parse().or_fail("this is no name for a city")?;
     let founding = Founding { name, country: plan.country, operators: plan.operators };
-    let root = match plan.tokens.root()? {
-        Some(token) => Root::Token(token),
-        None => create_root_file(files, &config)?,
+    let root = match plan.root {
+        Some(root) => root,
+        None => create_own(files, &config)?,
     };
     let create = async |keys: &dyn Custody| {
         let custodians = Custodians { root: root.custody(), city: keys };
@@ -346,15 +317,6 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
     // The configuration appears last: a folder with one holds a whole city.
     std::fs::rename(&draft, files.config()).or_fail(attempt)?;
     Ok(tokens)
-}
-
-fn create_root_file(files: &Files, config: &Config) -> Result<Root, Failure> {
-    let attempt = "cannot create the root";
-    let (key, path) = (files.root_folder().join("root.key"), files.root_folder().join("root.keys"));
-    Unlock::create_key_file(&key).or_fail(attempt)?;
-    let unlock = Unlock::key_file(&key, &config.store.data).or_fail(attempt)?;
-    let root = RootFile { path: &path, unlock: &unlock };
-    root.create().map(Root::File).or_fail(attempt)
 }
 
 fn make_folder(path: &Path) -> Result<(), Failure> {

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 #[derive(Parser)]
 #[command(name = "limen", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Begin with `limen demo`, which shows the main job from end to end.\n\n\
-    Exit status: 0 done, 1 failed, 2 wrong use, 3 a credential was rejected.")]
+    Exit status: 0 done, 1 failed, 2 wrong use, 3 a credential or a transcript was rejected.")]
 pub(crate) struct Limen {
     #[command(subcommand)]
     noun: Noun,
@@ -27,6 +27,9 @@ enum Noun {
     /// Create a city, and certify its operators.
     #[command(subcommand)]
     City(crate::city::Command),
+    /// Ceremonies of the root: hold or rehearse one, verify its transcript, restore the root.
+    #[command(subcommand)]
+    Ceremony(crate::ceremony::Command),
     /// Run the server of a city.
     Serve(crate::city::Serve),
     /// Remember a server and an access token.
@@ -86,6 +89,7 @@ impl Limen {
             Noun::Demo(demo) => demo.run(),
             Noun::Up(up) => up.run(),
             Noun::City(command) => command.run(),
+            Noun::Ceremony(command) => command.run(),
             Noun::Serve(serve) => serve.run(),
             Noun::Login(login) => login.run(),
             Noun::Logout(logout) => logout.run(),

@@ -29,16 +29,23 @@ pub(crate) const ROOT: &str = "limen-root";
 /// Tokens in place of sealed files.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Tokens {
-    /// The PKCS#11 module of the tokens, a shared library.
-    #[arg(long, value_name = "FILE", requires = "token")]
-    module: Option<PathBuf>,
+    #[command(flatten)]
+    root: RootToken,
     /// The label of the token that is to hold the keys of the city.
     #[arg(long, value_name = "LABEL", requires = "module")]
     token: Option<String>,
     /// Where its PIN is: file:PATH, env:NAME or prompt.
     #[arg(long, value_name = "SOURCE", default_value = "prompt")]
     pin: PinSource,
-    /// The label of the token that is to hold the root, which is another one.
+}
+
+/// The token of the root, in place of a sealed file.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RootToken {
+    /// The PKCS#11 module of the tokens, a shared library.
+    #[arg(long, value_name = "FILE")]
+    module: Option<PathBuf>,
+    /// The label of the token that holds the root, and nothing else.
     #[arg(long, value_name = "LABEL", requires = "module")]
     root_token: Option<String>,
     /// Where the PIN of the root's token is: file:PATH, env:NAME or prompt.
@@ -50,23 +57,31 @@ impl Tokens {
     /// No tokens: sealed files.
     pub(crate) const fn none() -> Self {
         let (pin, root_pin) = (PinSource::Prompt, PinSource::Prompt);
-        Self { module: None, token: None, pin, root_token: None, root_pin }
+        let root = RootToken { module: None, root_token: None, root_pin };
+        Self { root, token: None, pin }
     }
 
     /// The token of the city and the source of its PIN.
     pub(crate) fn city(&self) -> Option<(Settings, PinSource)> {
-        let settings = Settings { module: self.module.clone()?, label: self.token.clone()? };
+        let settings = Settings { module: self.root.module.clone()?, label: self.token.clone()? };
         Some((settings, self.pin.clone()))
     }
 
-    /// Opens the token of the root, if there is one.
-    pub(crate) fn root(&self) -> Result<Option<Token>, Failure> {
+    /// The token of the root, which is another than the city's.
+    pub(crate) fn root(&self) -> Result<&RootToken, Failure> {
+        if self.token.is_some() && self.token == self.root.root_token {
+            return Err(Failure::usage("the root lies on a token of its own: name another one"));
+        }
+        Ok(&self.root)
+    }
+}
+
+impl RootToken {
+    /// Opens the token, if one is named.
+    pub(crate) fn open(&self) -> Result<Option<Token>, Failure> {
         let (Some(module), Some(label)) = (&self.module, &self.root_token) else {
             return Ok(None);
         };
-        if self.token.as_ref() == Some(label) {
-            return Err(Failure::usage("the root lies on a token of its own: name another one"));
-        }
         let pin = self.root_pin.read(label).or_fail("cannot open the token of the root")?;
         let settings = Settings { module: module.clone(), label: label.clone() };
         let token = Token::open(&settings, pin, Role::Root);

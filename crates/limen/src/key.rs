@@ -5,6 +5,7 @@ pub(crate) mod life;
 mod list;
 mod pair;
 pub(crate) mod process;
+mod rotate;
 mod serve;
 mod uses;
 
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     List(list::List),
     /// Say whether the keys can be reached, who holds them, and what is due.
     Doctor(doctor::Doctor),
+    /// Replace keys while the city runs: publish, overlap, go over, retire, destroy.
+    Rotate(rotate::Rotate),
     /// List the uses of keys, and check them against the log of the city.
     Uses(uses::Uses),
 }
@@ -38,6 +41,7 @@ impl Command {
             Self::Pair(pair) => pair.run(),
             Self::List(list) => list.run(),
             Self::Doctor(doctor) => doctor.run(),
+            Self::Rotate(rotate) => rotate.run(),
             Self::Uses(uses) => uses.run(),
         }
     }

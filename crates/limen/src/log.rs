@@ -51,9 +51,10 @@ pub(crate) enum Command {
 pub(crate) struct Verify {
     /// The folder that holds `checkpoint` and `tile/`.
     folder: PathBuf,
-    /// The key that signs the log (`name+keyid+base64`), or a file that holds it.
-    #[arg(long, value_name = "VERIFIER_KEY")]
-    key: String,
+    /// The key that signs the log (`name+keyid+base64`), or a file that holds it. Repeated while one
+    /// key is followed by the next: the signature of one of them is enough.
+    #[arg(long, value_name = "VERIFIER_KEY", required = true)]
+    key: Vec<String>,
     /// A checkpoint of the same log that was kept from earlier.
     #[arg(long, value_name = "CHECKPOINT")]
     older: Option<PathBuf>,
@@ -72,7 +73,7 @@ pub(crate) struct Fetch {
     folder: PathBuf,
     /// The key that signs the log, or a file that holds it; else the server's word is taken.
     #[arg(long, value_name = "VERIFIER_KEY")]
-    key: Option<String>,
+    key: Vec<String>,
     #[command(flatten)]
     call: Call,
 }
@@ -97,10 +98,9 @@ impl Command {
 
 impl Verify {
     fn run(self) -> Result<ExitCode, Failure> {
-        let key = parse_key(&self.key)?;
-        let keys = [key];
-        let [key] = &keys;
-        let older = self.older.as_deref().map(|path| open_older(path, key)).transpose()?;
+        let keys = parse_keys(&self.key)?;
+        let origin = origin_of(&keys)?;
+        let older = self.older.as_deref().map(|path| open_older(path, &keys)).transpose()?;
         if !self.folder.is_dir() {
             let message = format!("cannot read `{}`: it is no folder", self.folder.display());
             return Err(Failure::usage(message));
@@ -113,7 +113,7 @@ impl Verify {
                 None
             }
         };
-        let log = Log { lookup, origin: key.name(), keys: &keys, older: older.as_ref() };
+        let log = Log { lookup, origin, keys: &keys, older: older.as_ref() };
         let outcome = folder::verify(log, |_, _| {});
         if let Some(failure) = broken {
             return Err(failure);
@@ -121,7 +121,7 @@ impl Verify {
         let (value, text, code) = match outcome {
             Ok(verified) => {
                 let tree = verified.tree();
-                let (origin, root) = (key.name(), tree.root.to_string());
+                let root = tree.root.to_string();
                 let value = json!({
                     "verified": true, "origin": origin, "size": tree.size, "root": root,
                 });
@@ -147,6 +147,20 @@ impl Verify {
     }
 }
 
+/// Keys of one log.
+fn parse_keys(texts: &[String]) -> Result<Vec<VerifierKey>, Failure> {
+    let keys = texts.iter().map(|text| parse_key(text)).collect::<Result<Vec<_>, _>>()?;
+    if keys.iter().any(|key| keys.first().is_some_and(|first| first.name() != key.name())) {
+        return Err(Failure::usage("the keys are of different logs"));
+    }
+    Ok(keys)
+}
+
+fn origin_of(keys: &[VerifierKey]) -> Result<&str, Failure> {
+    let first = keys.first().ok_or_else(|| Failure::usage("the log has no key"))?;
+    Ok(first.name())
+}
+
 fn parse_key(text: &str) -> Result<VerifierKey, Failure> {
     let path = Path::new(text);
     let content = if path.is_file() {
@@ -161,9 +175,9 @@ fn parse_key(text: &str) -> Result<VerifierKey, Failure> {
     })
 }
 
-fn open_older(path: &Path, key: &VerifierKey) -> Result<Verified, Failure> {
+fn open_older(path: &Path, keys: &[VerifierKey]) -> Result<Verified, Failure> {
     let bytes = crate::input::read(path)?;
-    checkpoint::verify(&bytes, key.name(), std::slice::from_ref(key)).map_err(|error| {
+    checkpoint::verify(&bytes, origin_of(keys)?, keys).map_err(|error| {
         let reason = output::printable(&chain(&error));
         Failure::usage(format!("--older `{}`: {reason}", path.display()))
     })
@@ -188,16 +202,17 @@ fn read_file(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
 impl Fetch {
     fn run(self) -> Result<ExitCode, Failure> {
         let client = self.call.client()?;
-        let key = match &self.key {
-            Some(key) => parse_key(key)?,
-            None => parse_key(&client.get_json::<Trust>("/v1/trust")?.log_key)?,
+        let keys = if self.key.is_empty() {
+            let Trust { log_key, log_keys, .. } = client.get_json("/v1/trust")?;
+            parse_keys(&if log_keys.is_empty() { vec![log_key] } else { log_keys })?
+        } else {
+            parse_keys(&self.key)?
         };
         let note = client.get_bytes("/v1/log/checkpoint", "text/plain")?;
-        let verified =
-            checkpoint::verify(&note, key.name(), std::slice::from_ref(&key)).map_err(|error| {
-                let reason = output::printable(&chain(&error));
-                Failure::broken(format!("the server's checkpoint is not accepted: {reason}"))
-            })?;
+        let verified = checkpoint::verify(&note, origin_of(&keys)?, &keys).map_err(|error| {
+            let reason = output::printable(&chain(&error));
+            Failure::broken(format!("the server's checkpoint is not accepted: {reason}"))
+        })?;
         let size = verified.tree().size;
         if size > FETCH_ENTRIES_MAX {
             let message = format!("the server's log claims {size} entries");
@@ -205,7 +220,7 @@ impl Fetch {
                 .hint(format!("at most {FETCH_ENTRIES_MAX} entries are fetched")));
         }
         let new = self.fetch_tiles(&client, size)?;
-        if let Err(failure) = self.check_goes_on(&key, verified.tree()) {
+        if let Err(failure) = self.check_goes_on(&keys, verified.tree()) {
             // What came with a log that is not this one must not be taken for a part of it.
             new.iter().try_for_each(fs::remove_file).or_fail("cannot undo the fetch")?;
             write_whole(&self.folder.join(REFUSED), &note)?;
@@ -215,23 +230,24 @@ impl Fetch {
         self.keep_checkpoint(&note)?;
         if self.call.json {
             let folder = self.folder.display().to_string();
-            let key = key.to_string();
+            let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
             return self
                 .call
-                .value(&json!({ "folder": folder, "size": size, "files": new, "key": key }));
+                .value(&json!({ "folder": folder, "size": size, "files": new, "key": keys.first(), "keys": keys }));
         }
         let folder = self.folder.display();
+        let named: String = keys.iter().map(|key| format!(" --key '{key}'")).collect();
         output::text(&format!(
             "{size} entries are in {folder}, {new} files are new.\n\nNext:\n  \
-             limen log verify {folder} --key '{key}'\n"
+             limen log verify {folder}{named}\n"
         ))?;
         Ok(ExitCode::SUCCESS)
     }
 
     /// Passes when the log of this tree goes on where that of the folder ends.
-    fn check_goes_on(&self, key: &VerifierKey, tree: &Tree) -> Result<(), Failure> {
+    fn check_goes_on(&self, keys: &[VerifierKey], tree: &Tree) -> Result<(), Failure> {
         let Some(note) = read_file(&self.folder.join(CHECKPOINT_PATH))? else { return Ok(()) };
-        let older = checkpoint::verify(&note, key.name(), std::slice::from_ref(key));
+        let older = checkpoint::verify(&note, origin_of(keys)?, keys);
         let older = older.or_fail("the checkpoint in the folder is not of this log")?;
         let older = older.tree();
         let tile = |tile: &Tile| read_file(&self.folder.join(tile.path())).ok().flatten();

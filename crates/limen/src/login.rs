@@ -125,10 +125,10 @@ fn read_token(server: &str) -> Result<String, Failure> {
 }
 
 /// While it lives the terminal does not show what is typed.
-struct Hidden(Option<rustix::termios::Termios>);
+pub(crate) struct Hidden(Option<rustix::termios::Termios>);
 
 impl Hidden {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let before = tcgetattr(io::stdin()).ok();
         if let Some(before) = &before {
             let mut silent = before.clone();

@@ -3,6 +3,7 @@
 
 mod admin;
 mod call;
+mod ceremony;
 mod city;
 mod cli;
 mod client;

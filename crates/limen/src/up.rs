@@ -83,6 +83,7 @@ impl Up {
             public_url: None,
             data: self.data.clone(),
             suites: Suites::default(),
+            root: None,
             embedded: false,
             tokens: Tokens::none(),
         };

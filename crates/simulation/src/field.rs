@@ -16,7 +16,7 @@ use policy::action::Action;
 use policy::actor::{Actor, Resource};
 use policy::authorize::authorize;
 use policy::compile::Product;
-use policy::place::{Grant, Place, PlaceTree};
+use policy::place::{Grant, PlaceTree};
 use reader::bundle::{Freshness, Pin, VerifiedBundle};
 use reader::snapshot::{ClassPolicy, Stale};
 use reader::table::Claim;
@@ -25,7 +25,7 @@ use vocabulary::time::Instant;
 
 use crate::city::{History, Snapshot, marked};
 use crate::outage::outages;
-use crate::papers::{PRODUCT, Papers, STATUS_URI, gate};
+use crate::papers::{Papers, STATUS_URI, gate};
 use crate::random::Stream;
 use crate::record::{Level, Tally};
 use crate::run::Fault;
@@ -485,43 +485,4 @@ pub(crate) fn last_fetch(
     let every = DAY * (1 + within(&mut random, scenario.trust_days_max));
     let phase = within(&mut random, every);
     if at < phase { 0 } else { phase + (at - phase) / every * every }
-}
-
-/// All places, all products, and the grants of each operator.
-pub(crate) type Doors = (PlaceTree, Vec<Product>, Vec<Vec<Grant>>);
-
-/// The doors of the city: one for each operator, of whose next neighbour it takes passes as well.
-pub(crate) fn doors(history: &History) -> Result<Doors, Fault> {
-    let operators = &history.operators;
-    let mut places = Vec::new();
-    let (mut products, mut grants) = (Vec::new(), Vec::new());
-    for (number, operator) in operators.iter().enumerate() {
-        let code: vocabulary::code::PlaceCode =
-            gate(operator).parse().map_err(|_| Fault("name a place"))?;
-        let product: vocabulary::code::ProductCode =
-            PRODUCT.parse().map_err(|_| Fault("name a product"))?;
-        places.push(Place {
-            code: code.clone(),
-            operator: operator.clone(),
-            name: "gate".parse().map_err(|_| Fault("name a place"))?,
-            zone: None,
-            class: None,
-            added_at: instant(0),
-            version: 1,
-        });
-        products.push(Product { operator: operator.clone(), code: product.clone() });
-        let neighbour = operators.get((number + 1) % operators.len()).cloned();
-        let neighbour = neighbour.filter(|neighbour| neighbour != operator);
-        let grant = neighbour.map(|product_operator| Grant {
-            operator: operator.clone(),
-            place: code,
-            product_operator,
-            product,
-            class: None,
-            granted_at: instant(0),
-        });
-        grants.push(grant.into_iter().collect());
-    }
-    let tree = PlaceTree::new(places).map_err(|_| Fault("plant the places"))?;
-    Ok((tree, products, grants))
 }

@@ -10,6 +10,7 @@
 
 mod city;
 pub mod crypto;
+mod doors;
 mod field;
 mod outage;
 mod papers;

@@ -10,7 +10,8 @@ use keys::rotation::lives::Lives;
 
 use crate::city::{History, Snapshot};
 use crate::crypto::{Marks, Remembering};
-use crate::field::{Verdicts, World, doors, last_fetch, live};
+use crate::doors::doors;
+use crate::field::{Verdicts, World, last_fetch, live};
 use crate::papers::{Papers, believes};
 use crate::record::{Level, Tally};
 use crate::report::Report;

@@ -22,7 +22,7 @@ pub(crate) const USES_BYTES_PER_ANSWER: usize = 256 * 1024;
 /// What all connections share.
 pub(crate) struct Desk {
     custody: Arc<dyn Custody>,
-    uses: Uses,
+    uses: Arc<Uses>,
     status: Status,
     listed: Mutex<Listed>,
 }
@@ -43,7 +43,7 @@ pub(crate) struct Visitor {
 impl Desk {
     pub(crate) fn new(custody: Arc<dyn Custody>, uses: Uses, status: Status) -> Self {
         let listed = Mutex::new(Listed { keys: custody.keys(), version: 1 });
-        Self { custody, uses, status, listed }
+        Self { custody, uses: Arc::new(uses), status, listed }
     }
 
     /// Deals with one request.
@@ -57,7 +57,7 @@ impl Desk {
             None => Err(Refusal::Unknown),
             Some(Request::Sign { handle, object }) => self.sign(visitor, &handle, object).await,
             Some(Request::Keys { from }) => Ok(self.keys(from)),
-            Some(Request::Uses { from }) => self.journal(from),
+            Some(Request::Uses { from }) => self.journal(from).await,
             Some(Request::Status) => Ok(Given::Status(self.status.tell().await)),
             Some(request) => self.keep(visitor, request).await,
         };
@@ -172,8 +172,12 @@ impl Desk {
         Given::Keys { total: u64::try_from(keys.len()).unwrap_or(u64::MAX), keys: some }
     }
 
-    fn journal(&self, from: u64) -> Result<Given, Refusal> {
-        let read = self.uses.read(from, USES_BYTES_PER_ANSWER).map_err(|error| {
+    async fn journal(&self, from: u64) -> Result<Given, Refusal> {
+        // It reads a file, and may wait for a flush.
+        let uses = Arc::clone(&self.uses);
+        let read = move || uses.read(from, USES_BYTES_PER_ANSWER);
+        let read = tokio::task::spawn_blocking(read).await.map_err(std::io::Error::other);
+        let read = read.flatten().map_err(|error| {
             tracing::error!(%error, "the journal of uses cannot be read");
             Refusal::Unavailable
         });

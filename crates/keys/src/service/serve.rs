@@ -33,6 +33,8 @@ use crate::wire::socket;
 
 /// Connections at a time; who comes then is turned away.
 pub const CONNECTIONS_MAX: usize = 64;
+/// Requests of one connection that are dealt with at the same time; the next one waits.
+pub const IN_FLIGHT_MAX: usize = 256;
 
 /// How long those who are connected may take to end.
 const END_PATIENCE: Duration = Duration::from_secs(10);

@@ -11,13 +11,12 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 
 use super::desk::{Desk, Visitor};
+use super::serve::IN_FLIGHT_MAX;
 use crate::wire::frame::{self, Channel, FRAME_BYTES_MAX, FRAME_PATIENCE, HELLO_BYTES_MAX};
 use crate::wire::handshake::{self, Claim, Connection, HandshakeError, Nonce, TurnedAway};
 use crate::wire::message::{read_request, write_answer};
 use crate::wire::pairing::Pairing;
 
-/// Requests of one connection that are dealt with at the same time; the next one waits.
-pub(super) const IN_FLIGHT_MAX: usize = 256;
 /// How long a handshake may take.
 pub(super) const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
 

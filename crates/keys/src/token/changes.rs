@@ -255,7 +255,7 @@ fn remove(session: &Session, handle: &KeyHandle) -> Result<(), Error> {
 }
 
 /// The objects of ours of `class` that belong to the key `handle`.
-fn objects(
+pub(super) fn objects(
     session: &Session,
     class: ObjectClass,
     handle: &KeyHandle,

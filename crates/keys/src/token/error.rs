@@ -87,6 +87,13 @@ impl PoolError {
         }
     }
 
+    /// Whether starting the module anew may help, and no PIN that was refused is shown for it. A module
+    /// may remember a flag that a person has cleared meanwhile.
+    pub(crate) const fn may_pass_after_a_restart(&self) -> bool {
+        matches!(self, Self::Pin { refusal: PinRefusal::FinalTry, .. })
+            || !matches!(self, Self::Pin { .. })
+    }
+
     /// As [`PoolError::is_loss`], of what the token answered.
     pub(crate) const fn is_loss_answer(answer: &RvError) -> bool {
         matches!(

@@ -346,3 +346,53 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CURVE: &[u8] = &[0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07];
+
+    /// Keys in order, with points that are none: nobody computes with them here.
+    fn judged(numbers: impl Iterator<Item = u32>) -> Judged<u32> {
+        let mut publics = Publics::new();
+        let found = numbers
+            .map(|number| {
+                let point = [&[4; 61][..], &number.to_be_bytes()].concat();
+                let id = KeyHandle::of(&point).as_bytes().to_vec();
+                publics.insert(id.clone(), Public { curve: CURVE.to_vec(), point });
+                let rules = Class::Online.rules();
+                let attributes = rules.made_with.iter().chain(rules.found);
+                Found {
+                    private: number,
+                    label: format!(
+                        "limen:1 {number} bundle - ES256 2026-09-21T14:13:20Z active \
+                         2026-09-21T14:13:20Z"
+                    ),
+                    id,
+                    attributes: attributes.map(|(flag, value)| flag.attribute(*value)).collect(),
+                }
+            })
+            .collect();
+        judge(found, &publics, &Certificates::new(), Role::City, &Arc::from("token:test"))
+    }
+
+    #[test]
+    fn keys_are_used_up_to_the_limit_and_the_newest_past_it_is_named() {
+        let limit = u32::try_from(KEYS_MAX).unwrap();
+        let Judged { used, refused } = judged((1..=limit).rev());
+        assert_eq!((used.len(), refused.len()), (KEYS_MAX, 0));
+        assert!(used.iter().map(|used| used.private).eq(1..=limit));
+        let Judged { used, refused } = judged((1..=limit + 1).rev());
+        assert_eq!(used.len(), KEYS_MAX);
+        assert_eq!(refused.iter().map(|key| key.fault).collect::<Vec<_>>(), [KeyFault::TooMany]);
+        assert!(refused[0].label.starts_with(&format!("limen:1 {} ", limit + 1)));
+    }
+
+    #[test]
+    fn second_private_key_of_one_name_is_not_used() {
+        let Judged { used, refused } = judged([7, 7].into_iter());
+        assert_eq!(used.len(), 1);
+        assert_eq!(refused[0].fault, KeyFault::Twice);
+    }
+}

@@ -26,6 +26,7 @@ use crate::token::signers::Signers;
 
 mod changes;
 pub mod class;
+mod desk;
 pub mod doctor;
 mod error;
 mod keeper;
@@ -39,6 +40,7 @@ pub mod pool;
 pub mod probe;
 pub mod quirks;
 pub mod signers;
+mod wrapping;
 
 /// Which token, through which module.
 #[derive(Clone, Debug, PartialEq, Eq)]

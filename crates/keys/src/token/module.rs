@@ -13,6 +13,7 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use cryptoki::slot::{Slot, TokenInfo};
 
+use crate::token::pin::Pin;
 use crate::token::pool::{Inner, PoolError};
 
 /// Modules that this process has loaded, by their resolved path. A module stays loaded.
@@ -25,6 +26,8 @@ pub(crate) struct Module {
     state: RwLock<State>,
     /// The pools that are open, one for each token of the module.
     pub(crate) pools: Mutex<BTreeMap<String, Weak<Inner>>>,
+    /// The PIN that each token refused last, so that a program that opens in a loop does not lock it.
+    refused: Mutex<BTreeMap<String, Pin>>,
 }
 
 /// Which initialisation this is, and whether it holds.
@@ -46,9 +49,30 @@ impl Module {
         let library = Pkcs11::new(&path).map_err(refused)?;
         initialise(&library).map_err(refused)?;
         let state = RwLock::new(State { generation: 1, is_initialised: true });
-        let module = Arc::new(Self { path: path.clone(), library, state, pools: Mutex::default() });
+        let module = Arc::new(Self {
+            path: path.clone(),
+            library,
+            state,
+            pools: Mutex::default(),
+            refused: Mutex::default(),
+        });
         loaded.insert(path, Arc::clone(&module));
         Ok(module)
+    }
+
+    /// Whether the token refused this PIN last.
+    pub(crate) fn has_refused(&self, label: &str, pin: &Pin) -> bool {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.get(label).is_some_and(|refused| refused.is_same_as(pin))
+    }
+
+    /// Remembers the PIN that the token refused, or forgets it with `None`.
+    pub(crate) fn remember_refused(&self, label: &str, pin: Option<Pin>) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        match pin {
+            Some(pin) => drop(refused.insert(label.to_owned(), pin)),
+            None => drop(refused.remove(label)),
+        }
     }
 
     /// Keeps the module initialised while the answer lives. Not to be taken twice by one thread.

@@ -41,7 +41,8 @@ impl Pin {
     }
 
     /// Compares in a time that does not depend on where they differ.
-    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
         constant_time::verify_slices_are_equal(self.0.as_bytes(), other.0.as_bytes()).is_ok()
     }
 }
@@ -125,8 +126,9 @@ fn hidden_line(label: &str) -> io::Result<Zeroizing<String>> {
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
     let limit = u64::try_from(PIN_BYTES_MAX + 2).unwrap_or(u64::MAX);
     let mut line = Zeroizing::new(String::with_capacity(PIN_BYTES_MAX + 2));
-    write!(&terminal, "PIN of the token `{label}`: ")?;
+    // First: what is typed as soon as the question stands there is not shown either.
     let hidden = Hidden::new(&terminal)?;
+    write!(&terminal, "PIN of the token `{label}`: ")?;
     // A buffer of one byte, so that no copy of the PIN stays behind in it.
     let read = BufReader::with_capacity(1, (&terminal).take(limit)).read_line(&mut line);
     drop(hidden);

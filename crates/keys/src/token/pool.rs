@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error, RvError};
 use cryptoki::session::{Session, UserType};
-use cryptoki::slot::{Limit, Slot, TokenInfo};
+use cryptoki::slot::Slot;
 
 use crate::token::Settings;
+use crate::token::desk::{Desk, Link, Loan, Taken, Up, lent_max};
 pub use crate::token::error::{PinRefusal, PoolError};
 use crate::token::module::{Module, State};
 use crate::token::pin::Pin;
@@ -42,58 +43,16 @@ pub(crate) struct Inner {
     label: String,
     desk: Mutex<Desk>,
     /// Woken when a session comes back.
-    returned: Condvar,
+    pub(super) returned: Condvar,
     /// One thread at a time looks for the token.
     connecting: Mutex<()>,
 }
 
-struct Desk {
-    pin: Pin,
-    /// Of the token that was opened first: another one with its label is not taken for it.
-    serial: Option<String>,
-    connections: u64,
-    link: Link,
-}
-
-enum Link {
-    Up(Up),
-    /// Not before `until` is the token looked for again.
-    Down {
-        until: Instant,
-        pause: Duration,
-    },
-    /// The token refused the PIN.
-    Closed,
-}
-
-struct Up {
-    slot: Slot,
-    generation: u64,
-    connection: Connection,
-    /// Never lent: a token logs out when the last session is closed.
-    anchor: Session,
-    idle: Vec<Session>,
-    lent: usize,
-    lent_max: usize,
-    /// How long to pause if this connection is lost; shortest once it has served.
-    pause: Duration,
-}
-
-/// What is lent to one piece of work.
-struct Loan<'a> {
-    inner: &'a Inner,
-    connection: Connection,
-    slot: Slot,
-    session: Option<Session>,
-}
-
-enum Taken<'a> {
-    Loan(Loan<'a>),
-    Down,
-}
-
 impl Pool {
     /// Opens the token that `settings` name, or joins the pool that this process has with it.
+    ///
+    /// A PIN that the token refused is not shown to it again by this process, however often it is
+    /// called: that is [`PoolError::Closed`].
     ///
     /// # Errors
     /// [`PoolError`]: among them [`PoolError::NoToken`] with the labels that are present,
@@ -101,6 +60,9 @@ impl Pool {
     /// has the token open with another PIN.
     pub fn open(settings: &Settings, pin: Pin) -> Result<Self, PoolError> {
         let module = Module::load(&settings.module)?;
+        if module.has_refused(&settings.label, &pin) {
+            return Err(PoolError::Closed { label: settings.label.clone() });
+        }
         let mut pools = module.pools.lock().unwrap_or_else(PoisonError::into_inner);
         let open = pools.get(&settings.label).and_then(std::sync::Weak::upgrade);
         let pool = if let Some(inner) = open {
@@ -225,7 +187,7 @@ impl core::fmt::Debug for Pool {
 }
 
 impl Inner {
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -315,7 +277,7 @@ impl Inner {
         };
         let mut outcome = self.log_in(&pin, serial.as_deref());
         if let Err((error, generation)) = &outcome
-            && !matches!(error, PoolError::Pin { .. })
+            && error.may_pass_after_a_restart()
         {
             // Soft tokens and some modules see a token that came back only after a new start.
             let restarted = self.module.restart(*generation);
@@ -327,6 +289,7 @@ impl Inner {
         let mut desk = self.desk();
         match outcome {
             Ok((mut up, serial)) => {
+                self.module.remember_refused(&self.label, None);
                 desk.connections += 1;
                 up.connection = Connection(desk.connections);
                 up.pause = (pause * 2).min(PAUSE_MAX);
@@ -336,7 +299,10 @@ impl Inner {
                 Ok(())
             }
             Err((error, _)) => {
-                desk.link = if matches!(error, PoolError::Pin { .. }) {
+                desk.link = if let PoolError::Pin { refusal, .. } = &error {
+                    if *refusal == PinRefusal::Incorrect {
+                        self.module.remember_refused(&self.label, Some(pin));
+                    }
                     Link::Closed
                 } else {
                     let until = Instant::now() + pause;
@@ -390,89 +356,6 @@ impl Inner {
             pause: PAUSE_MIN,
         };
         Ok((up, token.serial_number().to_owned()))
-    }
-}
-
-/// What the token allows, without the session that is never lent.
-fn lent_max(token: &TokenInfo) -> usize {
-    [token.max_session_count(), token.max_rw_session_count()]
-        .into_iter()
-        .filter_map(|limit| match limit {
-            Limit::Max(limit) => usize::try_from(limit).ok(),
-            _ => None,
-        })
-        .fold(SESSIONS_MAX, |least, limit| least.min(limit.saturating_sub(1)))
-        .max(1)
-}
-
-impl Desk {
-    /// Gives up the connection. Only while the module is held, so that its sessions are closed in the
-    /// generation that they are of.
-    fn lose(&mut self) {
-        let until = Instant::now();
-        let link = core::mem::replace(&mut self.link, Link::Down { until, pause: PAUSE_MIN });
-        match link {
-            Link::Up(up) => {
-                // A connection that never served pauses; the first loss after service does not.
-                let until = if up.pause > PAUSE_MIN { until + up.pause } else { until };
-                self.link = Link::Down { until, pause: up.pause };
-                up.close();
-            }
-            other => self.link = other,
-        }
-    }
-}
-
-impl Up {
-    /// The sessions may be dead already; then there is nothing to close.
-    fn close(self) {
-        for session in self.idle {
-            let _ = session.close();
-        }
-        let _ = self.anchor.close();
-    }
-}
-
-impl Loan<'_> {
-    fn give_back<T>(mut self, answer: &Result<T, PoolError>) {
-        let Some(session) = self.session.take() else { return };
-        let mut desk = self.inner.desk();
-        match &mut desk.link {
-            Link::Up(up) if up.connection == self.connection => {
-                up.lent -= 1;
-                match answer {
-                    Ok(_) => {
-                        up.pause = PAUSE_MIN;
-                        up.idle.push(session);
-                    }
-                    // An operation may have been left half done in it.
-                    Err(error) => {
-                        let _ = session.close();
-                        if error.is_loss() {
-                            desk.lose();
-                        }
-                    }
-                }
-            }
-            _ => drop(session.close()),
-        }
-        self.inner.returned.notify_one();
-    }
-}
-
-impl Drop for Loan<'_> {
-    /// Still there only when the work panicked.
-    fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
-            let mut desk = self.inner.desk();
-            if let Link::Up(up) = &mut desk.link
-                && up.connection == self.connection
-            {
-                up.lent -= 1;
-            }
-            let _ = session.close();
-            self.inner.returned.notify_one();
-        }
     }
 }
 

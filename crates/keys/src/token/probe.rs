@@ -55,19 +55,18 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// Whether the answer was the known one.
+type Attempt = fn(&Session) -> Result<bool, Error>;
+
 /// A mechanism that something here needs.
 pub(crate) struct Known {
     pub(crate) mechanism: MechanismType,
     /// Its name in the standard.
     pub(crate) name: &'static str,
-    attempt: Option<fn(&Session) -> Result<bool, Error>>,
+    attempt: Option<Attempt>,
 }
 
-const fn known(
-    mechanism: MechanismType,
-    name: &'static str,
-    attempt: Option<fn(&Session) -> Result<bool, Error>>,
-) -> Known {
+const fn known(mechanism: MechanismType, name: &'static str, attempt: Option<Attempt>) -> Known {
     Known { mechanism, name, attempt }
 }
 

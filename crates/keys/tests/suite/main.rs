@@ -8,7 +8,9 @@
     reason = "tests may panic"
 )]
 
+mod ceremony;
 mod crash;
+mod crowd;
 mod decisions;
 mod folder;
 mod halves;
@@ -24,6 +26,8 @@ mod service;
 mod softhsm;
 mod suites;
 mod token;
+mod token_class;
 mod token_doctor;
 mod token_pool;
 mod token_usage;
+mod token_wycheproof;

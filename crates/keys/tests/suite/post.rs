@@ -1,6 +1,7 @@
 //! A key service in this process, and clients of it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use keys::custody::{Custody, Key, NewKey};
 use keys::purpose::Purpose;
@@ -64,6 +65,11 @@ impl Post {
     pub(crate) fn open(&mut self) -> Result<(), StartError> {
         self.run(Service::start(&self.config)?);
         Ok(())
+    }
+
+    /// Serves from a custodian of the test's own.
+    pub(crate) fn open_before(&mut self, custody: Arc<dyn Custody>) {
+        self.run(Service::with(&self.config, custody).unwrap());
     }
 
     fn run(&mut self, service: Service) {

@@ -1,5 +1,7 @@
 //! Sessions with a token: found by label, bounded, opened again, never with a refused PIN.
 
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
 use std::sync::Barrier;
 use std::time::Instant;
 
@@ -169,6 +171,23 @@ fn refused_pin_is_not_shown_again_until_a_person_opens_the_pool() {
     });
 }
 
+/// A program that opens in a loop must not use up the tries that a token allows.
+#[test]
+fn refused_pin_is_not_shown_again_by_opening_again() {
+    alone(|softhsm| {
+        let settings = softhsm.token("harbour");
+        let wrong = || Pool::open(&settings, Pin::new("314159").unwrap());
+        let first = wrong();
+        assert!(matches!(first, Err(PoolError::Pin { refusal: PinRefusal::Incorrect, .. })));
+        for _ in 0..20 {
+            assert!(matches!(wrong(), Err(PoolError::Closed { .. })));
+        }
+        // Another PIN is shown; once it was right, the first may be tried again.
+        drop(Pool::open(&settings, Softhsm::pin()).unwrap());
+        assert!(matches!(wrong(), Err(PoolError::Pin { .. })));
+    });
+}
+
 #[test]
 fn sessions_are_lent_up_to_the_limit_and_come_back_from_a_panic() {
     alone(|softhsm| {
@@ -214,4 +233,39 @@ fn pin_comes_from_a_file_of_its_owner_or_from_the_environment() {
     PinSource::Environment("CARGO_PKG_NAME".to_owned()).read("harbour").unwrap();
     let missing = PinSource::Environment("LIMEN_TEST_NO_SUCH_PIN".to_owned()).read("harbour");
     assert!(missing.unwrap_err().to_string().contains("`LIMEN_TEST_NO_SUCH_PIN`"));
+}
+
+const ASK: &str = "LIMEN_TEST_ASK";
+
+/// Not a test by itself: what the next test runs at a terminal.
+#[test]
+fn ask() {
+    if std::env::var_os(ASK).is_some() {
+        let pin = PinSource::Prompt.read("harbour").unwrap();
+        println!("it is the PIN: {}", pin.is_same_as(&Softhsm::pin()));
+    }
+}
+
+/// `script` of util-linux gives the child a terminal and shows what appears there.
+#[test]
+fn pin_that_is_typed_at_the_terminal_does_not_appear_there() {
+    let exe = std::env::current_exe().unwrap();
+    let command = format!("{} token_pool::ask --exact --nocapture --test-threads 1", exe.display());
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command", &command, "/dev/null"]).env(ASK, "1");
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut shown = Vec::new();
+    let mut screen = child.stdout.take().unwrap();
+    let mut input = child.stdin.take();
+    let mut byte = [0];
+    while screen.read(&mut byte).unwrap() == 1 {
+        shown.push(byte[0]);
+        if shown.ends_with(b"PIN of the token `harbour`: ") {
+            writeln!(input.take().unwrap(), "{}", Softhsm::PIN).unwrap();
+        }
+    }
+    assert!(child.wait().unwrap().success());
+    let shown = String::from_utf8_lossy(&shown);
+    assert!(shown.contains("it is the PIN: true"), "{shown}");
+    assert!(!shown.contains(Softhsm::PIN), "{shown}");
 }

@@ -72,12 +72,15 @@ fn count(session: &Session, class: ObjectClass) -> usize {
     session.find_objects(&[Attribute::Class(class)]).unwrap().len()
 }
 
+/// What is changed about a key that is in order, and the attribute at fault.
+type Case = (&'static [(Flag, bool)], Option<Flag>);
+
 #[test]
 fn key_that_may_do_more_than_its_class_is_not_used_and_the_attribute_is_named() {
     alone(|softhsm| {
         let settings = softhsm.token("city");
         // The control: the same key without the fault, made by the same foreign hand.
-        let cases: &[(&[(Flag, bool)], Option<Flag>)] = &[
+        let cases: [Case; 9] = [
             (&[], None),
             (&[(Flag::Extractable, true)], Some(Flag::Extractable)),
             (&[(Flag::Sensitive, false)], Some(Flag::Sensitive)),
@@ -99,7 +102,7 @@ fn key_that_may_do_more_than_its_class_is_not_used_and_the_attribute_is_named() 
             let id = handle.to_string().replace("key_", "");
             let refused = token.refused();
             let refused = refused.iter().find(|key| key.id == id);
-            let Some(attribute) = *fault else {
+            let Some(attribute) = fault else {
                 let key = key.unwrap();
                 let (bytes, signature) = sign(&token, &key).unwrap();
                 verify(&key, &bytes, &signature);
@@ -113,7 +116,10 @@ fn key_that_may_do_more_than_its_class_is_not_used_and_the_attribute_is_named() 
             assert_eq!(answer, Err(SignError::UnknownKey { handle }));
             let refused = refused.unwrap();
             let value = cases[position].0[0].1;
-            assert_eq!(refused.fault, KeyFault::Usage { class: Class::Online, attribute, value });
+            assert_eq!(
+                refused.fault,
+                KeyFault::Usage { class: Class::Online, attribute: *attribute, value }
+            );
             assert!(refused.to_string().contains(attribute.as_str()), "{refused}");
         }
     });

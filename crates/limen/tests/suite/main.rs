@@ -8,6 +8,7 @@
     reason = "tests may panic"
 )]
 
+mod ceremony;
 mod city;
 mod config;
 mod credential;

@@ -51,7 +51,18 @@ impl Folder {
 
     /// Runs with this text on standard input.
     pub(crate) fn limen_with(&self, input: &str, arguments: &[&str]) -> Done {
+        self.limen_as(input, arguments, |_| {})
+    }
+
+    /// As [`Folder::limen_with`], with a last word about the process.
+    pub(crate) fn limen_as(
+        &self,
+        input: &str,
+        arguments: &[&str],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Done {
         let mut command = self.command(arguments);
+        prepare(&mut command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // Who does not read it closes it; that is no error of the test.
