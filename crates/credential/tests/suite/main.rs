@@ -12,6 +12,7 @@
 mod annex_d;
 mod city;
 mod composite;
+mod composite_values;
 mod composite_vectors;
 mod cose_vectors;
 mod forge;
