@@ -24,6 +24,7 @@ pub mod diversify;
 mod error;
 pub mod ev2;
 mod outer;
+pub mod pair;
 pub mod personalise;
 pub mod rekey;
 pub mod remote;
