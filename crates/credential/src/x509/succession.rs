@@ -4,7 +4,7 @@
 //!
 //! Only a root makes a link: an operator's authority is certified by the root as well, but it has
 //! another name and may not stand above authorities. Roots only follow one another: the newest that
-//! is believed stays until one after it is here.
+//! is believed stays until one after it is here. No root follows one of a stronger suite.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -113,6 +113,8 @@ fn is_linked<'d>(
         && link.is_current(at)
         && own.is_signed_by(crypto, &own.public_key)
         && before.filter_map(|der| Certificate::parse(der).ok()).any(|earlier| {
-            earlier.subject == link.issuer && link.is_signed_by(crypto, &earlier.public_key)
+            earlier.subject == link.issuer
+                && own.public_key.algorithm().is_as_strong_as(earlier.public_key.algorithm())
+                && link.is_signed_by(crypto, &earlier.public_key)
         })
 }
