@@ -23,6 +23,7 @@ pub mod desk;
 pub mod diversify;
 mod error;
 pub mod ev2;
+pub mod exchange;
 mod outer;
 pub mod pair;
 pub mod personalise;

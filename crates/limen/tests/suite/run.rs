@@ -42,6 +42,11 @@ impl Folder {
             }
         }
         command.args(arguments).current_dir(&self.0).env("XDG_CONFIG_HOME", self.path("config"));
+        // Tokens of the test's own, where it has made some.
+        let tokens = self.path("softhsm2.conf");
+        if tokens.is_file() {
+            command.env("SOFTHSM2_CONF", tokens);
+        }
         command
     }
 
