@@ -109,7 +109,9 @@ fn open_own(files: &Files, config: &Config) -> Result<Root, Failure> {
     let unlock = Unlock::key_file(&folder.join("root.key"), &config.store.data)
         .or_fail("cannot open the root")
         .map_err(|failure| {
-            failure.hint("bring its folder back, or say where it lies: --root-token, --root-transcript")
+            failure.hint(
+                "bring its folder back, or say where it lies: --root-token, --root-transcript",
+            )
         })?;
     let path = folder.join("root.keys");
     let root = RootFile { path: &path, unlock: &unlock };

@@ -83,8 +83,7 @@ impl Serve {
 pub(crate) fn load(path: &Path) -> Result<Config, Failure> {
     let config = Config::load(path).or_fail("cannot read the configuration of the key service");
     config.map_err(|failure| {
-        failure
-            .hint("--config names a file of the key service (keys.toml) that this user may read")
+        failure.hint("--config names a file of the key service (keys.toml) that this user may read")
     })
 }
 
