@@ -40,7 +40,7 @@ pub(crate) mod root;
 pub(crate) enum Command {
     /// Create a city: its root, authorities, signers and operators.
     Create(Create),
-    /// Certify one more operator, with the root at hand. Stop the server first where it holds the keys itself.
+    /// Certify one more operator, with the root at hand, while the server is stopped.
     #[command(after_help = "Example:\n  limen city add-operator --operator tram='City Tram'")]
     AddOperator(AddOperator),
 }
