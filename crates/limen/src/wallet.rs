@@ -169,6 +169,14 @@ impl Init {
         for authority in issuers.iter().chain(&readers) {
             is_signed_by(authority, &root)?;
         }
+        let named = trust.document_signers.iter().map(|a| one_certificate(&a.certificate));
+        let named = named.collect::<Result<Vec<_>, _>>()?;
+        for signer in &named {
+            if !issuers.iter().any(|authority| is_signed_by(signer, authority).is_ok()) {
+                return Err(Failure::broken("a document signer is of no authority of the city"));
+            }
+        }
+        let issuers = [issuers, named].concat();
         let key_path = self.place.key_path();
         let key = world::entropy::<32>()?;
         let nonces = [world::entropy()?, world::entropy()?];
