@@ -70,7 +70,7 @@ fn city_moves_to_a_new_custodian_and_the_old_one_falls_silent() {
     let request = NewKey { purpose, operator, suite, state: State::Published, at: NOW };
     let heir: Key = wait(pair.generate(request)).unwrap();
     assert_eq!(handles(&*new), [(heir.handle, State::Published)]);
-    assert_eq!(pair.unready(), [first.clone()], "nothing on the new side signs yet");
+    assert_eq!(pair.unready(), std::slice::from_ref(&first), "nothing on the new side signs yet");
     let over = NOW.saturating_add(DAY * 30);
     turn(&pair, over);
     assert_eq!(pair.unready(), []);
