@@ -40,7 +40,7 @@ pub(crate) mod root;
 pub(crate) enum Command {
     /// Create a city: its root, authorities, signers and operators.
     Create(Create),
-    /// Certify one more operator, with the root at hand. Stop the server first where it holds the keys itself.
+    /// Certify one more operator, with the root at hand, while the server is stopped.
     #[command(after_help = "Example:\n  limen city add-operator --operator tram='City Tram'")]
     AddOperator(AddOperator),
 }
@@ -400,7 +400,7 @@ async fn with_service<T>(
     let (stop, stopped) = watch::channel(false);
     let running = tokio::spawn(service.run(stopped));
     let held = match open_keeper(config).await {
-        Ok(keeper) => ceremony(&*keeper.custody).await.or_fail("cannot hold the ceremony"),
+        Ok(keeper) => ceremony(&*keeper.custody).await.or_fail("cannot go on"),
         Err(error) => Err(error).or_fail("cannot reach the keys of the city"),
     };
     stop.send_replace(true);
