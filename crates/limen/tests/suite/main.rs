@@ -18,6 +18,7 @@ mod help;
 mod key;
 mod log;
 mod login;
+mod migrate;
 mod run;
 mod serve;
 mod status;
