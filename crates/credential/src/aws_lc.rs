@@ -1,5 +1,8 @@
 //! The fast provider: AWS-LC through `aws-lc-rs`, for servers, gateways and the command line.
 //!
+//! The ML-DSA half of the composite is by `libcrux-ml-dsa`, since `aws-lc-rs` 1.19 takes no context,
+//! which the composite needs.
+//!
 //! ECDSA nonces come from the library's own generator, the one place where entropy is not an
 //! argument; everything else is a function of its inputs.
 
@@ -15,8 +18,12 @@ use aws_lc_rs::signature::{
     ED25519, EcdsaKeyPair, UnparsedPublicKey,
 };
 use aws_lc_rs::{digest, hkdf, hmac};
-use zeroize::Zeroizing;
+use libcrux_ml_dsa::ml_dsa_44::{
+    self, MLDSA44Signature, MLDSA44SigningKey, MLDSA44VerificationKey,
+};
+use zeroize::{Zeroize, Zeroizing};
 
+use crate::composite::{self, ML_DSA_KEY_BYTES, ML_DSA_SEED_BYTES, ML_DSA_SIGNATURE_BYTES};
 use crate::crypto::{
     Agreement, Algorithm, BadCiphertext, BadKey, BadSignature, Crypto, Digest, HashAlgorithm,
     P256Secret, PublicKey, SharedSecret, Signature, Signer,
@@ -51,10 +58,23 @@ impl Crypto for AwsLc {
             PublicKey::P256(_) => &ECDSA_P256_SHA256_FIXED,
             PublicKey::P384(_) => &ECDSA_P384_SHA384_FIXED,
             PublicKey::Ed25519(_) => &ED25519,
+            PublicKey::Composite(key) => return composite::verify(self, key, message, signature),
         };
         UnparsedPublicKey::new(algorithm, key.as_bytes())
             .verify(message, signature)
             .map_err(|_| BadSignature)
+    }
+
+    fn verify_ml_dsa_44(
+        &self,
+        key: &[u8; ML_DSA_KEY_BYTES],
+        message: &[u8],
+        context: &[u8],
+        signature: &[u8; ML_DSA_SIGNATURE_BYTES],
+    ) -> Result<(), BadSignature> {
+        let (key, signature) =
+            (MLDSA44VerificationKey::new(*key), MLDSA44Signature::new(*signature));
+        ml_dsa_44::verify(&key, message, context, &signature).map_err(|_| BadSignature)
     }
 
     fn hmac_sha256(&self, key: &[u8], message: &[u8]) -> [u8; 32] {
@@ -142,6 +162,62 @@ impl Agreement for AgreementKey {
 impl fmt::Debug for AgreementKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AgreementKey(..)")
+    }
+}
+
+/// The ML-DSA half of a composite key, in software; erased when dropped and never shown.
+pub struct MlDsa44Key {
+    seed: Zeroizing<[u8; ML_DSA_SEED_BYTES]>,
+    key: Box<MLDSA44SigningKey>,
+    public: [u8; ML_DSA_KEY_BYTES],
+}
+
+impl MlDsa44Key {
+    /// The key that a seed stands for (FIPS 204, algorithm 6).
+    #[must_use]
+    pub fn from_seed(seed: &[u8; ML_DSA_SEED_BYTES]) -> Self {
+        let pair = ml_dsa_44::generate_key_pair(*seed);
+        let public = *pair.verification_key.as_ref();
+        Self { seed: Zeroizing::new(*seed), key: Box::new(pair.signing_key), public }
+    }
+
+    /// The seed, for sealing at rest.
+    #[must_use]
+    pub fn danger_seed(&self) -> &[u8; ML_DSA_SEED_BYTES] {
+        &self.seed
+    }
+
+    /// Its public key.
+    #[must_use]
+    pub const fn public(&self) -> &[u8; ML_DSA_KEY_BYTES] {
+        &self.public
+    }
+
+    /// Signs `message` with `context` of at most 255 bytes, hedged with `entropy` (FIPS 204,
+    /// algorithm 2).
+    ///
+    /// # Errors
+    /// [`BadKey`] if the context is too long or, as good as never, no attempt succeeds.
+    pub fn sign(
+        &self,
+        message: &[u8],
+        context: &[u8],
+        entropy: [u8; 32],
+    ) -> Result<[u8; ML_DSA_SIGNATURE_BYTES], BadKey> {
+        let signature = ml_dsa_44::sign(&self.key, message, context, entropy);
+        signature.map(|signature| *signature.as_ref()).map_err(|_| BadKey)
+    }
+}
+
+impl Drop for MlDsa44Key {
+    fn drop(&mut self) {
+        self.key.as_mut_slice().zeroize();
+    }
+}
+
+impl fmt::Debug for MlDsa44Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MlDsa44Key(..)")
     }
 }
 

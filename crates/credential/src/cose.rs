@@ -7,6 +7,7 @@
 use alloc::vec::Vec;
 
 use crate::cbor::{CborError, Decoder, Encoder, Kind, Lengths};
+use crate::composite::{self, CompositeKey};
 use crate::crypto::{Algorithm, Crypto, PublicKey, constant_time_eq};
 use crate::rejection::{Culprit, Rejection};
 use crate::unsigned::Unsigned;
@@ -20,6 +21,8 @@ pub const CHAIN_LENGTH_MAX: usize = 4;
 /// HMAC 256/256 in the COSE Algorithms registry.
 pub const HMAC_256_256: i64 = 5;
 
+/// Key type of an algorithm key pair (RFC 9964): one string of bytes for one algorithm.
+const KTY_AKP: i64 = 7;
 const HEADER_ALG: i64 = 1;
 const HEADER_CRIT: i64 = 2;
 const HEADER_CONTENT_TYPE: i64 = 3;
@@ -265,10 +268,13 @@ pub fn structure(context: &str, protected: &[u8], external_aad: &[u8], payload: 
 /// [`Rejection`] with culprit `wire`.
 pub fn parse_key(decoder: &mut Decoder<'_>) -> Result<PublicKey, Rejection> {
     let (mut kty, mut curve, mut x, mut y) = (None, None, None, None);
+    let (mut algorithm, mut whole) = (None, None);
     let mut entries = decoder.map()?;
     while decoder.more(&mut entries)? {
         match key_label(decoder)? {
             Some(1) => kty = Some(decoder.integer()?),
+            Some(3) if decoder.kind() != Kind::Text => algorithm = Some(decoder.integer()?),
+            Some(-1) if decoder.kind() == Kind::Bytes => whole = Some(decoder.bytes()?),
             Some(-1) => curve = Some(decoder.integer()?),
             Some(-2) => x = Some(decoder.bytes()?),
             Some(-3) if decoder.kind() == Kind::Bytes => y = Some(decoder.bytes()?),
@@ -279,12 +285,15 @@ pub fn parse_key(decoder: &mut Decoder<'_>) -> Result<PublicKey, Rejection> {
         (Some(2), Some(1), Some(x), Some(y)) => uncompressed(x, y).map(PublicKey::P256),
         (Some(2), Some(2), Some(x), Some(y)) => uncompressed(x, y).map(PublicKey::P384),
         (Some(1), Some(6), Some(x), None) => x.try_into().ok().map(PublicKey::Ed25519),
+        (Some(KTY_AKP), None, None, None) if algorithm == Some(composite::COSE_ALGORITHM) => {
+            whole.and_then(CompositeKey::from_bytes).map(PublicKey::from)
+        }
         _ => None,
     };
     key.ok_or_else(|| {
         Rejection::wire(
             "cose-key",
-            "not a COSE_Key on P-256, P-384 or Ed25519 with x and y in full",
+            "not a COSE_Key on P-256, P-384 or Ed25519 with x and y in full, nor a composite",
         )
     })
 }
@@ -296,6 +305,11 @@ pub fn write_key(encoder: &mut Encoder, key: &PublicKey) {
         PublicKey::P384(point) => (2, &point[..]),
         PublicKey::Ed25519(x) => {
             encoder.map(3).integer(1).integer(1).integer(-1).integer(6).integer(-2).bytes(x);
+            return;
+        }
+        PublicKey::Composite(key) => {
+            encoder.map(3).integer(1).integer(KTY_AKP).integer(3);
+            encoder.integer(composite::COSE_ALGORITHM).integer(-1).bytes(key.as_bytes());
             return;
         }
     };

@@ -5,10 +5,13 @@
 //! nothing weaker can be named.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::composite::{self, CompositeKey};
 
 /// The signature algorithms that Limen accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,16 +22,23 @@ pub enum Algorithm {
     Es384,
     /// Ed25519 (pure).
     EdDsa,
+    /// The composite of ML-DSA-44 and ECDSA on P-256 with SHA-256: see [`composite`].
+    MlDsa44Es256,
 }
 
 impl Algorithm {
-    /// The identifier in the COSE Algorithms registry.
+    /// Every algorithm.
+    pub const ALL: [Self; 4] = [Self::Es256, Self::Es384, Self::EdDsa, Self::MlDsa44Es256];
+
+    /// The identifier in the COSE Algorithms registry; for the composite, the one that its draft
+    /// asks for.
     #[must_use]
     pub const fn cose_id(self) -> i64 {
         match self {
             Self::Es256 => -7,
             Self::Es384 => -35,
             Self::EdDsa => -8,
+            Self::MlDsa44Es256 => composite::COSE_ALGORITHM,
         }
     }
 
@@ -39,6 +49,7 @@ impl Algorithm {
             -7 => Some(Self::Es256),
             -35 => Some(Self::Es384),
             -8 => Some(Self::EdDsa),
+            composite::COSE_ALGORITHM => Some(Self::MlDsa44Es256),
             _ => None,
         }
     }
@@ -50,21 +61,41 @@ impl Algorithm {
             Self::Es256 => "ES256",
             Self::Es384 => "ES384",
             Self::EdDsa => "EdDSA",
+            Self::MlDsa44Es256 => "ML-DSA-44-ES256",
         }
     }
 
     /// The algorithm of a JOSE name, if it is on the list.
     #[must_use]
     pub fn from_jose_name(name: &str) -> Option<Self> {
-        [Self::Es256, Self::Es384, Self::EdDsa].into_iter().find(|a| a.jose_name() == name)
+        Self::ALL.into_iter().find(|algorithm| algorithm.jose_name() == name)
     }
 
-    /// Bytes in a signature: r and s, or the 64 bytes of Ed25519.
+    /// Whether a signature is no weaker than one of `other`, where a quantum computer counts: the
+    /// composite is stronger than all others, which are held to be alike.
     #[must_use]
-    pub const fn signature_bytes(self) -> usize {
+    pub const fn is_as_strong_as(self, other: Self) -> bool {
+        matches!(self, Self::MlDsa44Es256) || !matches!(other, Self::MlDsa44Es256)
+    }
+
+    /// Bytes in a signature at the most: r and s, the 64 bytes of Ed25519, or the composite, whose
+    /// half in DER may be shorter.
+    #[must_use]
+    pub const fn signature_bytes_max(self) -> usize {
         match self {
             Self::Es256 | Self::EdDsa => 64,
-            Self::Es384 => 96,
+            Self::Es384 => FIXED_BYTES_MAX,
+            Self::MlDsa44Es256 => composite::SIGNATURE_BYTES_MAX,
+        }
+    }
+
+    /// Whether a signature may have this many bytes.
+    const fn allows_length(self, bytes: usize) -> bool {
+        match self {
+            Self::MlDsa44Es256 => {
+                bytes > composite::ML_DSA_SIGNATURE_BYTES && bytes <= composite::SIGNATURE_BYTES_MAX
+            }
+            _ => bytes == self.signature_bytes_max(),
         }
     }
 }
@@ -76,8 +107,9 @@ impl fmt::Display for Algorithm {
 }
 
 /// A public key of one of the accepted kinds. Whether a point lies on its curve is found out
-/// when the key is used.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// when the key is used. The composite, twenty times as long as the others, lies behind a pointer,
+/// so that they stay as cheap to copy as they were.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum PublicKey {
     /// P-256, uncompressed: 0x04, x, y (SEC 1, section 2.3.3).
     P256([u8; 65]),
@@ -85,6 +117,8 @@ pub enum PublicKey {
     P384([u8; 97]),
     /// Ed25519 (RFC 8032).
     Ed25519([u8; 32]),
+    /// ML-DSA-44 and P-256 as one key.
+    Composite(Arc<CompositeKey>),
 }
 
 impl PublicKey {
@@ -95,16 +129,18 @@ impl PublicKey {
             Self::P256(_) => Algorithm::Es256,
             Self::P384(_) => Algorithm::Es384,
             Self::Ed25519(_) => Algorithm::EdDsa,
+            Self::Composite(_) => Algorithm::MlDsa44Es256,
         }
     }
 
-    /// The encoded point: 65, 97 or 32 bytes.
+    /// The encoded point, of 65, 97 or 32 bytes, or the 1377 bytes of the composite.
     #[must_use]
-    pub const fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::P256(bytes) => bytes,
             Self::P384(bytes) => bytes,
             Self::Ed25519(bytes) => bytes,
+            Self::Composite(key) => key.as_bytes(),
         }
     }
 }
@@ -116,34 +152,45 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// A signature in the fixed form that COSE and JOSE use.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Signature {
-    bytes: [u8; SIGNATURE_BYTES_MAX],
-    length: usize,
+/// A signature in the form that COSE and JOSE use.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Signature(Form);
+
+/// Short signatures are kept in place.
+#[derive(Clone, PartialEq, Eq)]
+enum Form {
+    Fixed { bytes: [u8; FIXED_BYTES_MAX], length: usize },
+    Composite(Box<[u8]>),
 }
 
-const SIGNATURE_BYTES_MAX: usize = 96;
+/// Bytes of the longest signature of fixed form, that of P-384.
+const FIXED_BYTES_MAX: usize = 96;
 
 impl Signature {
     /// From the bytes of a signature by `algorithm`.
     ///
     /// # Errors
-    /// [`BadSignature`] if the length is not that of the algorithm.
+    /// [`BadSignature`] if the length is not one of the algorithm.
     pub fn new(algorithm: Algorithm, signature: &[u8]) -> Result<Self, BadSignature> {
-        let mut bytes = [0; SIGNATURE_BYTES_MAX];
-        let length = algorithm.signature_bytes();
-        if signature.len() != length {
+        if !algorithm.allows_length(signature.len()) {
             return Err(BadSignature);
         }
+        if algorithm == Algorithm::MlDsa44Es256 {
+            return Ok(Self(Form::Composite(Box::from(signature))));
+        }
+        let mut bytes = [0; FIXED_BYTES_MAX];
+        let length = signature.len();
         bytes.get_mut(..length).ok_or(BadSignature)?.copy_from_slice(signature);
-        Ok(Self { bytes, length })
+        Ok(Self(Form::Fixed { bytes, length }))
     }
 
-    /// 64 or 96 bytes.
+    /// 64 or 96 bytes, or up to 2492 of the composite.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
+        match &self.0 {
+            Form::Fixed { bytes, length } => bytes.get(..*length).unwrap_or_default(),
+            Form::Composite(bytes) => bytes,
+        }
     }
 }
 
@@ -306,12 +353,25 @@ pub trait Crypto {
     /// SHA-256 of `data`.
     fn sha256(&self, data: &[u8]) -> [u8; 32];
 
-    /// Verifies `signature` (fixed form) over `message` by the algorithm of `key`.
+    /// Verifies `signature` (in the form of COSE) over `message` by the algorithm of `key`.
     ///
     /// # Errors
     /// [`BadSignature`] for a wrong signature, a wrong length and a key off its curve alike.
     fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8])
     -> Result<(), BadSignature>;
+
+    /// Verifies `signature` by pure ML-DSA-44 with `context` (FIPS 204, algorithm 3), of at most 255
+    /// bytes. Half of a composite, and nowhere accepted alone.
+    ///
+    /// # Errors
+    /// [`BadSignature`] for a wrong signature and a context that is too long alike.
+    fn verify_ml_dsa_44(
+        &self,
+        key: &[u8; composite::ML_DSA_KEY_BYTES],
+        message: &[u8],
+        context: &[u8],
+        signature: &[u8; composite::ML_DSA_SIGNATURE_BYTES],
+    ) -> Result<(), BadSignature>;
 
     /// HMAC-SHA-256 (RFC 2104).
     fn hmac_sha256(&self, key: &[u8], message: &[u8]) -> [u8; 32];

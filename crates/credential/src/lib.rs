@@ -15,6 +15,7 @@ extern crate alloc;
 #[cfg(feature = "aws-lc")]
 pub mod aws_lc;
 pub mod cbor;
+pub mod composite;
 pub mod cose;
 pub mod crypto;
 pub mod delivery;

@@ -8,10 +8,12 @@ use alloc::vec::Vec;
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes256Gcm, KeyInit, Nonce, Tag};
 use hmac::{Hmac, Mac};
+use ml_dsa::MlDsa44;
 use p256::ecdsa::signature::{Signer as _, Verifier};
 use p256::elliptic_curve::sec1::ToSec1Point;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
+use crate::composite::{self, ML_DSA_KEY_BYTES, ML_DSA_SIGNATURE_BYTES};
 use crate::crypto::{
     Agreement, Algorithm, BadCiphertext, BadKey, BadSignature, Crypto, Digest, GCM_TAG_BYTES,
     HashAlgorithm, P256Secret, PublicKey, SharedSecret, Signature, Signer,
@@ -62,7 +64,23 @@ impl Crypto for RustCrypto {
                     ed25519_dalek::Signature::from_slice(signature).map_err(|_| BadSignature)?;
                 key.verify_strict(message, &signature).map_err(|_| BadSignature)
             }
+            PublicKey::Composite(key) => composite::verify(self, key, message, signature),
         }
+    }
+
+    fn verify_ml_dsa_44(
+        &self,
+        key: &[u8; ML_DSA_KEY_BYTES],
+        message: &[u8],
+        context: &[u8],
+        signature: &[u8; ML_DSA_SIGNATURE_BYTES],
+    ) -> Result<(), BadSignature> {
+        // Decoding refuses hints that are not in their one form.
+        let signature = ml_dsa::Signature::<MlDsa44>::decode(&(*signature).into());
+        let key = ml_dsa::VerifyingKey::<MlDsa44>::decode(&(*key).into());
+        signature
+            .filter(|signature| key.verify_with_context(message, context, signature))
+            .map_or(Err(BadSignature), |_| Ok(()))
     }
 
     fn hmac_sha256(&self, key: &[u8], message: &[u8]) -> [u8; 32] {

@@ -80,7 +80,7 @@ impl Renewal {
         if *key == reader.key {
             return Ok(());
         }
-        let proof = self.previous_proof.ok_or(Refusal::Possession)?;
+        let proof = self.previous_proof.clone().ok_or(Refusal::Possession)?;
         ProvenKey { key: reader.key, proof }.check(crypto, &challenge)
     }
 }

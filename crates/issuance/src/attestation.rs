@@ -138,9 +138,12 @@ struct Signer {
 }
 
 fn signer(jws: &Jws<'_>, attesters: &[Attester]) -> Result<Signer, AttestationError> {
-    let listed =
-        |known: &Attester| Signer { key: known.key, level_max: known.level_max, is_listed: true };
-    if let Some(key) = jws.header.jwk {
+    let listed = |known: &Attester| Signer {
+        key: known.key.clone(),
+        level_max: known.level_max,
+        is_listed: true,
+    };
+    if let Some(key) = jws.header.jwk.clone() {
         let known = attesters.iter().find(|attester| attester.key == key).map(listed);
         let own = Signer { key, level_max: AttestationLevel::Software, is_listed: false };
         return Ok(known.unwrap_or(own));

@@ -67,7 +67,7 @@ pub fn verify_dpop(
     if !DPOP_ALGORITHMS.contains(&jws.header.algorithm) {
         return Err(DpopError::Algorithm);
     }
-    let key = jws.header.jwk.ok_or(DpopError::Key)?;
+    let key = jws.header.jwk.clone().ok_or(DpopError::Key)?;
     if has_private_part(&jws) {
         return Err(DpopError::Key);
     }

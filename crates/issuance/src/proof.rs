@@ -185,7 +185,7 @@ impl Found {
 
     fn add_attested(&mut self, crypto: &dyn Crypto, attestation: &Attestation) {
         for attested in attestation.keys() {
-            self.add(crypto, attested.key, attestation.level());
+            self.add(crypto, attested.key.clone(), attestation.level());
         }
     }
 
@@ -267,7 +267,7 @@ fn named_key(jws: &Jws<'_>, attestation: Option<&Attestation>) -> Result<PublicK
         return Err(ProofError::Key);
     }
     let attested = attestation.map(Attestation::keys);
-    match (jws.header.jwk, jws.header.kid.as_deref(), attested) {
+    match (jws.header.jwk.clone(), jws.header.kid.as_deref(), attested) {
         (Some(key), None, None) => Ok(key),
         (Some(key), None, Some(attested)) => {
             let among = attested.iter().any(|attested| attested.key == key);
@@ -277,7 +277,7 @@ fn named_key(jws: &Jws<'_>, attestation: Option<&Attestation>) -> Result<PublicK
             let by_name = attested.iter().find(|attested| attested.kid.as_deref() == Some(kid));
             let by_place = || kid.parse().ok().and_then(|place: usize| attested.get(place));
             let key = by_name.or_else(by_place).ok_or(ProofError::KeyNotAttested)?;
-            Ok(key.key)
+            Ok(key.key.clone())
         }
         _ => Err(ProofError::Key),
     }

@@ -4,15 +4,18 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
 use aws_lc_rs::encoding::{AsBigEndian, Curve25519SeedBin, EcPrivateKeyBin};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::pkcs8::Document;
-use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rand::{self, SystemRandom};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
     EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair,
 };
-use credential::crypto::{PublicKey, Signature};
+use credential::aws_lc::MlDsa44Key;
+use credential::composite::{self, CompositeKey, ML_DSA_SEED_BYTES};
+use credential::crypto::{Algorithm, PublicKey, Signature};
 use vocabulary::code::{OperatorCode, SLUG_BYTES_MAX};
 use vocabulary::time::Instant;
 use zeroize::Zeroizing;
@@ -21,10 +24,10 @@ use crate::custody::{CERTIFICATE_BYTES_MAX, KEYS_MAX, Key, KeyHandle, NewKey, St
 use crate::purpose::{Purpose, Suite};
 use crate::seal::take;
 
-/// Bytes of the largest private half, of P-384.
-const SECRET_BYTES_MAX: usize = 48;
+/// Bytes of the largest private half, of the composite: the seed of ML-DSA, then the scalar.
+const SECRET_BYTES_MAX: usize = ML_DSA_SEED_BYTES + 32;
 /// Bytes of a record without operator, public key, private key and certificate.
-const RECORD_FIXED_BYTES: usize = 1 + 1 + 1 + 8 + 8 + 1 + 1 + 1 + 4;
+const RECORD_FIXED_BYTES: usize = 1 + 1 + 1 + 8 + 8 + 1 + 2 + 1 + 4;
 
 /// What [`Key::held_by`] says of keys in a sealed file.
 const HELD_BY: &str = "software";
@@ -41,6 +44,7 @@ enum Pair {
     P256(EcdsaKeyPair),
     P384(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
+    Composite(Box<CompositePair>),
 }
 
 impl Stored {
@@ -49,6 +53,7 @@ impl Stored {
             Suite::Es256 => Pair::P256(EcdsaKeyPair::generate(P256)?),
             Suite::Es384 => Pair::P384(EcdsaKeyPair::generate(P384)?),
             Suite::Ed25519 => Pair::Ed25519(Ed25519KeyPair::generate()?),
+            Suite::Es256MlDsa44 => Pair::Composite(Box::new(CompositePair::generate()?)),
         };
         Self::of(request, pair)
     }
@@ -74,6 +79,7 @@ impl Stored {
         let signature = match &self.pair {
             Pair::P256(pair) | Pair::P384(pair) => pair.sign(&SystemRandom::new(), message).ok()?,
             Pair::Ed25519(pair) => pair.try_sign(message).ok()?,
+            Pair::Composite(pair) => return pair.sign(message),
         };
         Signature::new(self.key.public_key.algorithm(), signature.as_ref()).ok()
     }
@@ -110,6 +116,7 @@ impl Pair {
         match self {
             Self::P256(pair) | Self::P384(pair) => pair.public_key().as_ref(),
             Self::Ed25519(pair) => pair.public_key().as_ref(),
+            Self::Composite(pair) => pair.public.as_bytes(),
         }
     }
 
@@ -120,6 +127,7 @@ impl Pair {
             Self::Ed25519(pair) => {
                 pair.public_key().as_ref().try_into().ok().map(PublicKey::Ed25519)
             }
+            Self::Composite(pair) => Some(pair.public.clone()),
         }
     }
 
@@ -131,6 +139,11 @@ impl Pair {
             }
             Self::Ed25519(pair) => {
                 let secret: Curve25519SeedBin<'_> = pair.seed()?.as_be_bytes()?;
+                plain.extend_from_slice(secret.as_ref());
+            }
+            Self::Composite(pair) => {
+                plain.extend_from_slice(pair.ml_dsa.danger_seed());
+                let secret: EcPrivateKeyBin<'_> = pair.es256.private_key().as_be_bytes()?;
                 plain.extend_from_slice(secret.as_ref());
             }
         }
@@ -147,7 +160,50 @@ impl Pair {
             Suite::Ed25519 => {
                 Ed25519KeyPair::from_seed_and_public_key(secret, public).ok().map(Self::Ed25519)
             }
+            Suite::Es256MlDsa44 => {
+                CompositePair::restore(secret, public).map(Box::new).map(Self::Composite)
+            }
         }
+    }
+}
+
+/// Both halves of a composite key.
+struct CompositePair {
+    es256: EcdsaKeyPair,
+    ml_dsa: MlDsa44Key,
+    public: PublicKey,
+}
+
+impl CompositePair {
+    fn generate() -> Result<Self, Unspecified> {
+        let mut seed = Zeroizing::new([0; ML_DSA_SEED_BYTES]);
+        rand::fill(&mut *seed)?;
+        Self::of(EcdsaKeyPair::generate(P256)?, MlDsa44Key::from_seed(&seed)).ok_or(Unspecified)
+    }
+
+    fn of(es256: EcdsaKeyPair, ml_dsa: MlDsa44Key) -> Option<Self> {
+        let point = es256.public_key().as_ref().try_into().ok()?;
+        let public = CompositeKey::new(ml_dsa.public(), point).into();
+        Some(Self { es256, ml_dsa, public })
+    }
+
+    fn restore(secret: &[u8], public: &[u8]) -> Option<Self> {
+        let (seed, scalar) = secret.split_first_chunk()?;
+        let (_, point) = public.split_at_checked(composite::ML_DSA_KEY_BYTES)?;
+        let es256 = EcdsaKeyPair::from_private_key_and_public_key(P256, scalar, point).ok()?;
+        let pair = Self::of(es256, MlDsa44Key::from_seed(seed))?;
+        (pair.public.as_bytes() == public).then_some(pair)
+    }
+
+    fn sign(&self, message: &[u8]) -> Option<Signature> {
+        let digest = digest::digest(&digest::SHA256, message);
+        let message = composite::message(digest.as_ref().try_into().ok()?);
+        let es256 = self.es256.sign(&SystemRandom::new(), &message).ok()?;
+        let es256 = Signature::new(Algorithm::Es256, es256.as_ref()).ok()?;
+        let mut entropy = [0; 32];
+        rand::fill(&mut entropy).ok()?;
+        let ml_dsa = self.ml_dsa.sign(&message, composite::LABEL, entropy).ok()?;
+        composite::join(&ml_dsa, &es256).ok()
     }
 }
 
@@ -174,7 +230,7 @@ fn append(plain: &mut Vec<u8>, stored: &Stored) -> Result<(), Unspecified> {
     plain.extend_from_slice(&key.state_since.unix_micros().to_be_bytes());
     plain.push(u8::try_from(operator.len()).map_err(|_| Unspecified)?);
     plain.extend_from_slice(operator);
-    plain.push(u8::try_from(public.len()).map_err(|_| Unspecified)?);
+    plain.extend_from_slice(&u16::try_from(public.len()).map_err(|_| Unspecified)?.to_be_bytes());
     plain.extend_from_slice(public);
     plain.push(u8::try_from(secret_bytes(key.suite)).map_err(|_| Unspecified)?);
     stored.pair.append_secret(plain)?;
@@ -188,7 +244,8 @@ fn append(plain: &mut Vec<u8>, stored: &Stored) -> Result<(), Unspecified> {
 const fn secret_bytes(suite: Suite) -> usize {
     match suite {
         Suite::Es256 | Suite::Ed25519 => 32,
-        Suite::Es384 => SECRET_BYTES_MAX,
+        Suite::Es384 => 48,
+        Suite::Es256MlDsa44 => SECRET_BYTES_MAX,
     }
 }
 
@@ -221,7 +278,8 @@ fn record(bytes: &[u8]) -> Option<(Stored, &[u8])> {
     let (created_at, rest) = take::<8>(rest)?;
     let (state_since, rest) = take::<8>(rest)?;
     let (operator, rest) = short(rest)?;
-    let (public, rest) = short(rest)?;
+    let (length, rest) = take::<2>(rest)?;
+    let (public, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(length)))?;
     let (secret, rest) = short(rest)?;
     let (length, rest) = take::<4>(rest)?;
     let (certificate, rest) =
@@ -279,9 +337,9 @@ mod tests {
         let stored = Stored::generate(request).unwrap();
         let public = stored.pair.public_bytes().to_vec();
         let plain = encode(&[Arc::new(stored)]).unwrap();
-        // count 4; purpose, suite, state 3; made at 8, since 8, operator length 1, key length 1,
+        // count 4; purpose, suite, state 3; made at 8, since 8, operator length 1, key length 2,
         // key 32, seed length 1, seed 32
-        let seed = &plain[4 + 21 + 32 + 1..][..32];
+        let seed = &plain[4 + 22 + 32 + 1..][..32];
         assert!(Ed25519KeyPair::from_seed_and_public_key(seed, &public).is_ok());
         let header = Header::new(Kind::Server, SecretKind::KeyFile, [1; 16], [2; 12]);
         let sealed = SealingKey::derive(&[3; 32], &header).unwrap().seal(&header, &plain).unwrap();

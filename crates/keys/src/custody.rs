@@ -19,7 +19,7 @@ use crate::object::{ObjectType, TypedObject};
 use crate::purpose::{Purpose, Suite};
 
 /// Bytes in a certificate that is kept beside its key.
-pub const CERTIFICATE_BYTES_MAX: usize = 4096;
+pub const CERTIFICATE_BYTES_MAX: usize = credential::x509::CERTIFICATE_BYTES_MAX;
 /// Keys that one custodian holds.
 pub const KEYS_MAX: usize = 4096;
 
@@ -31,9 +31,10 @@ pub trait Custody: Send + Sync {
     /// Every key, public parts only, oldest first.
     fn keys(&self) -> Arc<[Key]>;
 
-    /// Signs `object` with the key `handle`: `r || s` of 64 bytes for ES256, 64 bytes for Ed25519.
+    /// Signs `object` with the key `handle`, in the form of COSE and JOSE: `r || s` for ECDSA, 64
+    /// bytes for Ed25519, both halves for the composite.
     ///
-    /// Fails with [`SignError::WrongType`] when the key's purpose signs another type of object.
+    /// Fails with [`SignError`] when [`Key::may_sign`] says so: every custodian asks it first.
     fn sign<'a>(
         &'a self,
         handle: &'a KeyHandle,
@@ -166,12 +167,35 @@ pub struct Key {
     pub state: State,
     /// Since when.
     pub state_since: Instant,
-    /// Who holds the private half: `software`, or `token:` and the label of the token.
+    /// Who holds the private half: `software`, or `token:` and the label of the token; of a
+    /// composite whose halves lie apart both, joined by ` + `, the half of ES256 first.
     pub held_by: Arc<str>,
 }
 
-/// Names a key: the first 16 bytes of the SHA-256 of its public half (P-256 uncompressed point, or
-/// 32 bytes of Ed25519). Text form `key_` and 32 hexadecimal digits.
+impl Key {
+    /// Whether this key signs `object`: its purpose is for that type, its suite is the algorithm that
+    /// the object names, and it is active.
+    ///
+    /// # Errors
+    /// [`SignError::WrongType`], [`SignError::WrongSuite`] or [`SignError::NotActive`].
+    pub fn may_sign(&self, object: &TypedObject<'_>) -> Result<(), SignError> {
+        let (handle, purpose) = (self.handle, self.purpose);
+        if purpose.object_type() != object.object_type() {
+            return Err(SignError::WrongType { purpose, object: object.object_type() });
+        }
+        if self.suite.algorithm() != object.algorithm() {
+            let named = Suite::of(object.algorithm());
+            return Err(SignError::WrongSuite { handle, suite: self.suite, named });
+        }
+        match self.state {
+            State::Active => Ok(()),
+            state => Err(SignError::NotActive { handle, state }),
+        }
+    }
+}
+
+/// Names a key: the first 16 bytes of the SHA-256 of its public half (uncompressed
+/// point, 32 bytes of Ed25519, or 1377 of the composite). Text form `key_` and 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyHandle([u8; 16]);
 
@@ -251,6 +275,15 @@ pub enum SignError {
         /// What was handed over.
         object: ObjectType,
     },
+    /// The object names another algorithm than that of the key.
+    WrongSuite {
+        /// The handle asked for.
+        handle: KeyHandle,
+        /// The suite of the key.
+        suite: Suite,
+        /// The suite that the object names.
+        named: Suite,
+    },
     /// The key is not, or no longer, one that signs.
     NotActive {
         /// The handle asked for.
@@ -278,6 +311,9 @@ impl fmt::Display for SignError {
             Self::UnknownKey { handle } => write!(f, "sign: no key `{handle}` in this keystore"),
             Self::WrongType { purpose, object } => {
                 write!(f, "sign: a key for `{purpose}` does not sign a {object}")
+            }
+            Self::WrongSuite { handle, suite, named } => {
+                write!(f, "sign: the key `{handle}` is of `{suite}`, the object names `{named}`")
             }
             Self::NotActive { handle, state } => {
                 write!(f, "sign: the key `{handle}` is {state} and signs nothing")

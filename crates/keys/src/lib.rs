@@ -15,6 +15,7 @@ pub mod ceremony;
 mod contents;
 pub mod custody;
 pub mod file;
+pub mod hybrid;
 pub mod object;
 pub mod pair;
 pub mod purpose;

@@ -6,6 +6,8 @@
 use core::fmt;
 use core::str::FromStr;
 
+use credential::crypto::Algorithm;
+
 use crate::object::ObjectType;
 
 /// What a key signs, and nothing else.
@@ -161,11 +163,14 @@ pub enum Suite {
     Ed25519,
     /// ECDSA on P-384 with SHA-384 (COSE -35).
     Es384,
+    /// The composite of ML-DSA-44 and ES256 (COSE -54, requested); its ML-DSA half is always in
+    /// software.
+    Es256MlDsa44,
 }
 
 impl Suite {
     /// Every suite, in the order of their stored numbers.
-    pub const ALL: [Self; 3] = [Self::Es256, Self::Ed25519, Self::Es384];
+    pub const ALL: [Self; 4] = [Self::Es256, Self::Ed25519, Self::Es384, Self::Es256MlDsa44];
 
     /// The identifier that stands in files and certificates' records.
     #[must_use]
@@ -174,6 +179,29 @@ impl Suite {
             Self::Es256 => "ES256",
             Self::Ed25519 => "Ed25519",
             Self::Es384 => "ES384",
+            Self::Es256MlDsa44 => "ES256+ML-DSA-44",
+        }
+    }
+
+    /// The algorithm of its signatures.
+    #[must_use]
+    pub const fn algorithm(self) -> Algorithm {
+        match self {
+            Self::Es256 => Algorithm::Es256,
+            Self::Ed25519 => Algorithm::EdDsa,
+            Self::Es384 => Algorithm::Es384,
+            Self::Es256MlDsa44 => Algorithm::MlDsa44Es256,
+        }
+    }
+
+    /// The suite of an algorithm.
+    #[must_use]
+    pub const fn of(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Es256 => Self::Es256,
+            Algorithm::EdDsa => Self::Ed25519,
+            Algorithm::Es384 => Self::Es384,
+            Algorithm::MlDsa44Es256 => Self::Es256MlDsa44,
         }
     }
 
@@ -182,6 +210,7 @@ impl Suite {
             Self::Es256 => 1,
             Self::Ed25519 => 2,
             Self::Es384 => 3,
+            Self::Es256MlDsa44 => 4,
         }
     }
 
@@ -190,6 +219,7 @@ impl Suite {
             1 => Some(Self::Es256),
             2 => Some(Self::Ed25519),
             3 => Some(Self::Es384),
+            4 => Some(Self::Es256MlDsa44),
             _ => None,
         }
     }
@@ -238,6 +268,13 @@ mod tests {
         }
         assert_eq!("root".parse::<Purpose>(), Err(ParsePurposeError));
         assert_eq!(Purpose::from_number(11), None);
+        for suite in Suite::ALL {
+            assert_eq!(suite.as_str().parse(), Ok(suite));
+            assert_eq!(Suite::from_number(suite.number()), Some(suite));
+            assert_eq!(Suite::of(suite.algorithm()), suite);
+        }
+        assert_eq!("es256".parse::<Suite>(), Err(ParseSuiteError));
+        assert_eq!(Suite::from_number(5), None);
     }
 
     #[test]

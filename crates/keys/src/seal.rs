@@ -13,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 /// The first eight bytes of every sealed file.
 pub(crate) const MAGIC: [u8; 8] = *b"LIMENKEY";
 /// The version of the layout that this code writes and reads.
-pub(crate) const VERSION: u16 = 2;
+pub(crate) const VERSION: u16 = 3;
 /// Bytes before the ciphertext; all of them are authenticated.
 pub(crate) const HEADER_BYTES: usize = 52;
 /// Argon2 memory that a file may ask for, in KiB (1 GiB): a forged header must not exhaust memory.
@@ -32,6 +32,8 @@ pub enum Kind {
     Root,
     /// The symmetric keys of a vault.
     Vault,
+    /// Halves of ML-DSA whose other halves lie elsewhere.
+    Halves,
 }
 
 /// What the sealing key is derived from.
@@ -103,6 +105,7 @@ impl Header {
             Kind::Server => 1,
             Kind::Root => 2,
             Kind::Vault => 3,
+            Kind::Halves => 4,
         });
         bytes.push(match self.secret {
             SecretKind::Passphrase => 1,
@@ -149,6 +152,7 @@ impl Header {
             1 => Kind::Server,
             2 => Kind::Root,
             3 => Kind::Vault,
+            4 => Kind::Halves,
             _ => return None,
         };
         let secret = match secret {

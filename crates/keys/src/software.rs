@@ -74,8 +74,11 @@ impl Keystore {
         let header = Header::parse(&sealed)?;
         match (header.kind, kind) {
             (Kind::Root, Kind::Server) => return Err(OpenError::HoldsRoot),
-            (Kind::Server | Kind::Vault, Kind::Root) => return Err(OpenError::HoldsNoRoot),
+            (_, Kind::Root) if header.kind != kind => return Err(OpenError::HoldsNoRoot),
             (Kind::Vault, _) => return Err(OpenError::HoldsSecrets),
+            (found, wanted) if found != wanted => {
+                return Err(OpenError::Unseal(UnsealError::Damaged));
+            }
             _ => {}
         }
         if header.secret != unlock.kind() {
@@ -101,13 +104,7 @@ impl Keystore {
         object: &TypedObject<'_>,
     ) -> Result<Signature, SignError> {
         let stored = self.held().find(handle).ok_or(SignError::UnknownKey { handle: *handle })?;
-        let purpose = stored.key.purpose;
-        if purpose.object_type() != object.object_type() {
-            return Err(SignError::WrongType { purpose, object: object.object_type() });
-        }
-        if stored.key.state != State::Active {
-            return Err(SignError::NotActive { handle: *handle, state: stored.key.state });
-        }
+        stored.key.may_sign(object)?;
         stored.sign(object.bytes()).ok_or(SignError::Unavailable)
     }
 

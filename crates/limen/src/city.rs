@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use identity::operator::NewOperator;
 use keys::custody::Custody;
-use keys::purpose::Purpose;
+use keys::purpose::{Purpose, Suite};
 use keys::seal::Kind;
 use keys::service;
 use keys::service::rate::SIGNATURES_PER_MINUTE;
@@ -23,6 +23,7 @@ use serde_json::json;
 use server::city::ceremony::{self, CeremonyError, Custodians, FirstToken, Founding};
 use server::city::files::{create_keystore, open_keeper};
 use server::config::{self, Config};
+use server::suites::Suites;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -82,6 +83,9 @@ pub(crate) struct Create {
     /// By default the address at which the server listens.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// Suite of its keys: ES256, ES384, or ES256+ML-DSA-44 for the root, status lists and bundles.
+    #[arg(long, default_value_t = Suite::Es256, value_name = "SUITE")]
+    suite: Suite,
     /// Let the server open the keystore itself, without a key service.
     #[arg(long, conflicts_with = "token")]
     embedded: bool,
@@ -192,6 +196,7 @@ impl Create {
             listen: self.listen,
             public_url: self.public_url.clone(),
             data: self.files.data(),
+            suites: Suites::whole(self.suite),
             embedded: self.embedded,
             tokens: self.tokens.clone(),
             root: self.root.open(self.tokens.root()?)?,
@@ -255,6 +260,8 @@ pub(crate) struct Plan {
     pub(crate) public_url: Option<String>,
     /// Where its database and its audit log will lie.
     pub(crate) data: PathBuf,
+    /// The suites of its keys.
+    pub(crate) suites: Suites,
     /// Whether its server opens the keystore itself.
     pub(crate) embedded: bool,
     /// Tokens in place of sealed files.
@@ -279,18 +286,14 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
         Ok(inside) => inside.to_owned(),
         Err(_) => std::path::absolute(&plan.data).or_fail(attempt)?,
     };
+    let public_url = plan.public_url.clone().unwrap_or(format!("http://{}", plan.listen));
     let config = Config {
-        http: config::Http {
-            listen: plan.listen,
-            public_url: plan
-                .public_url
-                .clone()
-                .unwrap_or_else(|| format!("http://{}", plan.listen)),
-            tls_cert: None,
-            tls_key: None,
-        },
+        http: config::Http { listen: plan.listen, public_url, tls_cert: None, tls_key: None },
         store: config::Store { data },
-        keys: if plan.embedded { embedded_keys() } else { served_keys(folder, &plan)? },
+        keys: config::Keys {
+            suites: plan.suites.clone(),
+            ..if plan.embedded { embedded_keys() } else { served_keys(folder, &plan)? }
+        },
         limits: config::Limits::default(),
     };
     let text = toml::to_string(&config).or_fail(attempt)?;

@@ -13,6 +13,10 @@ use crate::output;
 
 /// Let a fleet of readers live on virtual time: real bundles, real rotation, one seed.
 #[derive(Args)]
+#[command(after_help = "Examples:\n  \
+    limen simulate --seed 7\n  \
+    limen simulate --readers 500 --json\n  \
+    limen simulate --sabotage no-lead        # what goes wrong without a lead")]
 pub(crate) struct Simulate {
     /// What happens: `rotate-all` rotates every level of keys while 30 % of the readers are offline.
     #[arg(long, default_value = "rotate-all")]

@@ -196,6 +196,7 @@ fn unreadable(path: &Path, rejection: &Rejection) -> Failure {
 #[derive(Default)]
 struct Token {
     format: &'static str,
+    algorithm: String,
     uri: Option<String>,
     issued_at: Option<i64>,
     expires_at: Option<i64>,
@@ -220,6 +221,7 @@ impl Token {
         let member = |name| list.and_then(|list: &Value| list.get(name));
         Ok(Self {
             format: "JWT",
+            algorithm: jws.header.algorithm.to_string(),
             uri: claims.get("sub").and_then(Value::as_str).map(Into::into),
             issued_at: claims.get("iat").and_then(Value::as_i64),
             expires_at: claims.get("exp").and_then(Value::as_i64),
@@ -232,7 +234,8 @@ impl Token {
     /// Claims 2 (sub), 4 (exp), 6 (iat), 65533 (status_list) and 65534 (ttl) under COSE_Sign1.
     fn read_cwt(bytes: &[u8]) -> Result<Self, Rejection> {
         let sign1 = Sign1::parse(bytes)?;
-        let mut token = Self { format: "CWT", ..Self::default() };
+        let algorithm = sign1.algorithm(Culprit::Issuer)?.to_string();
+        let mut token = Self { format: "CWT", algorithm, ..Self::default() };
         let mut decoder = Decoder::new(sign1.payload.unwrap_or_default())?;
         let mut claims = decoder.map()?;
         while decoder.more(&mut claims)? {
@@ -277,6 +280,7 @@ impl Token {
         };
         let mut tree = Tree::new();
         tree.leaf("format", format!("status list, {}", self.format));
+        tree.leaf("algorithm", self.algorithm.clone());
         tree.leaf("uri", self.uri.clone());
         tree.leaf("issued at", date(self.issued_at));
         tree.leaf("expires at", date(self.expires_at));

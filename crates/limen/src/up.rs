@@ -7,6 +7,7 @@ use std::process::{ExitCode, Stdio};
 use clap::Args;
 use identity::operator::NewOperator;
 use server::config::Config;
+use server::suites::Suites;
 
 use crate::city::{Files, Plan, Tls, found, runtime, serve};
 use crate::client::{Client, Connection};
@@ -81,6 +82,7 @@ impl Up {
             listen: self.listen,
             public_url: None,
             data: self.data.clone(),
+            suites: Suites::default(),
             root: None,
             embedded: false,
             tokens: Tokens::none(),

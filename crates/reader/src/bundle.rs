@@ -30,8 +30,8 @@ use crate::table::{AccessTable, ZoneClass};
 
 /// `typ` of a trust bundle (RFC 9596).
 pub const BUNDLE_TYP: &str = "application/limen-bundle+cose";
-/// Bytes in a signed bundle.
-pub const BUNDLE_BYTES_MAX: usize = 256 * 1024;
+/// Bytes in a signed bundle: room for its most certificates, each signed by a hybrid root.
+pub const BUNDLE_BYTES_MAX: usize = 384 * 1024;
 /// Issuing authorities in a bundle.
 pub const ISSUERS_MAX: usize = 64;
 /// Signers of status lists in a bundle.
@@ -110,8 +110,8 @@ impl Freshness {
 }
 
 impl Bundle {
-    /// The bundle, waiting for the signature (ES256) of the holder of `signer`, a DER certificate
-    /// of purpose `BundleSigner` that the city's root has signed.
+    /// The bundle, waiting for the signature of the holder of `signer`, a DER certificate of purpose
+    /// `BundleSigner` that a root of the city has signed; by the algorithm of its key.
     #[must_use]
     pub fn unsigned(&self, signer: &[u8]) -> Unsigned<Vec<u8>> {
         let mut payload = Encoder::with_capacity(4096);
@@ -123,7 +123,9 @@ impl Bundle {
             tagged: true,
             ..Default::default()
         };
-        sign1(Algorithm::Es256, &parts)
+        // With a certificate that cannot be read nobody takes the bundle, whatever it names.
+        let key = Certificate::parse(signer).map(|certificate| certificate.public_key);
+        sign1(key.map_or(Algorithm::Es256, |key| key.algorithm()), &parts)
     }
 
     fn write(&self, encoder: &mut Encoder) {
@@ -244,6 +246,7 @@ impl VerifiedBundle {
             return Err(form("does not carry its signer's certificate alone"));
         }
         let signer = judgement.signer(chain.certificates(), None)?;
+        signer.demand_suite_of_anchor()?;
         let signer_since = signer.certificate().not_before;
         message.verify(crypto, signer.key(), None, &[], Culprit::Issuer)?;
         if message.protected.typ != Some(BUNDLE_TYP) {
@@ -255,6 +258,8 @@ impl VerifiedBundle {
         if signers.clone().any(is_authority) {
             return Err(form("names an authority as signer of status lists"));
         }
+        // What a city still publishes from before it became stronger is not refused, but not believed.
+        let signers = signers.filter(|der| is_as_strong_as(der, signer.anchor()));
         Ok(Self {
             issuers: anchors(issuers)?,
             by_operator: by_operator(&claimed.issuers)?,
@@ -302,7 +307,7 @@ impl VerifiedBundle {
         self.by_operator.iter().find(|(code, _)| code == operator).map(|(_, anchors)| anchors)
     }
 
-    /// Whom the reader believes about the status of passes.
+    /// Whom the reader believes about the status of passes: signers with a key as strong as the root.
     #[must_use]
     pub const fn status_signers(&self) -> &TrustAnchors {
         &self.status_signers
@@ -457,6 +462,12 @@ fn seconds(decoder: &mut Decoder<'_>) -> Result<Instant, Rejection> {
 
 fn is_authority(der: &[u8]) -> bool {
     Certificate::parse(der).is_ok_and(|certificate| certificate.is_authority())
+}
+
+/// False only for a certificate that can be read: what cannot is refused where it is used.
+fn is_as_strong_as(der: &[u8], root: Algorithm) -> bool {
+    let key = Certificate::parse(der).map(|certificate| certificate.public_key);
+    key.map_or(true, |key| key.algorithm().is_as_strong_as(root))
 }
 
 fn by_operator(issuers: &[Issuer]) -> Result<Vec<(OperatorCode, TrustAnchors)>, Rejection> {

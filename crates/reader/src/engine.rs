@@ -202,6 +202,13 @@ struct Grant {
     pass: Option<PassTrace>,
 }
 
+impl Config {
+    /// The root that was given to the reader at enrolment, DER.
+    fn pinned(&self) -> &[u8] {
+        self.root.certificates().next().unwrap_or_default()
+    }
+}
+
 impl Engine {
     /// A reader that wakes up with what it had stored: its memory, the head of its journal as it
     /// was verified there, and how many records the city has taken in. What does not hold any more
@@ -214,10 +221,10 @@ impl Engine {
         head: Head,
         acknowledged: u64,
     ) -> Self {
-        let Memory { floor, epoch, roots, bundle, status, is_beyond } = memory;
+        let Memory { floor, epoch, pinned, roots, bundle, status, is_beyond } = memory;
         // A memory was read with readable roots only.
         let roots = TrustAnchors::from_ders(roots.iter().map(Vec::as_slice));
-        let roots = roots.ok().filter(|roots| !roots.is_empty());
+        let roots = roots.ok().filter(|roots| !roots.is_empty() && pinned == config.pinned());
         let signer = match &config.key {
             ReaderKey::Held(key) => crypto.p256_signer(key).ok(),
             ReaderKey::Elsewhere => None,

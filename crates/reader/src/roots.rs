@@ -5,7 +5,8 @@
 //! by the key of a root before it (RFC 5280 section 3.2, self-issued; `newWithOld` in RFC 4210
 //! section 4.4). Only a root makes a link: an operator's authority is certified by the root as
 //! well, but it has another name and may not stand above authorities. Roots only follow one
-//! another: the newest that a reader believes stays until one after it is here.
+//! another: the newest that a reader believes stays until one after it is here. No root follows one
+//! of a stronger suite.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -100,7 +101,9 @@ fn is_linked<'d>(
         && link.is_current(at)
         && own.is_signed_by(crypto, &own.public_key)
         && before.filter_map(|der| Certificate::parse(der).ok()).any(|earlier| {
-            earlier.subject == link.issuer && link.is_signed_by(crypto, &earlier.public_key)
+            earlier.subject == link.issuer
+                && own.public_key.algorithm().is_as_strong_as(earlier.public_key.algorithm())
+                && link.is_signed_by(crypto, &earlier.public_key)
         })
 }
 

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::suites::Suites;
+
 /// Bytes in a configuration file.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -78,6 +80,9 @@ pub struct Keys {
     /// A file that holds the passphrase that opens it, instead of a key file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passphrase_file: Option<PathBuf>,
+    /// The suites of new keys.
+    #[serde(default)]
+    pub suites: Suites,
 }
 
 /// The name of a server at its key service.
@@ -239,6 +244,7 @@ impl Config {
             );
         }
         self.keys.check()?;
+        self.keys.suites.check()?;
         self.limits.check()
     }
 
@@ -346,6 +352,7 @@ mod tests {
         check(("[store]", "tls_cert = \"c.pem\"\n[store]"), "http.tls_key");
         check(("[keys]", "[limits]\nbody_bytes_max = 0\n[keys]"), "limits.body_bytes_max");
         check(("[store]", "[shop]"), "shop");
+        check(("[store]", "[keys.suites]\nbundle = \"ES257\"\n[store]"), "not a suite");
     }
 
     #[test]

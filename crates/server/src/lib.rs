@@ -23,5 +23,6 @@ pub mod server;
 mod sign;
 mod stall;
 pub mod start;
+pub mod suites;
 mod work;
 pub mod world;

@@ -36,6 +36,7 @@ use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::record::{Deed, Recorder};
 use crate::start::StartError;
+use crate::suites::Suites;
 use crate::work::uses::Progress;
 use crate::world::{NoEntropy, entropy};
 
@@ -60,6 +61,7 @@ pub struct Inner {
     pub(crate) city: Facts,
     pub(crate) public_url: String,
     pub(crate) limits: Limits,
+    pub(crate) suites: Suites,
     pub(crate) log: Folder,
     pub(crate) metrics: Metrics,
     pub(crate) nonce_key: NonceKey,
@@ -127,6 +129,7 @@ impl Server {
             city,
             public_url: config.http.public_url.clone(),
             limits: config.limits.clone(),
+            suites: config.keys.suites.clone(),
             log: Folder::new(&config.store.data.join(LOG_FOLDER)),
             metrics: Metrics::new().map_err(StartError::Metrics)?,
             nonce_key: NonceKey::new(entropy().map_err(StartError::Entropy)?),

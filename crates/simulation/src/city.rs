@@ -431,7 +431,7 @@ fn sealer_of(held: &Holding) -> Result<Sealer, Fault> {
     let der = held.key.certificate.clone().ok_or(Fault("find a certificate"))?;
     match &held.secret {
         Secret::P256(signer) => {
-            Ok(Sealer { der, key: held.key.public_key, signer: Arc::clone(signer) })
+            Ok(Sealer { der, key: held.key.public_key.clone(), signer: Arc::clone(signer) })
         }
         Secret::Ed25519(_) => Err(Fault("sign with a log key")),
     }

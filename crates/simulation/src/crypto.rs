@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use credential::aws_lc::AwsLc;
+use credential::composite::{ML_DSA_KEY_BYTES, ML_DSA_SIGNATURE_BYTES};
 use credential::crypto::{
     Agreement, BadCiphertext, BadKey, BadSignature, Crypto, Digest, HashAlgorithm, P256Secret,
     PublicKey, Signer,
@@ -72,6 +73,16 @@ impl Crypto for Remembering {
         let verdict =
             verdicts.entry(name).or_insert_with(|| AwsLc.verify(key, message, signature).is_ok());
         if *verdict { Ok(()) } else { Err(BadSignature) }
+    }
+
+    fn verify_ml_dsa_44(
+        &self,
+        key: &[u8; ML_DSA_KEY_BYTES],
+        message: &[u8],
+        context: &[u8],
+        signature: &[u8; ML_DSA_SIGNATURE_BYTES],
+    ) -> Result<(), BadSignature> {
+        AwsLc.verify_ml_dsa_44(key, message, context, signature)
     }
 
     fn digest(&self, algorithm: HashAlgorithm, data: &[u8]) -> Digest {

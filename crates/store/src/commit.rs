@@ -26,6 +26,7 @@ pub struct Commit {
 }
 
 /// A change that a city crate decided on.
+#[allow(clippy::large_enum_variant, reason = "a deed has few, and they live for one commit")]
 #[derive(Clone, Debug)]
 pub enum Change {
     /// Operators, people, tokens.

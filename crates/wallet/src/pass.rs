@@ -74,7 +74,12 @@ impl Document {
                     Expectation { crypto, anchors, at: now, doc_type: None, session: None };
                 let document = mdoc::verify_issuer_signed(bytes, &expectation, None)?;
                 let mso = document.mobile_security_object();
-                (String::from(mso.doc_type), mso.valid_from, mso.valid_until, Some(mso.device_key))
+                (
+                    String::from(mso.doc_type),
+                    mso.valid_from,
+                    mso.valid_until,
+                    Some(mso.device_key.clone()),
+                )
             }
             Content::SdJwt(text) => {
                 let key_binding = KeyBindingRule {
@@ -90,7 +95,7 @@ impl Document {
                 let from = validity.not_before.or(validity.issued_at).unwrap_or(now);
                 let until = validity.expires_at.unwrap_or(Instant::from_unix_micros(i64::MAX));
                 let kind = String::from(verified.vct().unwrap_or_default());
-                (kind, from, until, verified.holder_key().copied())
+                (kind, from, until, verified.holder_key().cloned())
             }
         };
         let bound = keys.iter().find(|(_, public)| bound_to.as_ref() == Some(public));

@@ -1,6 +1,6 @@
-//! Public keys as JWK (RFC 7517, RFC 7518 section 6.2, RFC 8037) and their thumbprint (RFC 7638).
+//! Public keys as JWK (RFC 7517, RFC 7518 section 6.2, RFC 8037, RFC 9964) and their thumbprint (RFC 7638).
 //!
-//! Never reads a private key: a JWK with a `d` member is refused, so that a secret that ended up
+//! Never reads a private key: a JWK with a `d` or `priv` member is refused, so that a secret that ended up
 //! in the wrong place is noticed.
 
 use alloc::format;
@@ -9,17 +9,21 @@ use alloc::string::String;
 use serde_json::{Map, Value, json};
 
 use super::base64url;
-use crate::crypto::{Crypto, PublicKey};
+use crate::composite::CompositeKey;
+use crate::crypto::{Algorithm, Crypto, PublicKey};
 use crate::rejection::Rejection;
 
-/// The public key in a JWK: EC on P-256 or P-384, or OKP with Ed25519.
+/// `alg` of an algorithm key pair that is a composite.
+const COMPOSITE: &str = Algorithm::MlDsa44Es256.jose_name();
+
+/// The public key in a JWK: EC on P-256 or P-384, OKP with Ed25519, or AKP of the composite.
 ///
 /// # Errors
 /// [`Rejection`] with culprit `wire`: another kind of key, coordinates that are not in full, a
 /// private key, or a `use` or `alg` that forbids signatures of this kind.
 pub fn parse(jwk: &Value) -> Result<PublicKey, Rejection> {
     let members = jwk.as_object().ok_or_else(|| refuse("JWK is not a JSON object"))?;
-    if members.contains_key("d") {
+    if members.contains_key("d") || members.contains_key("priv") {
         return Err(Rejection::wire("jwk-private", "JWK holds a private key"));
     }
     let text = |name| members.get(name).and_then(Value::as_str);
@@ -27,6 +31,7 @@ pub fn parse(jwk: &Value) -> Result<PublicKey, Rejection> {
         (Some("EC"), Some("P-256")) => point(members).map(PublicKey::P256),
         (Some("EC"), Some("P-384")) => point(members).map(PublicKey::P384),
         (Some("OKP"), Some("Ed25519")) => coordinate(members, "x").map(PublicKey::Ed25519),
+        (Some("AKP"), None) if text("alg") == Some(COMPOSITE) => whole(members),
         (kty, curve) => {
             let kind = [kty.unwrap_or("none"), curve.unwrap_or("none")];
             return Err(refuse(format!("JWK of kty `{}` and crv `{}`", kind[0], kind[1])));
@@ -55,6 +60,9 @@ pub fn write(key: &PublicKey) -> Value {
         PublicKey::Ed25519(x) => {
             json!({"kty": "OKP", "crv": "Ed25519", "x": base64url::encode(x)})
         }
+        PublicKey::Composite(key) => {
+            json!({"kty": "AKP", "alg": COMPOSITE, "pub": base64url::encode(key.as_bytes())})
+        }
     }
 }
 
@@ -73,6 +81,10 @@ pub fn thumbprint(crypto: &dyn Crypto, key: &PublicKey) -> [u8; 32] {
         PublicKey::Ed25519(x) => {
             format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64url::encode(x))
         }
+        PublicKey::Composite(key) => {
+            let key = base64url::encode(key.as_bytes());
+            format!(r#"{{"alg":"{COMPOSITE}","kty":"AKP","pub":"{key}"}}"#)
+        }
     };
     crypto.sha256(canonical.as_bytes())
 }
@@ -89,6 +101,12 @@ fn halves(point: &[u8]) -> (&[u8], &[u8]) {
 
 fn coordinate<const N: usize>(members: &Map<String, Value>, name: &str) -> Option<[u8; N]> {
     base64url::decode(members.get(name)?.as_str()?)?.try_into().ok()
+}
+
+/// The one string of bytes of an algorithm key pair.
+fn whole(members: &Map<String, Value>) -> Option<PublicKey> {
+    let bytes = base64url::decode(members.get("pub")?.as_str()?)?;
+    CompositeKey::from_bytes(&bytes).map(PublicKey::from)
 }
 
 /// 0x04, x, y, if both coordinates have the length of the curve (RFC 7518, section 6.2.1.2).

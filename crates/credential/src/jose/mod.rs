@@ -14,4 +14,4 @@ mod signers;
 
 pub use claims::{CLOCK_SKEW_MAX, Claims, Validity};
 pub use jws::{CompactJws, Header, HeaderParts, Jws, sign};
-pub(crate) use signers::{borrow_chain, trusted_key};
+pub(crate) use signers::{Strength, borrow_chain, trusted_key};

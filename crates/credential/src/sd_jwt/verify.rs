@@ -10,7 +10,7 @@ use super::binding::{KEY_BINDING_TYP, KeyBinding, KeyBindingRule, check_key_bind
 use super::credential::{CREDENTIAL_TYP, check_never_concealed};
 use super::disclosure::SdJwt;
 use crate::crypto::{Crypto, PublicKey};
-use crate::jose::{Claims, Validity, borrow_chain, trusted_key};
+use crate::jose::{Claims, Strength, Validity, borrow_chain, trusted_key};
 use crate::rejection::{Culprit, Rejection};
 use crate::status::StatusReference;
 use crate::x509::{self, Judgement, TrustAnchors};
@@ -116,7 +116,8 @@ pub fn verify(
         profile: x509::Profile::Leaf,
     };
     let chain = borrow_chain(&sd_jwt.jws.header.x5c);
-    let issuer_key = trusted_key(&judgement, &chain, &|key| sd_jwt.jws.verify(crypto, key))?;
+    let verify = |key: &PublicKey| sd_jwt.jws.verify(crypto, key);
+    let issuer_key = trusted_key(&judgement, &chain, Strength::Any, &verify)?;
     check_typ(&sd_jwt, expectation.profile)?;
     let processed = sd_jwt.process(crypto)?;
     if let Profile::Credential { .. } = expectation.profile {

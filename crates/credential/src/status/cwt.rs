@@ -9,7 +9,7 @@ use super::token::{Expectation, Read, StatusListClaims, VerifiedStatusList, refu
 use crate::cbor::{CborError, Decoder, Encoder, Kind};
 use crate::cose::{Sign1, Sign1Parts, sign1};
 use crate::crypto::{Algorithm, Crypto};
-use crate::jose::trusted_key;
+use crate::jose::{Strength, trusted_key};
 use crate::rejection::{Culprit, Rejection};
 use crate::unsigned::Unsigned;
 use crate::x509::{Judgement, Profile};
@@ -78,7 +78,7 @@ impl VerifiedStatusList {
             [] => token.protected.x5chain,
             _ => token.unprotected.x5chain,
         };
-        trusted_key(&judgement, chain.certificates(), &|key| {
+        trusted_key(&judgement, chain.certificates(), Strength::OfAnchor, &|key| {
             token.verify(crypto, key, None, &[], Culprit::Issuer)
         })?;
         if token.protected.typ != Some(CWT_TYP) {

@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 use super::JWT_TYP;
 use super::token::{Expectation, Read, StatusListClaims, VerifiedStatusList, refuse};
 use crate::crypto::Crypto;
-use crate::jose::{CompactJws, HeaderParts, Jws, base64url, borrow_chain, sign, trusted_key};
+use crate::jose::{
+    CompactJws, HeaderParts, Jws, Strength, base64url, borrow_chain, sign, trusted_key,
+};
 use crate::rejection::{Culprit, Rejection};
 use crate::unsigned::Unsigned;
 use crate::x509::{Judgement, Profile};
@@ -43,7 +45,7 @@ impl VerifiedStatusList {
         let Expectation { anchors, at, .. } = *expectation;
         let judgement = Judgement { crypto, anchors, at, profile: Profile::Leaf };
         let chain = borrow_chain(&jws.header.x5c);
-        trusted_key(&judgement, &chain, &|key| jws.verify(crypto, key))?;
+        trusted_key(&judgement, &chain, Strength::OfAnchor, &|key| jws.verify(crypto, key))?;
         jws.require_typ(JWT_TYP)?;
         let claims = jws.claims()?;
         let list = claims.members().get("status_list");

@@ -114,7 +114,7 @@ impl TrustAnchors {
             subject: certificate.subject.as_der().to_vec(),
             subject_text: alloc::format!("{}", certificate.subject),
             country: certificate.subject.country().map(String::from),
-            key: certificate.public_key,
+            key: certificate.public_key.clone(),
             key_id: certificate.subject_key_id.map(Vec::from),
             not_before: certificate.not_before,
             not_after: certificate.not_after,

@@ -9,6 +9,7 @@ use core::fmt;
 
 use vocabulary::time::Instant;
 
+use crate::composite::ecdsa_to_der;
 use crate::crypto::{Algorithm, PublicKey};
 use crate::unsigned::Unsigned;
 use crate::x509::der::{self, Writer};
@@ -250,6 +251,7 @@ fn write_algorithm(writer: &mut Writer, algorithm: Algorithm) {
         Algorithm::Es256 => oid::ECDSA_SHA256,
         Algorithm::Es384 => oid::ECDSA_SHA384,
         Algorithm::EdDsa => oid::ED25519,
+        Algorithm::MlDsa44Es256 => oid::ML_DSA_44_ECDSA_P256,
     };
     writer.nested(der::SEQUENCE, |identifier| {
         identifier.primitive(der::OBJECT_IDENTIFIER, id);
@@ -264,6 +266,10 @@ fn write_public_key(writer: &mut Writer, key: &PublicKey) {
                 PublicKey::P384(_) => oid::SECP384R1,
                 PublicKey::Ed25519(_) => {
                     identifier.primitive(der::OBJECT_IDENTIFIER, oid::ED25519);
+                    return;
+                }
+                PublicKey::Composite(_) => {
+                    identifier.primitive(der::OBJECT_IDENTIFIER, oid::ML_DSA_44_ECDSA_P256);
                     return;
                 }
             };
@@ -351,13 +357,8 @@ fn extension(list: &mut Writer, id: &[u8], critical: bool, write: impl FnOnce(&m
 }
 
 fn der_signature(algorithm: Algorithm, signature: &[u8]) -> Vec<u8> {
-    if algorithm == Algorithm::EdDsa {
-        return signature.to_vec();
+    match algorithm {
+        Algorithm::Es256 | Algorithm::Es384 => ecdsa_to_der(signature),
+        Algorithm::EdDsa | Algorithm::MlDsa44Es256 => signature.to_vec(),
     }
-    let (r, s) = signature.split_at(signature.len() / 2);
-    let mut writer = Writer::new();
-    writer.nested(der::SEQUENCE, |pair| {
-        pair.unsigned(r).unsigned(s);
-    });
-    writer.into_bytes()
 }

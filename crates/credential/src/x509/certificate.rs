@@ -1,7 +1,7 @@
 //! Reads an X.509 version 3 certificate (RFC 5280) without copying it.
 //!
-//! Only what this system's trust needs is understood: P-256, P-384 and Ed25519 keys, ECDSA with
-//! the matching hash and Ed25519 signatures, and five extensions. A critical extension that is not
+//! Only what this system's trust needs is understood: P-256, P-384, Ed25519 and composite keys, ECDSA
+//! with the matching hash, Ed25519 and composite signatures, and five extensions. A critical extension that is not
 //! understood makes the certificate unreadable, as RFC 5280, 4.2, demands. Reading proves nothing:
 //! signature, dates and purpose are judged by [`crate::x509::trust`].
 
@@ -9,6 +9,7 @@ use core::fmt;
 
 use vocabulary::time::Instant;
 
+use crate::composite::{CompositeKey, ecdsa_from_der};
 use crate::crypto::{Algorithm, Crypto, PublicKey};
 use crate::x509::der::{self, DerError, Reader};
 use crate::x509::oid;
@@ -286,33 +287,18 @@ impl<'a> Certificate<'a> {
         Ok(certificate)
     }
 
-    /// The signature as the provider takes it, in `buffer`: `r || s` of fixed length for ECDSA.
+    /// The signature as the provider takes it: for ECDSA `r || s` of fixed length, in `buffer`.
     ///
     /// # Errors
     /// [`DerError`] when the signature is not of the form of its algorithm.
-    pub fn signature<'b>(&self, buffer: &'b mut [u8; 96]) -> Result<&'b [u8], DerError> {
-        let half = match self.algorithm {
-            Algorithm::Es256 => 32,
-            Algorithm::Es384 => 48,
-            Algorithm::EdDsa => {
-                let whole = DerError::Value { what: "Ed25519 signature" };
-                let out = buffer.get_mut(..64).ok_or(whole)?;
-                if self.signature.len() != out.len() {
-                    return Err(whole);
-                }
-                out.copy_from_slice(self.signature);
-                return Ok(out);
-            }
+    pub fn signature<'b>(&'b self, buffer: &'b mut [u8; 96]) -> Result<&'b [u8], DerError> {
+        let fixed = match self.algorithm {
+            // These stand in a certificate as they stand elsewhere.
+            Algorithm::EdDsa | Algorithm::MlDsa44Es256 => return Ok(self.signature),
+            Algorithm::Es256 | Algorithm::Es384 => self.algorithm.signature_bytes_max(),
         };
-        let mut outer = Reader::new(self.signature);
-        let mut pair = outer.sequence()?;
-        outer.finish()?;
-        let out = buffer.get_mut(..half * 2).ok_or(DerError::Truncated)?;
-        out.fill(0);
-        for part in out.chunks_exact_mut(half) {
-            put_scalar(pair.integer()?, part)?;
-        }
-        pair.finish()?;
+        let out = buffer.get_mut(..fixed).ok_or(DerError::Truncated)?;
+        ecdsa_from_der(self.signature, out)?;
         Ok(out)
     }
 
@@ -422,12 +408,13 @@ fn name<'a>(fields: &mut Reader<'a>) -> Result<Name<'a>, DerError> {
 fn algorithm(identifier: &[u8]) -> Result<Algorithm, CertificateError> {
     let mut reader = Reader::new(identifier);
     let id = reader.expect(der::OBJECT_IDENTIFIER)?;
-    // All three have absent parameters (RFC 5758, 3.2; RFC 8410, 3).
+    // All have absent parameters (RFC 5758, 3.2; RFC 8410, 3; the draft of the composite, 5.3).
     reader.finish()?;
     match id {
         oid::ECDSA_SHA256 => Ok(Algorithm::Es256),
         oid::ECDSA_SHA384 => Ok(Algorithm::Es384),
         oid::ED25519 => Ok(Algorithm::EdDsa),
+        oid::ML_DSA_44_ECDSA_P256 => Ok(Algorithm::MlDsa44Es256),
         _ => Err(CertificateError::Algorithm),
     }
 }
@@ -441,6 +428,10 @@ fn public_key(mut info: Reader<'_>) -> Result<PublicKey, CertificateError> {
         identifier.finish()?;
         let key = point.try_into().map_err(|_| CertificateError::Key)?;
         return Ok(PublicKey::Ed25519(key));
+    }
+    if kind == oid::ML_DSA_44_ECDSA_P256 {
+        identifier.finish()?;
+        return CompositeKey::from_bytes(point).map(PublicKey::from).ok_or(CertificateError::Key);
     }
     if kind != oid::EC_PUBLIC_KEY {
         return Err(CertificateError::Key);
@@ -463,17 +454,4 @@ fn key_usage(bits: &[u8]) -> Result<KeyUsage, DerError> {
         [_, first, second] => Ok(KeyUsage(u16::from_be_bytes([*first, *second]))),
         _ => Err(DerError::Value { what: "key usage" }),
     }
-}
-
-/// Right-aligns a positive integer in `out`.
-fn put_scalar(integer: &[u8], out: &mut [u8]) -> Result<(), DerError> {
-    let wrong = DerError::Value { what: "signature" };
-    let digits = match integer {
-        [0x80..=0xFF, ..] => return Err(wrong),
-        [0, digits @ ..] => digits,
-        digits => digits,
-    };
-    let start = out.len().checked_sub(digits.len()).ok_or(wrong)?;
-    out.get_mut(start..).ok_or(wrong)?.copy_from_slice(digits);
-    Ok(())
 }

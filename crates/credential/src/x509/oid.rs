@@ -8,6 +8,9 @@ pub const ECDSA_SHA256: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02
 pub const ECDSA_SHA384: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x03];
 /// id-Ed25519, 1.3.101.112: the key and the signature share it.
 pub const ED25519: &[u8] = &[0x2B, 0x65, 0x70];
+/// id-MLDSA44-ECDSA-P256-SHA256, 1.3.6.1.5.5.7.6.40 (draft-ietf-lamps-pq-composite-sigs-19): the key
+/// and the signature share it.
+pub const ML_DSA_44_ECDSA_P256: &[u8] = &[0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x06, 0x28];
 /// id-ecPublicKey, 1.2.840.10045.2.1.
 pub const EC_PUBLIC_KEY: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01];
 /// secp256r1 (P-256), 1.2.840.10045.3.1.7.

@@ -10,7 +10,7 @@ use core::fmt;
 
 use vocabulary::time::Instant;
 
-use crate::crypto::{Crypto, PublicKey};
+use crate::crypto::{Algorithm, Crypto, PublicKey};
 use crate::rejection::Rejection;
 use crate::x509::anchors::{Anchor, AnchorCertificate, key_ids_agree};
 use crate::x509::{Certificate, CertificateError, Profile, SignerCache, TrustAnchors};
@@ -22,6 +22,10 @@ pub const CHAIN_LENGTH_MAX: usize = 3;
 #[derive(Clone, Debug)]
 pub struct TrustedSigner<'a> {
     leaf: Certificate<'a>,
+    /// Of the anchor that vouches for it; its own where it is pinned.
+    anchor: Algorithm,
+    /// Of the first key on the path, from the leaf upwards, that is weaker than the anchor.
+    weaker: Option<Algorithm>,
 }
 
 impl<'a> TrustedSigner<'a> {
@@ -41,6 +45,29 @@ impl<'a> TrustedSigner<'a> {
     #[must_use]
     pub const fn key(&self) -> &PublicKey {
         &self.leaf.public_key
+    }
+
+    /// The algorithm of the anchor that vouches for it; its own where it is pinned itself.
+    #[must_use]
+    pub const fn anchor(&self) -> Algorithm {
+        self.anchor
+    }
+
+    /// Demands that no key on the path is weaker than that of the anchor: a city whose root outlasts
+    /// a quantum computer is not to be spoken for by a key that does not.
+    ///
+    /// # Errors
+    /// [`Rejection`] with culprit `trust` and the code `suite-downgrade`.
+    pub fn demand_suite_of_anchor(&self) -> Result<(), Rejection> {
+        let Some(weaker) = self.weaker else { return Ok(()) };
+        Err(Rejection::trust(
+            "suite-downgrade",
+            alloc::format!(
+                "path to `{}` has a key for `{weaker}` under an anchor for `{}`",
+                self.leaf.subject,
+                self.anchor
+            ),
+        ))
     }
 }
 
@@ -63,7 +90,7 @@ enum End<'j> {
     /// An authority's certificate signed the last certificate of the path.
     Authority(&'j AnchorCertificate),
     /// A bare key signed the last certificate of the path.
-    Key,
+    Key(&'j PublicKey),
 }
 
 impl<'j> Judgement<'j> {
@@ -104,7 +131,15 @@ impl<'j> Judgement<'j> {
         };
         self.check_dates(&leaf, &authorities, &end)?;
         self.check_purposes(&leaf, &authorities, &end)?;
-        Ok(TrustedSigner { leaf })
+        let anchor = match &end {
+            End::Pinned => leaf.public_key.algorithm(),
+            End::Authority(anchor) => anchor.key.algorithm(),
+            End::Key(key) => key.algorithm(),
+        };
+        let path = core::iter::once(&leaf).chain(authorities.iter().flatten());
+        let mut algorithms = path.map(|certificate| certificate.public_key.algorithm());
+        let weaker = algorithms.find(|algorithm| !algorithm.is_as_strong_as(anchor));
+        Ok(TrustedSigner { leaf, anchor, weaker })
     }
 
     fn read<'a>(&self, raw: &'a [u8]) -> Result<Certificate<'a>, Rejection> {
@@ -143,7 +178,7 @@ impl<'j> Judgement<'j> {
                         return Ok(Some(End::Pinned));
                     }
                     if self.check_signature(current, key, cache.as_deref_mut()).is_ok() {
-                        return Ok(Some(End::Key));
+                        return Ok(Some(End::Key(key)));
                     }
                 }
             }
@@ -185,7 +220,7 @@ impl<'j> Judgement<'j> {
             ));
         }
         if let Some(cache) = cache {
-            cache.remember(certificate.raw, *authority);
+            cache.remember(certificate.raw, authority.clone());
         }
         Ok(())
     }
@@ -204,7 +239,7 @@ impl<'j> Judgement<'j> {
             End::Authority(anchor) => {
                 check_span(self.at, (anchor.not_before, anchor.not_after), &anchor.subject_text)
             }
-            End::Pinned | End::Key => Ok(()),
+            End::Pinned | End::Key(_) => Ok(()),
         }
     }
 

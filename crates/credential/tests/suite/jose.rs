@@ -9,6 +9,7 @@ use p384::ecdsa::signature::Signer as _;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use crate::composite::CompositeSigner;
 use crate::tokens::{PROVIDERS, Signatory, chain};
 
 /// RFC 7515, appendix A.3.
@@ -190,10 +191,12 @@ fn what_is_signed_here_verifies_by_every_algorithm() {
     let es384 = p384::ecdsa::SigningKey::from_slice(&[3; 48]).unwrap();
     let eddsa = ed25519_dalek::SigningKey::from_bytes(&[4; 32]);
     let es384_key = es384.verifying_key().to_sec1_point(false).as_bytes().try_into().unwrap();
+    let composite = CompositeSigner::new(5);
     let keys = [
-        es256.key,
+        es256.key.clone(),
         PublicKey::P384(es384_key),
         PublicKey::Ed25519(eddsa.verifying_key().to_bytes()),
+        composite.key.clone(),
     ];
     for key in keys {
         let header = HeaderParts {
@@ -213,6 +216,7 @@ fn what_is_signed_here_verifies_by_every_algorithm() {
                 complete(unsigned, &signature.to_bytes())
             }
             Algorithm::EdDsa => complete(unsigned, &eddsa.sign(&message).to_bytes()),
+            Algorithm::MlDsa44Es256 => complete(unsigned, composite.signature(&message).as_bytes()),
         };
         check(&text, &key, Ok(()));
         let jws = Jws::parse(&text, Culprit::Holder).unwrap();

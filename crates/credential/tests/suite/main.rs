@@ -11,6 +11,9 @@
 
 mod annex_d;
 mod city;
+mod composite;
+mod composite_values;
+mod composite_vectors;
 mod cose_vectors;
 mod forge;
 mod jose;
@@ -24,6 +27,7 @@ mod sd_jwt;
 mod sd_jwt_forgeries;
 mod sd_jwt_holder;
 mod status;
+mod suites;
 mod tokens;
 mod vectors;
 mod wycheproof_vectors;

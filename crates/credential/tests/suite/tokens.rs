@@ -52,7 +52,7 @@ impl Signatory {
     /// Trust in this very key.
     pub(crate) fn pinned(&self) -> TrustAnchors {
         let mut anchors = TrustAnchors::new();
-        anchors.add_key(self.key).unwrap();
+        anchors.add_key(self.key.clone()).unwrap();
         anchors
     }
 }

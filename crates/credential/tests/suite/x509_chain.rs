@@ -172,10 +172,10 @@ fn bare_key_vouches_for_its_own_certificate_and_for_what_it_signed() {
         (&city.authority_key, Ok(())),
         (&city.reader_key, Err((Trust, "untrusted-signer"))),
     ] {
-        let anchors = with_key(key.public);
+        let anchors = with_key(key.public.clone());
         assert_eq!(judge(&anchors, Profile::DocumentSigner, JUNE, &[&city.signer]), expected);
     }
-    let anchors = with_key(city.signer_key.public);
+    let anchors = with_key(city.signer_key.public.clone());
     let late = judge(&anchors, Profile::DocumentSigner, "2027-03-01T00:00:00Z", &[&city.signer]);
     assert_eq!(late, Err((Time, "certificate-expired")));
 }
@@ -257,9 +257,9 @@ fn limits_hold_at_the_limit_and_one_past() {
     let city = City::new();
     let mut anchors = TrustAnchors::new();
     for _ in 0..ANCHORS_MAX {
-        anchors.add_key(city.root_key.public).unwrap();
+        anchors.add_key(city.root_key.public.clone()).unwrap();
     }
-    assert_eq!(anchors.add_key(city.root_key.public), Err(AnchorError::TooMany));
+    assert_eq!(anchors.add_key(city.root_key.public.clone()), Err(AnchorError::TooMany));
     let padded = |bytes: usize| {
         let der = recertify(&city, &city.authority_key, |tbs| {
             let id = Der::leaf(6, &[0x2A, 3, 4]);

@@ -175,7 +175,7 @@ fn word_of_a_listed_attester_alone_proves_all_its_keys() {
     let mut city = City::with(badge());
     let maker = Key::new(51);
     let level_max = AttestationLevel::Software;
-    city.attesters.push(Attester { kid: "maker".into(), key: maker.public, level_max });
+    city.attesters.push(Attester { kid: "maker".into(), key: maker.public.clone(), level_max });
     let keys = [Key::new(31), Key::new(32), Key::new(33)];
     let access = city.entered(&keys[0], "one", NOW + 10);
     let nonce = city.nonce(NOW + 10);

@@ -296,7 +296,8 @@ fn listed_attester_vouches_up_to_its_own_level() {
     ];
     for (kid, level, level_min, expected) in cases {
         let mut city = city(level_min);
-        let listed = Attester { kid: "maker".into(), key: maker.public, level_max: L::Moderate };
+        let listed =
+            Attester { kid: "maker".into(), key: maker.public.clone(), level_max: L::Moderate };
         city.attesters.push(listed);
         let key = Key::new(31);
         let nonce = city.nonce(NOW);
@@ -317,7 +318,7 @@ fn pass_of_its_holder_alone_asks_for_a_device_that_makes_sure_of_its_user() {
             let rights = RightsTemplate { bearer, ..ticket().rights };
             let mut city = City::with(Terms { attestation_min: level_min, rights, ..ticket() });
             let listed =
-                Attester { kid: "maker".into(), key: maker.public, level_max: L::Moderate };
+                Attester { kid: "maker".into(), key: maker.public.clone(), level_max: L::Moderate };
             city.attesters.push(listed);
             let key = Key::new(31);
             let nonce = city.nonce(NOW);
@@ -378,7 +379,7 @@ fn attested_keys_hold_to_their_limit() {
         let maker = Key::new(51);
         let listed = Attester {
             kid: "maker".into(),
-            key: maker.public,
+            key: maker.public.clone(),
             level_max: AttestationLevel::Software,
         };
         city.attesters.push(listed);

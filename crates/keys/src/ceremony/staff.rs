@@ -12,7 +12,7 @@ use super::room::{Left, Room};
 use crate::custody::{Custody, KeepError, Key, KeyHandle, NewKey};
 use crate::file::FileError;
 use crate::purpose::Purpose;
-use crate::seal::Kind;
+use crate::seal::{Kind, UnsealError};
 use crate::software::{Keystore, OpenError};
 use crate::unlock::{Unlock, UnlockError};
 
@@ -63,6 +63,8 @@ pub fn open_file(
         }
     };
     let opened = match (is_new, kind) {
+        // That file is no keystore.
+        (_, Kind::Halves) => Err(OpenError::Unseal(UnsealError::Damaged)),
         (true, _) => {
             files::make_folder_of(&file.path).map_err(StaffError::File)?;
             Keystore::create(&file.path, kind, &unlock)

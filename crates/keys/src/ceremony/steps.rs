@@ -181,7 +181,7 @@ impl Lead<'_> {
             ceremony: self.id,
             suite: root.suite,
             check_value,
-            public_key: root.public_key,
+            public_key: root.public_key.clone(),
             certificate: root.certificate.as_deref().unwrap_or_default().to_vec(),
             wrapped,
         };

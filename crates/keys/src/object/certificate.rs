@@ -4,7 +4,7 @@
 //! signers; of these the bundle signer alone has an extended key usage, its own. Issuing authority
 //! and reader authority certify leaves of their one extended key usage and never an authority.
 
-use credential::crypto::PublicKey;
+use credential::crypto::{Algorithm, PublicKey};
 use credential::x509::der::{self, Reader};
 use credential::x509::{Certificate, KeyUsage, oid};
 
@@ -40,6 +40,13 @@ pub fn is_reader(tbs: &[u8]) -> bool {
         Usage::of(certificate) == Usage { reader: true, ..Usage::default() }
             && !claims_authority(certificate)
     })
+}
+
+/// The signature algorithm that `tbs` names.
+#[must_use]
+pub fn algorithm(tbs: &[u8]) -> Option<Algorithm> {
+    let whole = wrap(tbs)?;
+    Certificate::parse(&whole).ok().map(|certificate| certificate.algorithm)
 }
 
 /// Whether `certificate` (DER, whole) certifies `public_key`.

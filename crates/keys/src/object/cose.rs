@@ -64,7 +64,14 @@ fn is_map_of_type(bytes: &[u8], typ: &str) -> bool {
     })
 }
 
+/// The algorithm that the protected header of a Sig_structure names.
+#[must_use]
+pub fn algorithm(bytes: &[u8]) -> Option<Algorithm> {
+    read(bytes).ok().map(|signed| signed.algorithm)
+}
+
 struct Signed<'a> {
+    algorithm: Algorithm,
     typ: Option<&'a str>,
     payload: &'a [u8],
 }
@@ -81,11 +88,13 @@ fn read(bytes: &[u8]) -> Result<Signed<'_>, CborError> {
     }
     let payload = structure.bytes()?;
     structure.finish()?;
-    Ok(Signed { typ: typ(protected)?, payload })
+    let (algorithm, typ) = header(protected)?;
+    Ok(Signed { algorithm, typ, payload })
 }
 
-/// The `typ` of a protected header that names an algorithm of ours and declares nothing critical.
-fn typ(protected: &[u8]) -> Result<Option<&str>, CborError> {
+/// Algorithm and `typ` of a protected header that names an algorithm of ours and declares nothing
+/// critical.
+fn header(protected: &[u8]) -> Result<(Algorithm, Option<&str>), CborError> {
     let mut header = Decoder::new(protected)?;
     let mut entries = header.map()?;
     let (mut alg, mut typ) = (None, None);
@@ -97,11 +106,10 @@ fn typ(protected: &[u8]) -> Result<Option<&str>, CborError> {
             _ => header.skip()?,
         }
     }
-    if alg.and_then(Algorithm::from_cose_id).is_none_or(|alg| alg == Algorithm::EdDsa) {
-        return Err(header.unexpected("an algorithm of the city"));
-    }
+    let algorithm = alg.and_then(Algorithm::from_cose_id).filter(|alg| *alg != Algorithm::EdDsa);
+    let algorithm = algorithm.ok_or_else(|| header.unexpected("an algorithm of the city"))?;
     header.finish()?;
-    Ok(typ)
+    Ok((algorithm, typ))
 }
 
 fn payload_is_mso(payload: &[u8]) -> Result<bool, CborError> {

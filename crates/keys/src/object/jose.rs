@@ -1,9 +1,10 @@
 //! JWS signing inputs (RFC 7515 section 5.1), told apart by the `typ` of their header.
 //!
 //! Header and payload must both be base64url without padding and JSON objects; the algorithm must
-//! be ES256 and nothing may be declared critical.
+//! be one that the city signs with, and nothing may be declared critical.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
+use credential::crypto::Algorithm;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -26,11 +27,23 @@ pub fn is_status_list(bytes: &[u8]) -> bool {
         .is_some_and(|payload| payload.status_list.is_some() && payload.vct.is_none())
 }
 
+/// The algorithm that the header of a signing input names, if the city signs with it.
+#[must_use]
+pub fn algorithm(bytes: &[u8]) -> Option<Algorithm> {
+    header(core::str::from_utf8(bytes).ok()?.split_once('.')?.0)?.algorithm()
+}
+
 #[derive(Deserialize)]
 struct Header {
     alg: String,
     typ: String,
     crit: Option<IgnoredAny>,
+}
+
+impl Header {
+    fn algorithm(&self) -> Option<Algorithm> {
+        Algorithm::from_jose_name(&self.alg).filter(|algorithm| *algorithm != Algorithm::EdDsa)
+    }
 }
 
 #[derive(Deserialize)]
@@ -42,11 +55,15 @@ struct Payload {
 fn payload_behind(bytes: &[u8], typ: &str) -> Option<Payload> {
     let text = core::str::from_utf8(bytes).ok()?;
     let (header, payload) = text.split_once('.')?;
-    let header = Base64UrlUnpadded::decode_vec(header).ok()?;
-    let header: Header = serde_json::from_slice(&header).ok()?;
-    if header.typ != typ || header.alg != "ES256" || header.crit.is_some() {
+    let header = self::header(header)?;
+    if header.typ != typ || header.algorithm().is_none() || header.crit.is_some() {
         return None;
     }
     let payload = Base64UrlUnpadded::decode_vec(payload).ok()?;
     serde_json::from_slice(&payload).ok()
+}
+
+fn header(text: &str) -> Option<Header> {
+    let header = Base64UrlUnpadded::decode_vec(text).ok()?;
+    serde_json::from_slice(&header).ok()
 }

@@ -6,6 +6,8 @@
 
 use core::fmt;
 
+use credential::crypto::Algorithm;
+
 pub mod certificate;
 pub mod checkpoint;
 pub mod cose;
@@ -84,6 +86,7 @@ impl fmt::Display for ObjectType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TypedObject<'a> {
     object_type: ObjectType,
+    algorithm: Algorithm,
     bytes: &'a [u8],
 }
 
@@ -106,13 +109,39 @@ impl<'a> TypedObject<'a> {
             ObjectType::Approval => cose::is_approval(bytes),
             ObjectType::FirmwareManifest => cose::is_firmware_manifest(bytes),
         };
-        if is { Ok(Self { object_type, bytes }) } else { Err(WrongTypeError { object_type }) }
+        // An object names the algorithm that it is to be signed by.
+        let algorithm = match object_type {
+            _ if !is => None,
+            ObjectType::CityCertificate
+            | ObjectType::DocumentSignerCertificate
+            | ObjectType::ReaderCertificate => certificate::algorithm(bytes),
+            ObjectType::SdJwt => jose::algorithm(bytes),
+            ObjectType::StatusList => jose::algorithm(bytes).or_else(|| cose::algorithm(bytes)),
+            ObjectType::Checkpoint => Some(Algorithm::EdDsa),
+            ObjectType::MobileSecurityObject
+            | ObjectType::Bundle
+            | ObjectType::Approval
+            | ObjectType::FirmwareManifest => cose::algorithm(bytes),
+        };
+        let algorithm = algorithm.ok_or(WrongTypeError { object_type })?;
+        Ok(Self { object_type, algorithm, bytes })
+    }
+
+    /// The algorithm that the bytes themselves name.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
     }
 
     /// What the bytes are.
     #[must_use]
     pub const fn object_type(&self) -> ObjectType {
         self.object_type
+    }
+
+    /// What the half of ES256 of a composite signs for this object: no object, but made from one.
+    pub(crate) const fn half<'m>(&self, message: &'m [u8]) -> TypedObject<'m> {
+        TypedObject { object_type: self.object_type, algorithm: Algorithm::Es256, bytes: message }
     }
 
     /// The message to sign, not a digest.

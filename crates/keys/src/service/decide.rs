@@ -29,7 +29,8 @@ pub struct Rights {
 /// The object that `key` may sign for who has `rights`.
 ///
 /// # Errors
-/// [`Refusal::NotAllowed`], [`Refusal::NotActive`] or [`Refusal::WrongType`].
+/// [`Refusal::NotAllowed`], [`Refusal::NotActive`], [`Refusal::WrongType`] or
+/// [`Refusal::WrongSuite`].
 pub fn decide<'a>(rights: &Rights, key: &Key, bytes: &'a [u8]) -> Result<TypedObject<'a>, Refusal> {
     let purpose = key.purpose;
     if !rights.sign.contains(&purpose) {
@@ -38,8 +39,11 @@ pub fn decide<'a>(rights: &Rights, key: &Key, bytes: &'a [u8]) -> Result<TypedOb
     if key.state != State::Active {
         return Err(Refusal::NotActive { state: key.state });
     }
-    TypedObject::parse(purpose.object_type(), bytes)
-        .map_err(|_| Refusal::WrongType { purpose, found: found(bytes).map(|it| it.to_string()) })
+    let object = TypedObject::parse(purpose.object_type(), bytes).map_err(|_| {
+        Refusal::WrongType { purpose, found: found(bytes).map(|it| it.to_string()) }
+    })?;
+    key.may_sign(&object).map_err(|error| Refusal::of_signing(&error))?;
+    Ok(object)
 }
 
 /// What the bytes are, if they are anything that is ever signed.

@@ -271,7 +271,7 @@ impl Desk {
 const fn outcome_of(refusal: &Refusal) -> Outcome {
     match refusal {
         Refusal::NotAllowed { .. } => Outcome::NotAllowed,
-        Refusal::WrongType { .. } => Outcome::WrongType,
+        Refusal::WrongType { .. } | Refusal::WrongSuite { .. } => Outcome::WrongType,
         Refusal::NotActive { .. } => Outcome::NotActive,
         _ => Outcome::Failed,
     }

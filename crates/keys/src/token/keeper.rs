@@ -15,7 +15,7 @@ use cryptoki::mechanism::MechanismType;
 use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
-use crate::custody::{KeyHandle, SignError, State};
+use crate::custody::{KeyHandle, SignError};
 use crate::object::TypedObject;
 use crate::token::listing::Listing;
 use crate::token::lock::{Held, Lock};
@@ -224,13 +224,7 @@ impl Keeper {
     ) -> Result<Order, SignError> {
         let listing = self.listing();
         let (key, _) = listing.find(handle).ok_or(SignError::UnknownKey { handle: *handle })?;
-        let purpose = key.purpose;
-        if purpose.object_type() != object.object_type() {
-            return Err(SignError::WrongType { purpose, object: object.object_type() });
-        }
-        if key.state != State::Active {
-            return Err(SignError::NotActive { handle: *handle, state: key.state });
-        }
+        key.may_sign(object)?;
         let on_token = SuiteOnToken::of(key.suite).ok_or(SignError::Unavailable)?;
         let algorithm = key.public_key.algorithm();
         Ok(Order {

@@ -4,6 +4,7 @@ use core::str::FromStr;
 use std::sync::Arc;
 
 use credential::cbor::{CborError, Decoder, Encoder, Kind};
+use credential::composite::CompositeKey;
 use credential::crypto::PublicKey;
 use vocabulary::code::OperatorCode;
 use vocabulary::time::Instant;
@@ -60,6 +61,7 @@ fn public_key(suite: Suite, bytes: &[u8]) -> Option<PublicKey> {
         Suite::Es256 => bytes.try_into().ok().map(PublicKey::P256),
         Suite::Es384 => bytes.try_into().ok().map(PublicKey::P384),
         Suite::Ed25519 => bytes.try_into().ok().map(PublicKey::Ed25519),
+        Suite::Es256MlDsa44 => CompositeKey::from_bytes(bytes).map(PublicKey::from),
     }
 }
 

@@ -32,6 +32,13 @@ pub enum Refusal {
         /// What the bytes are instead: the name of a type, or nothing that is known.
         found: Option<String>,
     },
+    /// The object names another algorithm than that of the key.
+    WrongSuite {
+        /// The suite of the key.
+        suite: Suite,
+        /// The suite that the object names.
+        named: Suite,
+    },
     /// The key signs nothing now.
     NotActive {
         /// Where it stands.
@@ -101,6 +108,9 @@ impl Refusal {
         match error {
             SignError::UnknownKey { .. } => Self::UnknownKey,
             SignError::NotActive { state, .. } => Self::NotActive { state: *state },
+            SignError::WrongSuite { suite, named, .. } => {
+                Self::WrongSuite { suite: *suite, named: *named }
+            }
             SignError::WrongType { purpose, .. } => {
                 Self::WrongType { purpose: *purpose, found: None }
             }
@@ -114,6 +124,7 @@ impl Refusal {
         match self {
             Self::UnknownKey => SignError::UnknownKey { handle },
             Self::WrongType { purpose, .. } => SignError::WrongType { purpose, object },
+            Self::WrongSuite { suite, named } => SignError::WrongSuite { handle, suite, named },
             Self::NotActive { state } => SignError::NotActive { handle, state },
             Self::NotAllowed { purpose: Some(purpose), .. } => SignError::NotAllowed { purpose },
             Self::TooMany { retry_s } => SignError::TooMany { retry_s },
@@ -151,6 +162,9 @@ impl Refusal {
             Self::UnknownKey => ("unknown-key", None, None, 0),
             Self::WrongType { purpose, found } => {
                 ("wrong-type", Some(*purpose), found.as_deref(), 0)
+            }
+            Self::WrongSuite { suite, named } => {
+                ("wrong-suite", None, Some(named.as_str()), suite.number().into())
             }
             Self::NotActive { state } => ("not-active", None, Some(state.as_str()), 0),
             Self::Unavailable => ("unavailable", None, None, 0),
@@ -196,6 +210,10 @@ impl Refusal {
             "unknown-key" => Some(Self::UnknownKey),
             "wrong-type" => {
                 purpose.map(|purpose| Self::WrongType { purpose, found: text.map(Into::into) })
+            }
+            "wrong-suite" => {
+                let own = u8::try_from(number).ok().and_then(Suite::from_number);
+                own.zip(suite()).map(|(suite, named)| Self::WrongSuite { suite, named })
             }
             "not-active" => state().map(|state| Self::NotActive { state }),
             "unavailable" => Some(Self::Unavailable),

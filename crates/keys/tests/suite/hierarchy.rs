@@ -84,7 +84,7 @@ fn keys_sign_what_the_other_crates_make_from_root_to_document() {
     let mdoc_signer = by_issuing(Purpose::DocumentSignerMdoc);
     let sd_jwt_signer = by_issuing(Purpose::DocumentSignerSdJwt);
 
-    let device = mdoc_signer.public_key;
+    let device = mdoc_signer.public_key.clone();
     let unsigned = certificate(
         &request(CertificatePurpose::Reader, "gate 1", &mdoc_signer),
         Signer::Authority(&Certificate::parse(readers.certificate.as_deref().unwrap()).unwrap()),

@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, UnparsedPublicKey,
-};
+use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
+use credential::aws_lc::AwsLc;
+use credential::crypto::Crypto;
 use keys::custody::{
     CERTIFICATE_BYTES_MAX, Custody, KeepError, Key, KeyHandle, NewKey, SignError, State,
 };
@@ -50,17 +50,8 @@ fn every_key_signs_its_own_type_and_refuses_all_others() {
                 assert_eq!(answer, Err(refusal));
                 continue;
             }
-            let public = key.public_key.as_bytes();
             let signature = answer.unwrap();
-            let verified = match key.suite {
-                Suite::Es256 => UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, public)
-                    .verify(&bytes, signature.as_bytes()),
-                Suite::Es384 => UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, public)
-                    .verify(&bytes, signature.as_bytes()),
-                Suite::Ed25519 => {
-                    UnparsedPublicKey::new(&ED25519, public).verify(&bytes, signature.as_bytes())
-                }
-            };
+            let verified = AwsLc.verify(&key.public_key, &bytes, signature.as_bytes());
             assert_eq!(verified, Ok(()), "{purpose}");
         }
     }
@@ -139,11 +130,13 @@ fn keys_of_the_second_suite_sign_and_outlast_the_process() {
     assert!(matches!(wait(store.generate(wrong)), Err(KeepError::SuiteNotHere { .. })));
     let again = Keystore::open_server(&path, &folder.unlock()).unwrap();
     assert_eq!(again.keys().as_ref(), std::slice::from_ref(&key));
-    let bundle = samples::sig_structure(Some(keys::object::cose::BUNDLE_TYP), &[0xA0]);
-    let object = TypedObject::parse(Purpose::Bundle.object_type(), &bundle).unwrap();
+    let samples = samples::naming(Suite::Es384);
+    let mut bundles = samples.iter().filter(|(kind, _)| *kind == Purpose::Bundle.object_type());
+    let (object_type, bundle) = bundles.next().unwrap();
+    let object = TypedObject::parse(*object_type, bundle).unwrap();
     let signature = wait(again.sign(&key.handle, &object)).unwrap();
     UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, key.public_key.as_bytes())
-        .verify(&bundle, signature.as_bytes())
+        .verify(bundle, signature.as_bytes())
         .unwrap();
 }
 

@@ -4,11 +4,22 @@
 use base64ct::{Base64UrlUnpadded, Encoding};
 use credential::cbor::Encoder;
 use keys::object::ObjectType::{self, *};
+use keys::purpose::Suite;
 
 pub(crate) const DOCUMENT_SIGNER: &[u8] = &[0x28, 0x81, 0x8C, 0x5D, 0x05, 0x01, 0x02];
 pub(crate) const READER: &[u8] = &[0x28, 0x81, 0x8C, 0x5D, 0x05, 0x01, 0x06];
 
 pub(crate) fn all() -> Vec<(ObjectType, Vec<u8>)> {
+    naming(Suite::Es256)
+}
+
+/// The samples, to be signed by a key of `suite`; but the checkpoint, which is always Ed25519.
+pub(crate) fn naming(suite: Suite) -> Vec<(ObjectType, Vec<u8>)> {
+    let tbs = |issuer: &str, subject: &str, extensions: &[Vec<u8>], point: &[u8; 65]| {
+        tbs_by(suite, issuer, subject, extensions, point)
+    };
+    let jws = |typ: &str, payload: &str| jws_by(suite, typ, payload);
+    let sig_structure = |typ: Option<&str>, payload: &[u8]| sig_structure_by(suite, typ, payload);
     vec![
         (CityCertificate, tbs("Root", "Root", &[authority(None)], &[4; 65])),
         (
@@ -18,7 +29,7 @@ pub(crate) fn all() -> Vec<(ObjectType, Vec<u8>)> {
         (CityCertificate, tbs("Root", "Bundle", &[], &[4; 65])),
         (DocumentSignerCertificate, tbs("Issuing", "DS", &[usage(DOCUMENT_SIGNER)], &[4; 65])),
         (ReaderCertificate, tbs("Readers", "Gate 1", &[usage(READER)], &[4; 65])),
-        (MobileSecurityObject, mso()),
+        (MobileSecurityObject, sig_structure(None, &mso_payload())),
         (SdJwt, jws("dc+sd-jwt", r#"{"iss":"x","vct":"urn:limen:pass:1","_sd":[]}"#)),
         (
             StatusList,
@@ -40,6 +51,10 @@ pub(crate) fn checkpoint() -> Vec<u8> {
 }
 
 pub(crate) fn mso() -> Vec<u8> {
+    sig_structure(None, &mso_payload())
+}
+
+fn mso_payload() -> Vec<u8> {
     let mut mso = Encoder::new();
     mso.map(6);
     for member in
@@ -49,12 +64,22 @@ pub(crate) fn mso() -> Vec<u8> {
     }
     let mut payload = Encoder::new();
     payload.embedded(mso.as_bytes());
-    sig_structure(None, payload.as_bytes())
+    payload.into_bytes()
 }
 
 pub(crate) fn sig_structure(typ: Option<&str>, payload: &[u8]) -> Vec<u8> {
+    sig_structure_by(Suite::Es256, typ, payload)
+}
+
+fn sig_structure_by(suite: Suite, typ: Option<&str>, payload: &[u8]) -> Vec<u8> {
+    let algorithm = match suite {
+        Suite::Es256 => -7,
+        Suite::Es384 => -35,
+        Suite::Ed25519 => -8,
+        Suite::Es256MlDsa44 => -54,
+    };
     let mut protected = Encoder::new();
-    protected.map(1 + usize::from(typ.is_some())).integer(1).integer(-7);
+    protected.map(1 + usize::from(typ.is_some())).integer(1).integer(algorithm);
     if let Some(typ) = typ {
         protected.integer(16).text(typ);
     }
@@ -63,8 +88,14 @@ pub(crate) fn sig_structure(typ: Option<&str>, payload: &[u8]) -> Vec<u8> {
     structure.into_bytes()
 }
 
-pub(crate) fn jws(typ: &str, payload: &str) -> Vec<u8> {
-    let header = format!(r#"{{"alg":"ES256","typ":"{typ}"}}"#);
+fn jws_by(suite: Suite, typ: &str, payload: &str) -> Vec<u8> {
+    let algorithm = match suite {
+        Suite::Es256 => "ES256",
+        Suite::Es384 => "ES384",
+        Suite::Ed25519 => "EdDSA",
+        Suite::Es256MlDsa44 => "ML-DSA-44-ES256",
+    };
+    let header = format!(r#"{{"alg":"{algorithm}","typ":"{typ}"}}"#);
     let encode = |text: &str| Base64UrlUnpadded::encode_string(text.as_bytes());
     format!("{}.{}", encode(&header), encode(payload)).into_bytes()
 }
@@ -90,8 +121,23 @@ const P256: &[u8] = &[
 pub(crate) const CERTIFICATE_SIGN: &[u8] =
     &[0x30, 0x0B, 0x06, 0x03, 0x55, 0x1D, 0x0F, 0x04, 0x04, 0x03, 0x02, 0x02, 0x04];
 
-/// A TBSCertificate for P-256 with these extensions.
+const ECDSA_SHA384: &[u8] =
+    &[0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x03];
+const ED25519: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2B, 0x65, 0x70];
+const COMPOSITE: &[u8] = &[0x30, 0x0A, 0x06, 0x08, 0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x06, 0x28];
+
+/// A TBSCertificate for P-256 with these extensions, to be signed by ES256.
 pub(crate) fn tbs(
+    issuer: &str,
+    subject: &str,
+    extensions: &[Vec<u8>],
+    point: &[u8; 65],
+) -> Vec<u8> {
+    tbs_by(Suite::Es256, issuer, subject, extensions, point)
+}
+
+fn tbs_by(
+    suite: Suite,
     issuer: &str,
     subject: &str,
     extensions: &[Vec<u8>],
@@ -99,7 +145,12 @@ pub(crate) fn tbs(
 ) -> Vec<u8> {
     let mut fields = der(0xA0, &der(2, &[2]));
     fields.extend(der(2, &[1]));
-    fields.extend_from_slice(ECDSA_SHA256);
+    fields.extend_from_slice(match suite {
+        Suite::Es256 => ECDSA_SHA256,
+        Suite::Es384 => ECDSA_SHA384,
+        Suite::Ed25519 => ED25519,
+        Suite::Es256MlDsa44 => COMPOSITE,
+    });
     fields.extend(name(issuer));
     fields.extend(der(0x30, &[der(0x17, b"250101000000Z"), der(0x17, b"350101000000Z")].concat()));
     fields.extend(name(subject));

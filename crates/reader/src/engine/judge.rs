@@ -82,7 +82,7 @@ impl<'a> Facts<'a> {
         Ok(Self {
             rights: Rights::from_document(document)?,
             status: document.status(),
-            device_key: *document.device_key(),
+            device_key: document.device_key().clone(),
             signer: document.signer().raw,
         })
     }

@@ -85,6 +85,7 @@ impl Engine {
         let roots = bundle.map_or(&self.roots, VerifiedBundle::roots);
         let memory = Memory {
             floor,
+            pinned: self.config.pinned().to_vec(),
             roots: roots.certificates().map(<[u8]>::to_vec).collect(),
             epoch: bundle.map_or(self.epoch, |bundle| self.epoch.max(bundle.bundle().epoch)),
             bundle: bundle.map(|bundle| bundle.as_bytes().to_vec()),

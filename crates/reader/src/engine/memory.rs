@@ -19,6 +19,9 @@ pub struct Memory {
     pub(super) floor: Instant,
     /// The greatest epoch of a bundle.
     pub(super) epoch: u64,
+    /// The root that was pinned when the others were learnt, DER; empty where there is none. A reader
+    /// that is given another one since begins with that.
+    pub(super) pinned: Vec<u8>,
     /// The roots that it believes, DER, oldest first; none where it still has only the pinned one.
     pub(super) roots: Vec<Vec<u8>>,
     /// The signed bundle; it is verified again when the reader wakes up.
@@ -36,6 +39,7 @@ impl Default for Memory {
         Self {
             floor: Instant::UNIX_EPOCH,
             epoch: 0,
+            pinned: Vec::new(),
             roots: Vec::new(),
             bundle,
             status,
@@ -81,8 +85,8 @@ impl Memory {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::new();
-        encoder.array(7).unsigned(VERSION).integer(self.floor.unix_micros()).unsigned(self.epoch);
-        encoder.array(self.roots.len());
+        encoder.array(8).unsigned(VERSION).integer(self.floor.unix_micros()).unsigned(self.epoch);
+        encoder.bytes(&self.pinned).array(self.roots.len());
         for root in &self.roots {
             encoder.bytes(root);
         }
@@ -108,12 +112,13 @@ impl Memory {
     /// [`MemoryError`] when the bytes are not exactly one memory.
     pub fn decode(bytes: &[u8]) -> Result<Self, MemoryError> {
         let mut decoder = Decoder::new(bytes)?;
-        decoder.array_of(7)?;
+        decoder.array_of(8)?;
         if decoder.unsigned()? != VERSION {
             return Err(MemoryError::Version);
         }
         let floor = Instant::from_unix_micros(decoder.integer()?);
         let epoch = decoder.unsigned()?;
+        let pinned = decoder.bytes()?.to_vec();
         let roots = read_roots(&mut decoder)?;
         let bundle = match decoder.kind() {
             Kind::Null => decoder.null().map(|()| None)?,
@@ -122,7 +127,7 @@ impl Memory {
         let status = read_lists(&mut decoder)?;
         let is_beyond = decoder.bool()?;
         decoder.finish()?;
-        Ok(Self { floor, epoch, roots, bundle, status, is_beyond })
+        Ok(Self { floor, epoch, pinned, roots, bundle, status, is_beyond })
     }
 }
 

@@ -18,4 +18,5 @@ mod journal;
 mod lists;
 mod roots;
 mod sabotage;
+mod suites;
 mod taps;

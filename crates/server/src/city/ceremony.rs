@@ -10,7 +10,7 @@ use std::time::Duration;
 use credential::x509::build;
 use identity::operator::{NewOperator, register_operator};
 use identity::token::{NewToken, TokenEntropy, create_token};
-use keys::custody::{Custody, Key, NewKey};
+use keys::custody::{Custody, Key, NewKey, State};
 use keys::purpose::Purpose;
 use keys::unlock::Unlock;
 use policy::action::Action;
@@ -34,6 +34,7 @@ use crate::record::{Deed, Recorder};
 use crate::server::open_store;
 use crate::sign::sign;
 use crate::start::StartError;
+use crate::suites::Suites;
 use crate::world::entropy;
 
 /// How long the root of a city holds.
@@ -92,25 +93,26 @@ pub async fn create_city(
     issuance::issuer::Issuer::new(city(), String::new(), public_url)
         .map_err(StartError::PublicUrl)?;
     let Custodians { root, city: keeper } = custodians;
+    let suites = &config.keys.suites;
     if !keeper.keys().is_empty() {
         return Err(CeremonyError::Exists);
     }
     let authority = Authority { custody: root, public_url, country: &founding.country };
     let root_key = match root.newest(Purpose::CityRoot, None) {
         Some(key) if key.certificate.is_some() => key,
-        _ => authority.make_root(&founding.name, now).await?,
+        _ => authority.make_root(suites, &founding.name, now).await?,
     };
     for (purpose, name, profile, life) in [
         (Purpose::ReaderAuthority, "readers", build::Purpose::Authority, AUTHORITY_LIFE),
         (Purpose::StatusList, "status lists", build::Purpose::Leaf, SIGNER_LIFE),
         (Purpose::Bundle, "bundles", build::Purpose::BundleSigner, SIGNER_LIFE),
     ] {
-        let key = generate(keeper, purpose, None, now).await?;
+        let key = generate(keeper, suites, purpose, None, now).await?;
         let name = format!("{} {name}", founding.name);
         let subject = Subordinate { name: &name, organization: None, profile, life };
         authority.certify(keeper, &root_key, &key, &subject, now).await?;
     }
-    generate(keeper, Purpose::Checkpoint, None, now).await?;
+    generate(keeper, suites, Purpose::Checkpoint, None, now).await?;
     let pseudonyms = Recorder::path(&config.keys);
     make_folder_of(&pseudonyms)?;
     Unlock::create_key_file(&pseudonyms).map_err(StartError::Unlock)?;
@@ -130,7 +132,7 @@ pub async fn create_city(
     let roles = Roles::only(Role::Registrar).with(Role::Owner);
     let mut tokens = vec![registry.token(&city(), roles, "founding", FIRST_TOKEN_LIFE, now).await?];
     for operator in &founding.operators {
-        let done = admit(&registry, keeper, &authority, &root_key, operator.clone(), now);
+        let done = admit(&registry, keeper, &authority, suites, &root_key, operator.clone(), now);
         tokens.push(done.await?);
     }
     Ok(tokens)
@@ -154,7 +156,42 @@ pub async fn add_operator(
     let root_key = present_root(root, &facts)?;
     let public_url = config.http.public_url.as_str();
     let authority = Authority { custody: root, public_url, country: &facts.country };
-    admit(&registry, keeper, &authority, &root_key, operator, now).await
+    admit(&registry, keeper, &authority, &config.keys.suites, &root_key, operator, now).await
+}
+
+/// Follows the signer of status lists or of bundles with a new key of the suite that `config` says,
+/// certified by the root. The one before is retired: what it signed is believed until it ends.
+///
+/// # Errors
+/// [`CeremonyError`]; [`CeremonyError::NoSigner`] for another purpose.
+pub async fn renew_signer(
+    config: &Config,
+    custodians: Custodians<'_>,
+    purpose: Purpose,
+    now: Instant,
+) -> Result<Key, CeremonyError> {
+    let (what, profile) = match purpose {
+        Purpose::StatusList => ("status lists", build::Purpose::Leaf),
+        Purpose::Bundle => ("bundles", build::Purpose::BundleSigner),
+        _ => return Err(CeremonyError::NoSigner(purpose)),
+    };
+    config.check().map_err(StartError::Config)?;
+    let Custodians { root, city: keeper } = custodians;
+    let root_key = root.newest(Purpose::CityRoot, None).ok_or(CeremonyError::NoRoot)?;
+    let _lock = FolderLock::take(&config.store.data)?;
+    let facts = Facts::load(&open_store(&config.store.data)?).await?;
+    let before = keeper.newest(purpose, None);
+    let public_url = config.http.public_url.as_str();
+    let authority = Authority { custody: root, public_url, country: &facts.country };
+    let key = generate(keeper, &config.keys.suites, purpose, None, now).await?;
+    let name = format!("{} {what}", facts.name);
+    let subject = Subordinate { name: &name, organization: None, profile, life: SIGNER_LIFE };
+    let key = authority.certify(keeper, &root_key, &key, &subject, now).await?;
+    if let Some(before) = before {
+        let retired = keeper.set_state(&before.handle, State::Retired, now).await;
+        retired.map_err(CeremonyError::fault)?;
+    }
+    Ok(key)
 }
 
 /// Makes a token of `operator` at the machine that holds the data. A running server takes it at once.
@@ -183,6 +220,7 @@ async fn admit(
     registry: &Registry,
     keeper: &dyn Custody,
     authority: &Authority<'_>,
+    suites: &Suites,
     root_key: &Key,
     operator: NewOperator,
     now: Instant,
@@ -191,7 +229,7 @@ async fn admit(
     if registry.store.city().operator(&code).await.map_err(StartError::Read)?.is_none() {
         registry.register(operator, Vec::new(), now).await?;
     }
-    let key = generate(keeper, Purpose::IssuingAuthority, Some(code.clone()), now).await?;
+    let key = generate(keeper, suites, Purpose::IssuingAuthority, Some(code.clone()), now).await?;
     let subject = Subordinate {
         name: name.as_str(),
         organization: Some(code.as_str()),
@@ -220,10 +258,11 @@ pub(super) struct Subordinate<'s> {
 impl Authority<'_> {
     async fn make_root(
         &self,
+        suites: &Suites,
         name: &Line<CITY_BYTES_MAX>,
         now: Instant,
     ) -> Result<Key, CeremonyError> {
-        let key = generate(self.custody, Purpose::CityRoot, None, now).await?;
+        let key = generate(self.custody, suites, Purpose::CityRoot, None, now).await?;
         let name = format!("{name} root");
         let subject = Subordinate {
             name: &name,
@@ -262,11 +301,14 @@ impl Authority<'_> {
 
 async fn generate(
     keeper: &dyn Custody,
+    suites: &Suites,
     purpose: Purpose,
     operator: Option<OperatorCode>,
     at: Instant,
 ) -> Result<Key, CeremonyError> {
-    keeper.generate(NewKey::active(purpose, operator, at)).await.map_err(CeremonyError::fault)
+    let usual = NewKey::active(purpose, operator, at);
+    let request = NewKey { suite: suites.of(purpose), ..usual };
+    keeper.generate(request).await.map_err(CeremonyError::fault)
 }
 
 /// The database and the record, for who sits at the machine.
@@ -377,6 +419,8 @@ pub enum CeremonyError {
     NoRoot,
     /// There is no such operator.
     NoOperator(OperatorCode),
+    /// The root certifies no single signer of this purpose.
+    NoSigner(Purpose),
     /// A name is not one that can be shown.
     Name(vocabulary::text::ParseTextError),
     /// What was asked for would close doors, or its time has not come; the text says when it has.
@@ -410,6 +454,9 @@ impl std::fmt::Display for CeremonyError {
             Self::Exists => f.write_str("hold ceremony: there are keys of a city here already"),
             Self::NoRoot => f.write_str("hold ceremony: the file of the root holds no key"),
             Self::NoOperator(code) => write!(f, "hold ceremony: there is no operator `{code}`"),
+            Self::NoSigner(purpose) => {
+                write!(f, "hold ceremony: no signer for `{purpose}` is certified by the root")
+            }
             Self::Name(_) => f.write_str("hold ceremony: a name cannot be shown to people"),
             Self::Refused(reason) => write!(f, "hold ceremony: {reason}"),
             Self::Failed(_) => f.write_str("hold ceremony: a step failed"),
@@ -423,7 +470,11 @@ impl std::error::Error for CeremonyError {
             Self::Start(source) => Some(source),
             Self::Name(source) => Some(source),
             Self::Failed(source) => Some(source.as_ref()),
-            Self::Exists | Self::NoRoot | Self::NoOperator(_) | Self::Refused(_) => None,
+            Self::Exists
+            | Self::NoRoot
+            | Self::NoOperator(_)
+            | Self::NoSigner(_)
+            | Self::Refused(_) => None,
         }
     }
 }

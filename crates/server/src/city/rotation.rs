@@ -19,6 +19,7 @@ use super::ceremony::{
 use super::facts::Facts;
 use crate::config::Config;
 use crate::lock::FolderLock;
+use crate::suites::Suites;
 use crate::work::rotation::{ACTIVATE, MAKE, RETIRE, deed_of};
 
 pub use crate::work::rotation::lives;
@@ -170,8 +171,14 @@ pub async fn rotate(
         Sharing::Alone => Some(FolderLock::take(&config.store.data)?),
     };
     let facts = Facts::load(&registry.store).await?;
-    let bench =
-        Bench { public_url: &config.http.public_url, custodians, registry: &registry, order, now };
+    let bench = Bench {
+        public_url: &config.http.public_url,
+        suites: &config.keys.suites,
+        custodians,
+        registry: &registry,
+        order,
+        now,
+    };
     let mut done = Vec::new();
     for level in &order.levels {
         if *level == Level::Root {
@@ -199,6 +206,7 @@ fn first_key(purpose: Purpose) -> Step {
 /// What a rotation works with.
 struct Bench<'b> {
     public_url: &'b str,
+    suites: &'b Suites,
     custodians: Custodians<'b>,
     registry: &'b Registry,
     order: &'b Order,
@@ -257,7 +265,8 @@ impl Bench<'_> {
         let first = || (!is_begun && is_made_on_demand(purpose)).then(|| first_key(purpose));
         let mut heir = match (heir, begin(&keys, purpose, operator).or_else(first)) {
             (Some(heir), _) => heir.clone(),
-            (None, Some(Step::Make { purpose, operator, suite })) => {
+            (None, Some(Step::Make { purpose, operator, .. })) => {
+                let suite = self.suites.of(purpose);
                 let request =
                     NewKey { purpose, operator, suite, state: State::Published, at: self.now };
                 let key = city.generate(request).await.map_err(CeremonyError::fault)?;

@@ -149,8 +149,9 @@ async fn take(
 ) -> Result<(), StepFault> {
     let custody = &*server.custody;
     let (what, key) = match (step, key) {
-        (Step::Make { purpose, operator, suite }, _) => {
-            let (purpose, suite, operator) = (*purpose, *suite, operator.clone());
+        (Step::Make { purpose, operator, .. }, _) => {
+            let (purpose, operator) = (*purpose, operator.clone());
+            let suite = server.suites.of(purpose);
             let request = NewKey { purpose, operator, suite, state: State::Published, at };
             (MAKE, custody.generate(request).await?)
         }

@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-use credential::crypto::{Algorithm, Crypto};
+use credential::crypto::Crypto;
 use credential::jose::{HeaderParts, base64url};
 use credential::status::{CwtHeader, JWT_TYP, StatusListClaims};
 use issuance::change::Change;
 use issuance::status_list::{STATUS_TTL, publish_status_list};
+use keys::custody::Key;
 use keys::purpose::Purpose;
 use policy::action::Action;
 use policy::actor::{Actor, Resource};
@@ -58,6 +59,9 @@ impl Form {
 struct Edition {
     issued_at: i64,
     digest: String,
+    /// The handle of the key that signed it; empty in editions of older servers.
+    #[serde(default)]
+    signer: String,
 }
 
 impl Edition {
@@ -120,7 +124,12 @@ pub(crate) async fn published(
 ) -> Result<Option<Vec<u8>>, Problem> {
     let tenant = server.store.for_operator(operator);
     let edition = edition(&tenant, number).await?;
-    let is_fresh = edition.as_ref().is_some_and(|(edition, _)| edition.is_fresh(now()));
+    let signer = certified(&*server.custody, Purpose::StatusList, None, now());
+    let is_fresh = edition.as_ref().is_some_and(|(edition, _)| {
+        // A list by a key that was followed by another is signed anew at once.
+        edition.is_fresh(now())
+            && signer.as_ref().is_ok_and(|(key, _)| edition.signer == key.handle.to_string())
+    });
     if edition.is_none() && tenant.status_list(number).await?.is_none() {
         return Ok(None);
     }
@@ -156,13 +165,17 @@ pub(crate) async fn publish(
         };
         let claims = claims(server, &tenant, number, signed_at).await?;
         let digest = base64url::encode(&server.crypto.sha256(claims.list.as_bytes()));
-        let is_same = |(edition, _): &(Edition, u32)| edition.digest == digest;
+        let (key, certificate) = certified(&*server.custody, Purpose::StatusList, None, at)?;
+        let signer = key.handle.to_string();
+        let is_same =
+            |(edition, _): &(Edition, u32)| edition.digest == digest && edition.signer == signer;
         if before.as_ref().is_some_and(|it| is_same(it) && it.0.is_fresh(at)) {
             return Ok(());
         }
         let version = before.map_or(1, |(_, version)| version.saturating_add(1));
-        let edition = Edition { issued_at: claims.issued_at.unix_seconds(), digest };
-        let settings = settings(server, &claims, number, &edition, version, at).await?;
+        let edition = Edition { issued_at: claims.issued_at.unix_seconds(), digest, signer };
+        let by = (&key, &*certificate);
+        let settings = settings(server, &claims, number, &edition, version, by).await?;
         let changes = settings.into_iter().map(store::commit::Change::Setting).collect();
         let permit = permit(operator)?;
         let deed = Deed::of(&permit, format!("status-{number}"), at);
@@ -210,15 +223,14 @@ async fn settings(
     number: u32,
     edition: &Edition,
     version: u32,
-    at: Instant,
+    (key, certificate): (&Key, &[u8]),
 ) -> Result<[Setting; 3], Problem> {
-    let (key, signer) = certified(&*server.custody, Purpose::StatusList, None, at)?;
-    let chain: [&[u8]; 1] = [&signer];
-    let cwt = claims.cwt(CwtHeader { algorithm: Algorithm::Es256, kid: None, x5chain: &chain });
-    let jwt =
-        claims.jwt(HeaderParts { x5c: &chain, ..HeaderParts::new(Algorithm::Es256, JWT_TYP) });
+    let chain = [certificate];
+    let algorithm = key.suite.algorithm();
+    let cwt = claims.cwt(CwtHeader { algorithm, kid: None, x5chain: &chain });
+    let jwt = claims.jwt(HeaderParts { x5c: &chain, ..HeaderParts::new(algorithm, JWT_TYP) });
     let (cwt, jwt) =
-        tokio::join!(sign(&*server.custody, &key, cwt), sign(&*server.custody, &key, jwt));
+        tokio::join!(sign(&*server.custody, key, cwt), sign(&*server.custody, key, jwt));
     let (cwt, jwt) = (cwt?, jwt?);
     // INVARIANT: a struct of a number and a text always serializes.
     let known = serde_json::to_vec(edition).unwrap_or_default();

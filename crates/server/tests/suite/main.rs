@@ -22,5 +22,6 @@ mod signers;
 mod silence;
 mod staff;
 mod stopping;
+mod suites;
 mod town;
 mod wallets;

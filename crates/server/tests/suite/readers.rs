@@ -16,10 +16,10 @@ use crate::staff::ticket;
 use crate::town::Town;
 
 /// A reader with its key and what it was given.
-struct Gate {
-    key: Key,
-    id: vocabulary::id::ReaderId,
-    enrolled: Value,
+pub struct Gate {
+    pub key: Key,
+    pub id: vocabulary::id::ReaderId,
+    pub enrolled: Value,
 }
 
 pub fn enrolment(town: &Town) -> String {
@@ -51,14 +51,14 @@ fn signed_request(code: &str, key: &Key, signer: &Key) -> Value {
 }
 
 impl Gate {
-    fn new(town: &Town) -> Self {
+    pub fn new(town: &Town) -> Self {
         let key = Key::new(51);
         let enrolled = enrol(town, &enrolment(town), &key, &key).expect(201);
         let id = enrolled["reader"].as_str().unwrap().parse().unwrap();
         Self { key, id, enrolled }
     }
 
-    fn secret(&self) -> &str {
+    pub fn secret(&self) -> &str {
         self.enrolled["secret"].as_str().unwrap()
     }
 

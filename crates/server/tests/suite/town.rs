@@ -7,10 +7,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use identity::operator::NewOperator;
+use keys::custody::Key;
+use keys::purpose::Purpose;
 use keys::unlock::Unlock;
 use policy::role::{Role, Roles};
 use server::city::ceremony::{
     CeremonyError, Custodians, FirstToken, Founding, add_operator, create_city, make_token,
+    renew_signer,
 };
 use server::city::files::{RootFile, create_keystore, open_keystore};
 use server::city::rotation::{Haste, Level, Order, Sharing, rotate};
@@ -70,6 +73,11 @@ impl Town {
 
     /// A city whose server does not run.
     pub fn closed(limit: impl FnOnce(&mut Limits)) -> Self {
+        Self::founded(|config| limit(&mut config.limits))
+    }
+
+    /// A city that is created with another configuration, and whose server does not run.
+    pub fn founded(change: impl FnOnce(&mut Config)) -> Self {
         crate::silence::listen();
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -93,7 +101,7 @@ impl Town {
             },
             limits: Limits::default(),
         };
-        limit(&mut config.limits);
+        change(&mut config);
         std::fs::create_dir_all(&folder).unwrap();
         Unlock::create_key_file(&folder.join("root.key")).unwrap();
         let unlock = root_unlock(&folder);
@@ -195,6 +203,15 @@ impl Town {
         };
         let done = runtime().block_on(rotate(&self.config, custodians, &order, now())).unwrap();
         done.into_iter().map(|done| done.what).collect()
+    }
+
+    /// Follows a signer with a new key, as the configuration says, while the server does not run.
+    pub fn renew_signer(&self, purpose: Purpose) -> Result<Key, CeremonyError> {
+        let unlock = root_unlock(&self.folder);
+        let root = RootFile { path: &self.folder.join(ROOT), unlock: &unlock };
+        let (root, keys) = (root.open()?, open_keystore(&self.config)?);
+        let custodians = Custodians { root: &root, city: &keys };
+        runtime().block_on(renew_signer(&self.config, custodians, purpose, now()))
     }
 
     /// Tries to start a second server on the same data, at another port.

@@ -24,7 +24,7 @@ fn badge() -> Value {
 }
 
 /// The offer of a new pass, and the wallet that follows it.
-fn offered(town: &Town, product: &Value) -> (Phone, String, Answer) {
+pub fn offered(town: &Town, product: &Value) -> (Phone, String, Answer) {
     let owner = town.harbour();
     let pass = pass(&owner, product);
     let offer = owner.send("POST", &format!("/v1/passes/{pass}/offers"), &[], None);
@@ -32,7 +32,7 @@ fn offered(town: &Town, product: &Value) -> (Phone, String, Answer) {
     (Phone::follow(&town.anyone(), &offer.text("uri")), pass, offer)
 }
 
-fn anchors(town: &Town, operator: &str) -> TrustAnchors {
+pub fn anchors(town: &Town, operator: &str) -> TrustAnchors {
     let trust = town.anyone().get("/v1/trust").expect(200);
     let authorities = trust["issuing_authorities"].as_array().unwrap();
     let own = authorities.iter().find(|it| it["operator"] == operator).unwrap();

@@ -161,7 +161,7 @@ impl Script {
                     .filter(|name| name.as_str() == custodian)
                     .ok_or(What::Fact("custodian"))?;
                 let key = public(suite, public_key).ok_or(What::Fact("public_key"))?;
-                let approver = Approver { name: name.clone(), key };
+                let approver = Approver { name: name.clone(), key: key.clone() };
                 if approver.handle().to_string() != *handle {
                     return Err(What::Fact("handle"));
                 }
@@ -248,7 +248,7 @@ impl Script {
         if hex(&AwsLc.sha256(&der)) != digest {
             return Err(What::Fact("digest"));
         }
-        let root = self.root.ok_or(wrong.clone())?;
+        let root = self.root.clone().ok_or(wrong.clone())?;
         let parsed = Certificate::parse(&der).map_err(|_| wrong.clone())?;
         let good = parsed.public_key == root
             && parsed.is_authority()
@@ -267,7 +267,7 @@ impl Script {
         if !old.is_authority() || !signed_by(&old, &old.public_key) {
             return Err(What::Fact("old_certificate"));
         }
-        let good = Some(link.public_key) == self.root
+        let good = self.root.as_ref() == Some(&link.public_key)
             && link.public_key != old.public_key
             && link.is_authority()
             && link.issuer == old.subject

@@ -43,7 +43,10 @@ impl Staff {
         let names = ["Ada", "Bo", "Cem"];
         let approvers = names.iter().zip(&keys);
         let approvers = approvers
-            .map(|(name, key)| Approver { name: name.parse().unwrap(), key: key.public_key })
+            .map(|(name, key)| Approver {
+                name: name.parse().unwrap(),
+                key: key.public_key.clone(),
+            })
             .collect();
         Self { store, keys, approvers, _folder: folder }
     }
@@ -157,7 +160,7 @@ fn unknown_keys_and_forged_signatures_are_refused() {
     let error = ApprovalError::Forged { position: 2, name: name("Bo") };
     assert_eq!(staff.judge(2, &[staff.good(0), forged]), Err(error));
     // The control: once the stranger is registered, the same bytes count.
-    let key = staff.keys[3].public_key;
+    let key = staff.keys[3].public_key.clone();
     staff.approvers.push(Approver { name: name("Dee"), key });
     assert_eq!(staff.judge(2, &[staff.good(0), stranger]), Ok(2));
 }

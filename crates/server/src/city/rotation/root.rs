@@ -70,10 +70,14 @@ async fn make(
     let own = Certificate::parse(&facts.root).map_err(|_| CeremonyError::NoRoot)?;
     // A link is known by its name: that of the root before it.
     let name = own.subject.common_name().ok_or(CeremonyError::NoRoot)?.to_owned();
+    // Readers follow no root to one of a weaker suite.
+    let wanted = bench.suites.of(Purpose::CityRoot);
+    let is_as_strong = wanted.algorithm().is_as_strong_as(present.suite.algorithm());
+    let suite = if is_as_strong { wanted } else { present.suite };
     let request = NewKey {
         purpose: Purpose::CityRoot,
         operator: None,
-        suite: present.suite,
+        suite,
         state: State::Active,
         at: bench.now,
     };
