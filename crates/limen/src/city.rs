@@ -365,6 +365,7 @@ fn served_keys(folder: &Path, plan: &Plan) -> Result<config::Keys, Failure> {
         same_user: true,
         keystore,
         token: token.map(|(settings, pin)| service::config::OnToken::new(&settings, &pin)),
+        retiring: None,
         vault,
         clients: vec![service::config::Client {
             name: config::CLIENT.into(),
@@ -390,7 +391,7 @@ fn served_keys(folder: &Path, plan: &Plan) -> Result<config::Keys, Failure> {
 }
 
 /// Runs the key service of `keys` in this process for as long as `ceremony` takes.
-async fn with_service<T>(
+pub(crate) async fn with_service<T>(
     keys: &Path,
     config: &Config,
     ceremony: impl AsyncFnOnce(&dyn Custody) -> Result<T, CeremonyError>,
