@@ -69,9 +69,7 @@ impl City {
         let config =
             Config::load(&self.config).or_fail("cannot read the configuration of the city");
         config.map_err(|failure| {
-            failure.hint(
-                "--config names a file of the server (limen.toml) that this user may read",
-            )
+            failure.hint("--config names a file of the server (limen.toml) that this user may read")
         })
     }
 

@@ -129,9 +129,7 @@ impl Migrate {
             return Err(Failure::usage("name the token: --to LABEL --to-module FILE"));
         };
         let pin = match &self.pin {
-            PinSource::File(path) => {
-                PinSource::File(std::path::absolute(path).or_fail(ATTEMPT)?)
-            }
+            PinSource::File(path) => PinSource::File(std::path::absolute(path).or_fail(ATTEMPT)?),
             PinSource::Prompt => {
                 return Err(Failure::usage(
                     "the key service starts anew during the move, and nobody is there to be asked \
