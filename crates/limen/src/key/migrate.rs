@@ -37,10 +37,10 @@ const ATTEMPT: &str = "cannot move the keys";
 
 #[derive(Args)]
 #[command(
-    after_help = "Run it where the key service runs, as its user, with the root at hand. New keys \
-    are made on the new token and\npublished; each signs once whoever must believe it has learnt of \
-    it; the old custodian signs until the\ninstant that is told. docs/guide/rotation.md has what \
-    happens to symmetric keys.\n\nExamples:\n  \
+    after_help = "Run it where the key service runs, as its user, with the root at hand. New keys are \
+    made on the\nnew token and published; each signs once whoever must believe it has learnt of it; the \
+    old\ncustodian signs until the instant that is told. The PIN is in a file or in the environment, \
+    since the\nservice starts anew. docs/guide/rotation.md has what happens to symmetric keys.\n\nExamples:\n  \
     limen key migrate --to harbour-keys --to-module /usr/lib/vendor/libpkcs11.so \\\n      \
     --pin file:/etc/limen/pin --folder harbour\n  \
     limen key migrate --finish --folder harbour"

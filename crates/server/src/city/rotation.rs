@@ -266,9 +266,8 @@ impl Bench<'_> {
         let mut heir = match (heir, begin(&keys, purpose, operator).or_else(first)) {
             (Some(heir), _) => heir.clone(),
             (None, Some(Step::Make { purpose, operator, .. })) => {
-                let suite = self.suites.of(purpose);
-                let request =
-                    NewKey { purpose, operator, suite, state: State::Published, at: self.now };
+                let (suite, state) = (self.suites.of(purpose), State::Published);
+                let request = NewKey { purpose, operator, suite, state, at: self.now };
                 let key = city.generate(request).await.map_err(CeremonyError::fault)?;
                 self.record(&key, MAKE).await?;
                 key
