@@ -15,6 +15,7 @@ mod decisions;
 mod folder;
 mod halves;
 mod hierarchy;
+mod journal;
 mod keystore;
 mod line;
 mod objects;
