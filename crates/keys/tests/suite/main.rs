@@ -8,6 +8,7 @@
     reason = "tests may panic"
 )]
 
+mod bounds;
 mod ceremony;
 mod crash;
 mod crowd;
