@@ -20,6 +20,9 @@ use crate::wire::refusal::Refusal;
 pub(crate) const KEYS_PER_ANSWER: usize = 64;
 /// Bytes of the journal in one answer.
 pub(crate) const USES_BYTES_PER_ANSWER: usize = 256 * 1024;
+/// Bytes in memory for such an answer: a file of the journal, which is a batch longer than its limit
+/// at the most.
+pub(crate) const USES_BYTES_TO_READ: usize = 6 << 20;
 
 /// What all connections share.
 pub(crate) struct Desk {

@@ -38,6 +38,8 @@ use crate::wire::socket;
 pub const CONNECTIONS_MAX: usize = 64;
 /// Requests of one connection that are dealt with at the same time; the next one waits.
 pub const IN_FLIGHT_MAX: usize = 256;
+/// Bytes of those requests together, and of what is read for their answers; the next one waits.
+pub const BYTES_IN_FLIGHT_MAX: usize = 16 << 20;
 
 /// How long those who are connected may take to end.
 const END_PATIENCE: Duration = Duration::from_secs(10);
