@@ -123,9 +123,9 @@ impl Service {
         });
         let status = Status { service: status, token };
         let desk = Arc::new(Desk::new(custody, vault, uses, status));
-        let listener = bind(config)?;
+        let (listener, of_socket) = bind(config)?;
         let (socket, same_user) = (config.socket.clone(), config.same_user);
-        Ok(Self { listener, socket, clients, desk, same_user, locks: vec![lock] })
+        Ok(Self { listener, socket, clients, desk, same_user, locks: vec![lock, of_socket] })
     }
 
     /// Whether a client may run as the user of the service, who can read all that it can.
@@ -245,7 +245,7 @@ fn folder(path: &Path, mode: u32) -> Result<(), StartError> {
 }
 
 /// Binds the socket in a folder of its own: of the user alone, or of the user and one group.
-fn bind(config: &Config) -> Result<UnixListener, StartError> {
+fn bind(config: &Config) -> Result<(UnixListener, Lock), StartError> {
     let path = &config.socket;
     let fail = |source| StartError::Io { path: path.clone(), source };
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -259,7 +259,8 @@ fn bind(config: &Config) -> Result<UnixListener, StartError> {
         None => (0o700, 0o600),
     };
     fs::set_permissions(parent, fs::Permissions::from_mode(for_folder)).map_err(fail)?;
-    // Whoever left it there does not run any more: we hold the locks.
+    let lock = lock(&Lock::beside(path), path)?;
+    // Whoever left it there does not run any more: we hold its lock.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
         _ => {}
@@ -269,7 +270,7 @@ fn bind(config: &Config) -> Result<UnixListener, StartError> {
         chown(path, None, config.group).map_err(fail)?;
     }
     fs::set_permissions(path, fs::Permissions::from_mode(for_socket)).map_err(fail)?;
-    Ok(listener)
+    Ok((listener, lock))
 }
 
 /// Why a key service does not start.
