@@ -305,6 +305,16 @@ impl Config {
                 return refuse("retiring.at", "must be an instant of RFC 3339".into());
             }
         }
+        if let Some(sealed) = &self.vault {
+            if self.token.is_some() {
+                let reason = "a token holds symmetric keys itself: remove `[vault]`";
+                return refuse("vault", reason.into());
+            }
+            if sealed.key_file.is_some() == sealed.passphrase_file.is_some() {
+                let reason = "name a `key_file` or a `passphrase_file`, and only one";
+                return refuse("vault.key_file", reason.into());
+            }
+        }
         if self.clients.len() > CLIENTS_MAX {
             return refuse("client", format!("there may be `{CLIENTS_MAX}` of them"));
         }
@@ -443,6 +453,7 @@ mod tests {
         check(("name = \"server\"", "name = \"\""), "client.name");
         check(("generate = true", "signatures_per_minute = 0"), "client.signatures_per_minute");
         check(("[[client]]", "[token]\nmodule = \"m\"\nlabel = \"l\"\n[[client]]"), "`keystore`");
+        check(("[[client]]", "[vault]\npath = \"v\"\n[[client]]"), "vault.key_file");
         let twice = GOOD.split_once("[[client]]").map_or("", |(_, client)| client);
         check(("generate = true", &format!("[[client]]{twice}")), "stand once");
         let clients = |count: usize| {
@@ -484,6 +495,8 @@ mod tests {
         assert!(with("").is_err());
         assert!(with("pin_prompt = true\npin_env = \"PIN\"").is_err());
         assert!(with("pin = \"1234\"").is_err(), "a PIN never stands here");
+        let vault = with("pin_prompt = true\n[vault]\npath = \"v\"\nkey_file = \"k\"");
+        assert!(vault.unwrap_err().to_string().contains("`vault`"), "nothing would open it");
         let mut config = with("pin_file = \"pin\"").unwrap();
         config.resolve(Path::new("/etc/limen"));
         let pin = config.token.and_then(|token| token.pin());

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_lc_rs::digest;
 use vocabulary::time::Instant;
 
-use super::decide::{Rights, decide};
+use super::decide::{Rights, decide, vouches_for_ours};
 use super::rate::Bucket;
 use super::status::Status;
 use super::uses::{Deed, Outcome, Use, Uses};
@@ -21,6 +21,9 @@ use crate::wire::refusal::Refusal;
 pub(crate) const KEYS_PER_ANSWER: usize = 64;
 /// Bytes of the journal in one answer.
 pub(crate) const USES_BYTES_PER_ANSWER: usize = 256 * 1024;
+/// Bytes in memory for such an answer: a file of the journal, which is a batch longer than its limit
+/// at the most.
+pub(crate) const USES_BYTES_TO_READ: usize = 6 << 20;
 
 /// What all connections share.
 pub(crate) struct Desk {
@@ -85,7 +88,9 @@ impl Desk {
         taken.map_err(|retry_s| Refusal::TooMany { retry_s })?;
         let keys = self.custody.keys();
         let key = keys.iter().find(|key| key.handle == *handle).ok_or(Refusal::UnknownKey)?;
-        let signed = match decide(&visitor.rights, key, object) {
+        let decided = decide(&visitor.rights, key, object)
+            .and_then(|object| vouches_for_ours(&keys, key, &object).map(|()| object));
+        let signed = match decided {
             Ok(object) => match self.custody.sign(handle, &object).await {
                 Ok(signature) => Ok(Given::Signature(signature.as_bytes().to_vec())),
                 Err(error) => {
