@@ -365,6 +365,7 @@ fn served_keys(folder: &Path, plan: &Plan) -> Result<config::Keys, Failure> {
         same_user: true,
         keystore,
         token: token.map(|(settings, pin)| service::config::OnToken::new(&settings, &pin)),
+        retiring: None,
         vault,
         clients: vec![service::config::Client {
             name: config::CLIENT.into(),
@@ -400,7 +401,7 @@ async fn with_service<T>(
     let (stop, stopped) = watch::channel(false);
     let running = tokio::spawn(service.run(stopped));
     let held = match open_keeper(config).await {
-        Ok(keeper) => ceremony(&*keeper.custody).await.or_fail("cannot hold the ceremony"),
+        Ok(keeper) => ceremony(&*keeper.custody).await.or_fail("cannot go on"),
         Err(error) => Err(error).or_fail("cannot reach the keys of the city"),
     };
     stop.send_replace(true);

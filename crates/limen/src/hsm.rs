@@ -34,7 +34,8 @@ pub(crate) struct Tokens {
     /// The label of the token that is to hold the keys of the city.
     #[arg(long, value_name = "LABEL", requires = "module")]
     token: Option<String>,
-    /// Where its PIN is: file:PATH, env:NAME or prompt.
+    /// Where its PIN is: file:PATH, env:NAME or prompt. It goes into keys.toml, so PATH starts at the
+    /// folder of the city.
     #[arg(long, value_name = "SOURCE", default_value = "prompt")]
     pin: PinSource,
 }

@@ -19,6 +19,10 @@ use server::config::Config;
 use crate::failure::{Failure, OrFail};
 
 #[derive(Subcommand)]
+#[command(after_help = "Examples:\n  \
+    limen key serve --config harbour/keys.toml\n  \
+    limen key doctor --config harbour/limen.toml\n\n\
+    Guides: docs/guide/keys.md, docs/guide/rotation.md")]
 pub(crate) enum Command {
     /// Run the key service: the one process that holds the keys, and signs for a server.
     Serve(serve::Serve),
@@ -58,7 +62,11 @@ pub(crate) struct City {
 impl City {
     /// The configuration.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
-        Config::load(&self.config).or_fail("cannot read the configuration of the city")
+        let config =
+            Config::load(&self.config).or_fail("cannot read the configuration of the city");
+        config.map_err(|failure| {
+            failure.hint("--config names a file of the server (limen.toml) that this user may read")
+        })
     }
 
     /// Who holds the keys of the city. The connection to a key service lives on the runtime that this

@@ -37,7 +37,9 @@ impl Pair {
         let attempt = "cannot pair";
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         if self.name.is_empty() || self.name.len() > 64 || !self.name.bytes().all(is_plain) {
-            return Err(Failure::usage("the name of a client has 1 to 64 letters, digits and `-`"));
+            return Err(Failure::usage(
+                "the name of a client has 1 to 64 letters, digits, `-` and `_`",
+            ));
         }
         let config = load(&self.config)?;
         let known = config.clients.iter().find(|client| client.name == self.name);
@@ -51,7 +53,9 @@ impl Pair {
         }
         let out = self.out.unwrap_or_else(|| PathBuf::from(format!("{}.pairing", self.name)));
         let out = std::path::absolute(out).or_fail(attempt)?;
-        Pairing::create(&[&own, &out]).or_fail(attempt)?;
+        Pairing::create(&[&own, &out]).or_fail(attempt).map_err(|failure| {
+            failure.hint("no file is written over: to pair anew, first move the old ones away")
+        })?;
         let socket = std::path::absolute(&config.socket).or_fail(attempt)?;
         let (own, out, socket) =
             (own.display().to_string(), out.display().to_string(), socket.display().to_string());

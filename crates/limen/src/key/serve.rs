@@ -81,7 +81,10 @@ impl Serve {
 
 /// Reads the configuration of a key service.
 pub(crate) fn load(path: &Path) -> Result<Config, Failure> {
-    Config::load(path).or_fail("cannot read the configuration of the key service")
+    let config = Config::load(path).or_fail("cannot read the configuration of the key service");
+    config.map_err(|failure| {
+        failure.hint("--config names a file of the key service (keys.toml) that this user may read")
+    })
 }
 
 /// Comes when standard input ends.
