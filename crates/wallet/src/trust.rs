@@ -24,7 +24,7 @@ pub struct Parts {
     pub city: String,
     /// The roots of the city, oldest first; none where the wallet was made before they were kept.
     pub roots: Vec<Vec<u8>>,
-    /// The issuing authorities, for passes.
+    /// The issuing authorities, for passes, and the document signers that passes name by hash.
     pub issuers: Vec<Vec<u8>>,
     /// The reader authorities, for readers.
     pub readers: Vec<Vec<u8>>,
@@ -56,6 +56,8 @@ pub struct Told {
     pub issuers: Vec<Vec<u8>>,
     /// Its reader authorities, DER.
     pub readers: Vec<Vec<u8>>,
+    /// Its document signers that passes name by hash instead of carrying them, DER.
+    pub signers: Vec<Vec<u8>>,
 }
 
 impl Trust {
@@ -114,10 +116,12 @@ impl Trust {
         let older: Vec<&[u8]> =
             told.roots.iter().filter(is_older).map(|root| root.certificate.as_slice()).collect();
         let certified = |told: &[Vec<u8>]| certified(crypto, told, &roots, &older);
-        let (issuers, readers) = (certified(&told.issuers)?, certified(&told.readers)?);
+        let (mut issuers, readers) = (certified(&told.issuers)?, certified(&told.readers)?);
         if issuers.is_empty() || readers.is_empty() {
             return Err(FollowError::NoAuthority);
         }
+        let signers = named(crypto, &told.signers, &issuers)?;
+        issuers.extend(signers);
         let roots = roots.into_iter().map(<[u8]>::to_vec).collect();
         let parts = Parts { city: self.parts.city.clone(), roots, issuers, readers };
         Self::new(parts).map_err(FollowError::Anchor)
@@ -150,6 +154,26 @@ fn certified(
         }
     }
     Ok(believed)
+}
+
+/// The document signers of `told`, each certified by one of `issuers`.
+fn named(
+    crypto: &dyn Crypto,
+    told: &[Vec<u8>],
+    issuers: &[Vec<u8>],
+) -> Result<Vec<Vec<u8>>, FollowError> {
+    for der in told {
+        let signer = Certificate::parse(der).map_err(|_| FollowError::Unreadable)?;
+        let is_by = |issuer: &Vec<u8>| {
+            Certificate::parse(issuer).is_ok_and(|issuer| {
+                issuer.subject == signer.issuer && signer.is_signed_by(crypto, &issuer.public_key)
+            })
+        };
+        if signer.is_authority() || !issuers.iter().any(is_by) {
+            return Err(FollowError::Foreign { subject: signer.subject.to_string() });
+        }
+    }
+    Ok(told.to_vec())
 }
 
 /// Why what a city tells is not believed.

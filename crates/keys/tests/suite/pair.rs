@@ -23,16 +23,16 @@ use vocabulary::time::Instant;
 use crate::folder::Folder;
 use crate::keystore::wait;
 
-const NOW: Instant = Instant::from_unix_seconds(1_790_000_000);
-const DAY: Duration = Duration::from_secs(86_400);
+pub(crate) const NOW: Instant = Instant::from_unix_seconds(1_790_000_000);
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 const TEXT: &[u8] = b"city.example/log\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
 
-fn checkpoint() -> TypedObject<'static> {
+pub(crate) fn checkpoint() -> TypedObject<'static> {
     TypedObject::parse(ObjectType::Checkpoint, TEXT).unwrap()
 }
 
 /// Takes every step that is due at `at` with `custody`.
-fn turn(custody: &dyn Custody, at: Instant) {
+pub(crate) fn turn(custody: &dyn Custody, at: Instant) {
     loop {
         let steps = due(&custody.keys(), &Lives::default(), at);
         let [step, ..] = steps.as_slice() else { return };

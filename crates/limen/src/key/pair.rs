@@ -48,6 +48,7 @@ impl Pair {
             || folder.join("pairings").join(format!("{}.pairing", self.name)),
             |client| client.pairing.clone(),
         );
+        let own = std::path::absolute(own).or_fail(attempt)?;
         if let Some(folder) = own.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder).or_fail(attempt)?;
         }
@@ -72,7 +73,8 @@ impl Pair {
             text.push_str(&format!(
                 "add to {}, then restart the key service:\n\n[[client]]\nname = \"{}\"\n\
                  pairing = \"{own}\"\n# uid = 1000          # the user as whom it runs\n\
-                 sign = []            # the purposes of the keys that it may use\n\n",
+                 sign = []            # the purposes of the keys that it may use\n\
+                 # vault = []         # what it may have done with symmetric keys\n\n",
                 self.config.display(),
                 self.name,
             ));

@@ -157,8 +157,10 @@ fn told(client: &Client) -> Result<Told, Failure> {
     }
     let issuers = trust.issuing_authorities.iter().map(|it| one_certificate(&it.certificate));
     let readers = trust.reader_authorities.iter().map(|it| one_certificate(it));
+    let signers = trust.document_signers.iter().map(|it| one_certificate(&it.certificate));
     Ok(Told {
         roots,
+        signers: signers.collect::<Result<_, _>>()?,
         issuers: issuers.collect::<Result<_, _>>()?,
         readers: readers.collect::<Result<_, _>>()?,
     })

@@ -19,6 +19,7 @@ mod help;
 mod key;
 mod log;
 mod login;
+mod migrate;
 mod on_token;
 mod run;
 mod serve;

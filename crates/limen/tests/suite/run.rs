@@ -42,11 +42,7 @@ impl Folder {
             }
         }
         command.args(arguments).current_dir(&self.0).env("XDG_CONFIG_HOME", self.path("config"));
-        // Tokens of the test's own, where it has made some.
-        let tokens = self.path("softhsm2.conf");
-        if tokens.is_file() {
-            command.env("SOFTHSM2_CONF", tokens);
-        }
+        command.env("SOFTHSM2_CONF", self.path("softhsm2.conf"));
         command
     }
 

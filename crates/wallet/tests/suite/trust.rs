@@ -47,6 +47,7 @@ fn told(city: &City, roots: &[Root]) -> Told {
         roots: roots.to_vec(),
         issuers: vec![city.authority.der.clone()],
         readers: vec![city.reader_authority.der.clone()],
+        signers: Vec::new(),
     }
 }
 
