@@ -66,7 +66,11 @@ impl Draft {
 
     /// The lines of comment at the top of the file.
     fn notes(&self) -> String {
-        self.text.lines().take_while(|line| line.starts_with('#')).flat_map(|it| [it, "\n"]).collect()
+        self.text
+            .lines()
+            .take_while(|line| line.starts_with('#'))
+            .flat_map(|it| [it, "\n"])
+            .collect()
     }
 
     fn write(&self, text: &str) -> Result<(), Failure> {
@@ -91,14 +95,17 @@ async fn tell(config: &Config, told: &Value, next: &Keys) -> Result<(), Failure>
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    Err(Failure::broken("the key service does not serve its new configuration; the old one is back")
-        .hint("its log says why"))
+    Err(Failure::broken(
+        "the key service does not serve its new configuration; the old one is back",
+    )
+    .hint("its log says why"))
 }
 
 fn signal(told: &Value) -> Result<(), Failure> {
     let pid = get(told, "pid").as_i64().and_then(|pid| i32::try_from(pid).ok());
     let pid = pid.and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| Failure::broken("the key service does not say which process it is"))?;
+    let pid =
+        pid.ok_or_else(|| Failure::broken("the key service does not say which process it is"))?;
     let sent = kill_process(pid, Signal::HUP).or_fail("cannot tell the key service");
     sent.map_err(|failure| failure.hint("run this as the user of the key service"))
 }
