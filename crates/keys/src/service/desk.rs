@@ -7,13 +7,13 @@ use aws_lc_rs::digest;
 use vocabulary::time::Instant;
 
 use super::decide::{Rights, decide, vouches_for_ours};
+use super::keepers::Leaving;
 use super::rate::Bucket;
 use super::status::Status;
 use super::uses::{Deed, Outcome, Use, Uses};
 use crate::custody::{Custody, KeepError, Key, KeyHandle, Pending, State};
-use crate::pair::Pair;
-use crate::vault::Vault;
 use crate::vault::desk::deal;
+use crate::vault::{NewSecret, Secret, SecretKind, Vault, VaultError};
 use crate::wire::message::{Answer, Given, Request};
 use crate::wire::refusal::Refusal;
 
@@ -119,7 +119,14 @@ impl Desk {
     }
 
     /// Silences the old custodian of a move: from `at` on it signs nothing. Whether that is done.
-    pub(crate) async fn silence(&self, pair: &Pair, at: Instant) -> bool {
+    pub(crate) async fn silence(&self, leaving: &Leaving, at: Instant) -> bool {
+        let pair = &leaving.pair;
+        if let Some(old) = &leaving.vault
+            && let Err(error) = self.succeed_zones(&**old, at).await
+        {
+            tracing::error!(%error, "a zone key has no successor; it is tried again");
+            return false;
+        }
         let keys = pair.old().keys();
         let left: Vec<&Key> = keys.iter().filter(|key| key.state != State::Retired).collect();
         for key in pair.unready() {
@@ -146,6 +153,22 @@ impl Desk {
                 false
             }
         }
+    }
+
+    /// Makes the next version of every zone key of the old vault, which gives them out no more.
+    async fn succeed_zones(&self, old: &dyn Vault, at: Instant) -> Result<(), VaultError> {
+        let Some(vault) = &self.vault else { return Ok(()) };
+        let is_left = |it: &&Secret| it.kind == SecretKind::Zone && it.state != State::Retired;
+        for secret in old.secrets().iter().filter(is_left) {
+            let current = secret.scope.as_ref().and_then(|it| vault.current(secret.kind, it, 0));
+            if current.is_none_or(|current| current.handle == secret.handle) {
+                let (kind, scope) = (secret.kind, secret.scope.clone());
+                let (epoch, kdf, state, after) = (0, None, State::Active, secret.version);
+                vault.generate(NewSecret { kind, scope, epoch, kdf, state, after, at }).await?;
+            }
+            old.set_state(&secret.handle, State::Retired, at).await?;
+        }
+        Ok(())
     }
 
     /// Asks the vault. What it gives leaves only once the deed stands in the journal.

@@ -193,7 +193,7 @@ async fn silence(desk: &Desk, leaving: &Leaving) {
         if !left.is_zero() {
             // By the clock of the machine, which may be set meanwhile.
             tokio::time::sleep(left.min(LOOK_AT_CLOCK)).await;
-        } else if desk.silence(&leaving.pair, at).await {
+        } else if desk.silence(leaving, at).await {
             return;
         } else {
             tokio::time::sleep(SILENCE_PAUSE).await;
