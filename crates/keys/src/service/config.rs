@@ -466,22 +466,6 @@ mod tests {
     }
 
     #[test]
-    fn a_move_names_one_other_custodian_and_its_instant() {
-        let with = |retiring: &str| {
-            Config::parse(&GOOD.replace("[[client]]", &format!("{retiring}\n[[client]]")))
-        };
-        let token = "[retiring.token]\nmodule = \"m\"\nlabel = \"old\"\npin_env = \"PIN\"";
-        assert!(with(&format!("[retiring]\nat = \"2027-01-01T00:00:00Z\"\n{token}")).is_ok());
-        assert!(with(token).is_ok());
-        assert!(with(&format!("[retiring]\nat = \"soon\"\n{token}")).is_err());
-        assert!(with("[retiring]").is_err());
-        assert!(with(&token.replace("pin_env", "#")).is_err());
-        let same = "[retiring.keystore]\npath = \"city.keys\"\nkey_file = \"k\"";
-        assert!(with(same).is_err(), "nothing moves");
-        assert!(with(&same.replace("city.keys", "old.keys")).is_ok(), "control");
-    }
-
-    #[test]
     fn a_token_has_one_place_for_its_pin() {
         let with = |pin: &str| {
             let keystore =

@@ -14,6 +14,7 @@ use keys::purpose::Purpose;
 use keys::rotation::lives::Lives;
 use keys::rotation::{Step, begin, due};
 use keys::seal::Kind;
+use keys::service::config::Config;
 use keys::software::Keystore;
 use keys::vault::pair::VaultPair;
 use keys::vault::software::SoftwareVault;
@@ -137,4 +138,32 @@ fn secrets_are_made_on_the_new_side_with_the_versions_that_follow() {
         wait(pair.destroy(&secret.handle)).unwrap();
     }
     assert_eq!((old.secrets().len(), new.secrets().len()), (0, 0));
+}
+
+/// A configuration of a key service with room for a section.
+const SERVICE: &str = r#"
+socket = "run/keys.sock"
+journal = "uses"
+[keystore]
+path = "city.keys"
+key_file = "city.key"
+[[client]]
+name = "server"
+pairing = "server.pairing"
+"#;
+
+#[test]
+fn a_move_names_one_other_custodian_and_its_instant() {
+    let with = |retiring: &str| {
+        Config::parse(&SERVICE.replace("[[client]]", &format!("{retiring}\n[[client]]")))
+    };
+    let token = "[retiring.token]\nmodule = \"m\"\nlabel = \"old\"\npin_env = \"PIN\"";
+    assert!(with(&format!("[retiring]\nat = \"2027-01-01T00:00:00Z\"\n{token}")).is_ok());
+    assert!(with(token).is_ok());
+    assert!(with(&format!("[retiring]\nat = \"soon\"\n{token}")).is_err());
+    assert!(with("[retiring]").is_err());
+    assert!(with(&token.replace("pin_env", "#")).is_err());
+    let same = "[retiring.keystore]\npath = \"city.keys\"\nkey_file = \"k\"";
+    assert!(with(same).is_err(), "nothing moves");
+    assert!(with(&same.replace("city.keys", "old.keys")).is_ok(), "control");
 }
