@@ -306,10 +306,6 @@ impl Config {
             }
         }
         if let Some(sealed) = &self.vault {
-            if self.token.is_some() {
-                let reason = "a token holds symmetric keys itself: remove `[vault]`";
-                return refuse("vault", reason.into());
-            }
             if sealed.key_file.is_some() == sealed.passphrase_file.is_some() {
                 let reason = "name a `key_file` or a `passphrase_file`, and only one";
                 return refuse("vault.key_file", reason.into());
@@ -495,8 +491,6 @@ mod tests {
         assert!(with("").is_err());
         assert!(with("pin_prompt = true\npin_env = \"PIN\"").is_err());
         assert!(with("pin = \"1234\"").is_err(), "a PIN never stands here");
-        let vault = with("pin_prompt = true\n[vault]\npath = \"v\"\nkey_file = \"k\"");
-        assert!(vault.unwrap_err().to_string().contains("`vault`"), "nothing would open it");
         let mut config = with("pin_file = \"pin\"").unwrap();
         config.resolve(Path::new("/etc/limen"));
         let pin = config.token.and_then(|token| token.pin());

@@ -37,6 +37,7 @@ impl MakeMaster {
             kind: SecretKind::CardMaster,
             scope: Some(self.place.scope()),
             epoch: 0,
+            after: 0,
             kdf: Some(self.kdf),
             state: State::Active,
             at: world::now(),
