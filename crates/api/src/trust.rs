@@ -17,6 +17,10 @@ pub struct Trust {
     pub reader_authorities: Vec<String>,
     /// The issuing authorities (IACA, ISO/IEC 18013-5) of its operators.
     pub issuing_authorities: Vec<IssuingAuthority>,
+    /// The document signers of its operators whom documents name by hash instead of carrying their
+    /// certificates: hybrid ones, which are an experiment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub document_signers: Vec<IssuingAuthority>,
     /// The certificates of the signers of its status lists, PEM.
     pub status_signers: Vec<String>,
     /// The key of its audit log (C2SP signed-note): `name+keyid+base64`.
@@ -37,7 +41,7 @@ pub struct CityRoot {
     pub link: Option<String>,
 }
 
-/// The issuing authority of an operator.
+/// The issuing authority of an operator, or a document signer of one.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct IssuingAuthority {
     /// The operator.

@@ -29,6 +29,9 @@ const HEADER_CONTENT_TYPE: i64 = 3;
 const HEADER_KID: i64 = 4;
 const HEADER_TYP: i64 = 16;
 const HEADER_X5CHAIN: i64 = 33;
+const HEADER_X5T: i64 = 34;
+/// SHA-256 as the algorithm of a hash (RFC 9054).
+const HASH_SHA_256: i64 = -16;
 
 /// The header parameters that Limen understands; others are passed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct Headers<'a> {
     pub kid: Option<&'a [u8]>,
     /// The certificate chain, leaf first; see [`Chain`].
     pub x5chain: Chain<'a>,
+    /// SHA-256 of the signer's certificate (`x5t`), if it is by that hash.
+    pub x5t: Option<&'a [u8; 32]>,
 }
 
 /// The DER certificates of an `x5chain` header, leaf first, borrowed.
@@ -53,6 +58,15 @@ pub struct Chain<'a> {
 }
 
 impl<'a> Chain<'a> {
+    /// One certificate alone.
+    #[must_use]
+    pub const fn of(certificate: &'a [u8]) -> Self {
+        let mut certificates: [&[u8]; CHAIN_LENGTH_MAX] = [&[]; CHAIN_LENGTH_MAX];
+        let [first, ..] = &mut certificates;
+        *first = certificate;
+        Self { certificates, length: 1 }
+    }
+
     /// The certificates, leaf first; empty where the header is absent.
     #[must_use]
     pub fn certificates(&self) -> &[&'a [u8]] {
@@ -202,6 +216,8 @@ pub struct Sign1Parts<'a> {
     pub detached: bool,
     /// The certificate chain for the unprotected header, leaf first.
     pub x5chain: &'a [&'a [u8]],
+    /// SHA-256 of the signer's certificate, for the protected header (`x5t`, RFC 9360).
+    pub x5t: Option<&'a [u8; 32]>,
     /// The message type for the protected header (RFC 9596).
     pub typ: Option<&'a str>,
     /// The key identifier for the protected header.
@@ -214,13 +230,17 @@ pub struct Sign1Parts<'a> {
 #[must_use]
 pub fn sign1(algorithm: Algorithm, parts: &Sign1Parts<'_>) -> Unsigned<Vec<u8>> {
     let mut protected = Encoder::new();
-    protected.map(1 + usize::from(parts.typ.is_some()) + usize::from(parts.kid.is_some()));
+    let others = [parts.typ.is_some(), parts.kid.is_some(), parts.x5t.is_some()];
+    protected.map(1 + others.into_iter().filter(|is_there| *is_there).count());
     protected.integer(HEADER_ALG).integer(algorithm.cose_id());
     if let Some(kid) = parts.kid {
         protected.integer(HEADER_KID).bytes(kid);
     }
     if let Some(typ) = parts.typ {
         protected.integer(HEADER_TYP).text(typ);
+    }
+    if let Some(x5t) = parts.x5t {
+        protected.integer(HEADER_X5T).array(2).integer(HASH_SHA_256).bytes(x5t);
     }
     let to_be_signed = structure("Signature1", protected.as_bytes(), &[], parts.payload);
     let mut message = Encoder::with_capacity(parts.payload.len() + 1024);
@@ -362,6 +382,7 @@ fn parse_headers<'a>(decoder: &mut Decoder<'a>) -> Result<Headers<'a>, Rejection
             Some(HEADER_TYP) if decoder.kind() == Kind::Text => headers.typ = Some(decoder.text()?),
             Some(HEADER_KID) => headers.kid = Some(decoder.bytes()?),
             Some(HEADER_X5CHAIN) => headers.x5chain = parse_chain(decoder)?,
+            Some(HEADER_X5T) if decoder.kind() == Kind::Array => headers.x5t = parse_hash(decoder)?,
             _ => decoder.skip()?,
         }
     }
@@ -379,6 +400,14 @@ fn parse_chain<'a>(decoder: &mut Decoder<'a>) -> Result<Chain<'a>, Rejection> {
         chain.push(decoder.bytes()?)?;
     }
     Ok(chain)
+}
+
+/// COSE_CertHash (RFC 9360); one by another hash yields nothing.
+fn parse_hash<'a>(decoder: &mut Decoder<'a>) -> Result<Option<&'a [u8; 32]>, Rejection> {
+    decoder.array_of(2)?;
+    let algorithm = key_label(decoder)?;
+    let value = decoder.bytes()?;
+    Ok(value.try_into().ok().filter(|_| algorithm == Some(HASH_SHA_256)))
 }
 
 fn write_chain(encoder: &mut Encoder, chain: &[&[u8]]) {

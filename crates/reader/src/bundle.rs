@@ -61,7 +61,7 @@ pub struct Bundle {
     pub expires_at: Instant,
     /// The roots of the city in force, oldest first, at most [`ROOTS_MAX`]; none says nothing of them.
     pub roots: Vec<Root>,
-    /// Whose passes are believed, and by which authority: at most [`ISSUERS_MAX`].
+    /// Whose passes are believed, and by which authority or document signer: at most [`ISSUERS_MAX`].
     pub issuers: Vec<Issuer>,
     /// The DER certificates of those who sign status lists: at most [`STATUS_SIGNERS_MAX`]. Theirs,
     /// not those of authorities, which could certify others.
@@ -77,12 +77,13 @@ pub struct Bundle {
     pub deliveries: Vec<Vec<u8>>,
 }
 
-/// An issuing authority and the one operator for which it vouches.
+/// An issuing authority, or a hybrid document signer whom documents name by hash alone, and the one
+/// operator for which it vouches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuer {
     /// The operator.
     pub operator: OperatorCode,
-    /// The authority's certificate (IACA), DER.
+    /// The certificate of the authority (IACA) or of the document signer, DER.
     pub certificate: Vec<u8>,
 }
 
@@ -261,7 +262,7 @@ impl VerifiedBundle {
         // What a city still publishes from before it became stronger is not refused, but not believed.
         let signers = signers.filter(|der| is_as_strong_as(der, signer.anchor()));
         Ok(Self {
-            issuers: anchors(issuers)?,
+            issuers: with_signers(crypto, anchors(issuers)?),
             by_operator: by_operator(&claimed.issuers)?,
             status_signers: anchors(signers)?,
             bundle: claimed,
@@ -480,6 +481,12 @@ fn by_operator(issuers: &[Issuer]) -> Result<Vec<(OperatorCode, TrustAnchors)>, 
         }
     }
     Ok(found)
+}
+
+/// Anchors that know the hashes by which documents name their signers.
+fn with_signers(crypto: &dyn Crypto, mut anchors: TrustAnchors) -> TrustAnchors {
+    anchors.hash_document_signers(crypto);
+    anchors
 }
 
 fn anchors<'d>(ders: impl Iterator<Item = &'d [u8]>) -> Result<TrustAnchors, Rejection> {

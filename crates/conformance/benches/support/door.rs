@@ -34,6 +34,11 @@ pub struct Gate {
 
 impl Gate {
     pub fn new(city: &City) -> Self {
+        Self::knowing(city, &[])
+    }
+
+    /// A gate whose bundle tells it document signers beside the authority.
+    pub fn knowing(city: &City, signers: &[&[u8]]) -> Self {
         let door: PlaceCode = "roads/registry".parse().unwrap();
         let rule = |product: &str| Rule {
             operator: "roads".parse().unwrap(),
@@ -43,9 +48,12 @@ impl Gate {
         };
         let others = (0..RULES).map(|n| rule(&format!("product-{n}")));
         let rules = others.chain([rule("licence")]).collect();
+        let known = [city.authority.as_slice()].into_iter().chain(signers.iter().copied());
+        let mut anchors = TrustAnchors::from_ders(known).unwrap();
+        anchors.hash_document_signers(&AwsLc);
         let one = Door::new(door.clone(), None, ZoneClass::High, rules).unwrap();
         Self {
-            anchors: TrustAnchors::from_ders([city.authority.as_slice()]).unwrap(),
+            anchors,
             status: status(city),
             table: AccessTable::new(vec![one]).unwrap(),
             door,

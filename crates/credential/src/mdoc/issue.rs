@@ -16,6 +16,7 @@ use crate::x509::Certificate;
 use super::issuer_signed::ELEMENTS_MAX;
 use super::mso::VERSION;
 use super::names::NameFilter;
+use super::signer;
 
 /// Bytes of the salt of each element.
 pub const SALT_BYTES: usize = 16;
@@ -120,7 +121,8 @@ impl fmt::Display for IssueError {
 impl core::error::Error for IssueError {}
 
 /// The document that `request` describes, waiting for the signature of the first certificate of
-/// `chain` (leaf first; the trust anchor is left out).
+/// `chain` (leaf first; the trust anchor is left out). It carries that chain or, of a hybrid signer, names
+/// the signer alone: whoever verifies has its certificate (`specs/suites.md`).
 ///
 /// `entropy` holds [`ENTROPY_BYTES_PER_ELEMENT`] fresh random bytes for each element.
 ///
@@ -135,13 +137,17 @@ pub fn issue(
     check(request, entropy)?;
     let signer = chain.first().and_then(|leaf| Certificate::parse(leaf).ok());
     let signer = signer.filter(|signer| signer.is_current(request.validity.signed));
-    let algorithm = signer.ok_or(IssueError::Signer)?.public_key.algorithm();
+    let signer = signer.ok_or(IssueError::Signer)?;
+    let algorithm = signer.public_key.algorithm();
+    let hash = signer::is_named_by(algorithm).then(|| crypto.sha256(signer.raw));
 
     let (items, digests) = items_and_digests(crypto, request, entropy);
     let mso = mobile_security_object(request, &digests);
     let mut payload = Encoder::with_capacity(mso.len() + 8);
     payload.embedded(&mso);
-    let parts = Sign1Parts { payload: payload.as_bytes(), x5chain: chain, ..Default::default() };
+    let x5chain = if hash.is_some() { &[] } else { chain };
+    let x5t = hash.as_ref();
+    let parts = Sign1Parts { payload: payload.as_bytes(), x5chain, x5t, ..Default::default() };
     Ok(cose::sign1(algorithm, &parts).map(move |issuer_auth| {
         let mut issuer_signed = Encoder::with_capacity(items.len() + issuer_auth.len() + 32);
         issuer_signed.map(2).text("nameSpaces").raw(&items).text("issuerAuth").raw(&issuer_auth);

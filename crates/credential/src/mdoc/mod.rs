@@ -14,6 +14,7 @@ mod issue;
 mod issuer_signed;
 mod mso;
 mod names;
+mod signer;
 mod verify;
 
 pub use authentication::{Session, e_mac_key, transcript_bytes};

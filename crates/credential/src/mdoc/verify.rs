@@ -22,6 +22,7 @@ use super::device_response::{
 use super::issuer_signed::{ELEMENTS_MAX, IssuerSigned, Item, SALT_BYTES_MIN};
 use super::mso::{DigestLookup, MobileSecurityObject};
 use super::names::NameFilter;
+use super::signer;
 
 /// By what a document is judged.
 #[derive(Clone, Copy)]
@@ -182,7 +183,7 @@ impl<'a> VerifiedDocument<'a> {
 /// [`Rejection`] for the first check that fails.
 pub fn verify_issuer_signed<'a>(
     bytes: &'a [u8],
-    expectation: &Expectation<'_>,
+    expectation: &Expectation<'a>,
     cache: Option<&mut SignerCache>,
 ) -> Result<VerifiedDocument<'a>, Rejection> {
     let issuer_signed = IssuerSigned::parse(bytes)?;
@@ -198,7 +199,7 @@ pub fn verify_issuer_signed<'a>(
 /// [`Rejection`] for the first check that fails; with several documents its message names which.
 pub fn verify_response<'a>(
     bytes: &'a [u8],
-    expectation: &Expectation<'_>,
+    expectation: &Expectation<'a>,
     mut cache: Option<&mut SignerCache>,
 ) -> Result<VerifiedResponse<'a>, Rejection> {
     let response = DeviceResponse::parse(bytes)?;
@@ -241,7 +242,7 @@ fn in_document(rejection: Rejection, number: usize, doc_type: &str) -> Rejection
 
 fn verify_document<'a>(
     document: Document<'a>,
-    expectation: &Expectation<'_>,
+    expectation: &Expectation<'a>,
     cache: Option<&mut SignerCache>,
 ) -> Result<VerifiedDocument<'a>, Rejection> {
     let Document { doc_type, issuer_signed, device_signed, errors } = document;
@@ -259,16 +260,12 @@ fn verify_document<'a>(
 fn verify_issuer<'a>(
     issuer_signed: IssuerSigned<'a>,
     doc_type: Option<&str>,
-    expectation: &Expectation<'_>,
+    expectation: &Expectation<'a>,
     cache: Option<&mut SignerCache>,
 ) -> Result<VerifiedDocument<'a>, Rejection> {
     let IssuerSigned { items, issuer_auth } = issuer_signed;
     let message = Sign1::parse(issuer_auth)?;
-    // RFC 9360 allows the chain in either header; ISO/IEC 18013-5, 9.1.2.4, puts it in the unprotected.
-    let chain = match message.unprotected.x5chain.certificates() {
-        [] => message.protected.x5chain,
-        _ => message.unprotected.x5chain,
-    };
+    let chain = signer::chain(&message, expectation)?;
     let Expectation { crypto, anchors, at, .. } = *expectation;
     let judgement = Judgement { crypto, anchors, at, profile: Profile::DocumentSigner };
     let signer = judgement.signer(chain.certificates(), cache)?;

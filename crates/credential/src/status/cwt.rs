@@ -53,6 +53,7 @@ impl StatusListClaims {
             payload: claims.as_bytes(),
             detached: false,
             x5chain: header.x5chain,
+            x5t: None,
             typ: Some(CWT_TYP),
             kid: header.kid,
             tagged: true,

@@ -6,9 +6,9 @@ use core::fmt;
 
 use vocabulary::time::Instant;
 
-use crate::crypto::PublicKey;
+use crate::crypto::{Crypto, PublicKey};
 use crate::x509::pem::{self, PemError};
-use crate::x509::{Certificate, CertificateError};
+use crate::x509::{Certificate, CertificateError, Profile};
 
 /// Anchors of one set.
 pub const ANCHORS_MAX: usize = 1024;
@@ -38,6 +38,9 @@ pub(super) struct AnchorCertificate {
     pub(super) not_after: Instant,
     pub(super) authority: bool,
     pub(super) path_length: Option<u8>,
+    is_document_signer: bool,
+    /// SHA-256 of the certificate, once it was asked for.
+    thumbprint: Option<[u8; 32]>,
 }
 
 /// Why something is not usable as a trust anchor.
@@ -120,6 +123,8 @@ impl TrustAnchors {
             not_after: certificate.not_after,
             authority: certificate.is_authority(),
             path_length: certificate.basic_constraints.and_then(|limits| limits.path_length),
+            is_document_signer: Profile::DocumentSigner.check_leaf(&certificate).is_ok(),
+            thumbprint: None,
         }))
     }
 
@@ -130,6 +135,33 @@ impl TrustAnchors {
     /// [`AnchorError::TooMany`].
     pub fn add_key(&mut self, key: PublicKey) -> Result<(), AnchorError> {
         self.add(Anchor::Key(key))
+    }
+
+    /// Works out the hashes by which documents name their signers, so that
+    /// [`TrustAnchors::document_signer`] need not each time.
+    pub fn hash_document_signers(&mut self, crypto: &dyn Crypto) {
+        for anchor in &mut self.anchors {
+            if let Anchor::Certificate(certificate) = anchor
+                && certificate.is_document_signer
+            {
+                certificate.thumbprint = Some(crypto.sha256(&certificate.raw));
+            }
+        }
+    }
+
+    /// The certificate (DER) among the anchors that is a document signer's and has this SHA-256.
+    #[must_use]
+    pub fn document_signer(&self, crypto: &dyn Crypto, sha256: &[u8; 32]) -> Option<&[u8]> {
+        let certificates = self.anchors.iter().filter_map(|anchor| match anchor {
+            Anchor::Certificate(certificate) => Some(certificate),
+            Anchor::Key(_) => None,
+        });
+        let mut signers = certificates.filter(|certificate| certificate.is_document_signer);
+        let is_named = |certificate: &&AnchorCertificate| {
+            let hash = certificate.thumbprint;
+            hash.unwrap_or_else(|| crypto.sha256(&certificate.raw)) == *sha256
+        };
+        signers.find(is_named).map(|certificate| certificate.raw.as_slice())
     }
 
     /// How many anchors there are.

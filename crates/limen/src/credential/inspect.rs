@@ -118,6 +118,9 @@ fn issuer_signed(tree: &mut Tree, document: &IssuerSigned<'_>) -> Result<(), Rej
     for (number, der) in auth.unprotected.x5chain.certificates().iter().enumerate() {
         tree.branch(format!("certificate {}", number + 1), certificate(der));
     }
+    if let Some(hash) = auth.protected.x5t {
+        tree.leaf("signer named by sha-256", hex(hash));
+    }
     let mut elements = Tree::new();
     for item in &document.items {
         let mut element = Tree::new();

@@ -92,7 +92,7 @@ impl Rotate {
         let config = Config::load(&self.files.config()).or_fail("cannot rotate keys")?;
         let operator = self.operator;
         let rotate = async |custodians: Custodians<'_>, sharing: Sharing| {
-            let order = Order { levels, operator, haste, sharing };
+            let order = Order { levels, operator, haste, sharing, leaving: None };
             rotation::rotate(&config, custodians, &order, world::now()).await
         };
         let done = with_root(&self.files, &self.root, &config, rotate)?;
@@ -108,7 +108,7 @@ impl Rotate {
     }
 }
 
-fn row(done: &Done) -> serde_json::Value {
+pub(super) fn row(done: &Done) -> serde_json::Value {
     json!({
         "done": done.what,
         "key": done.key.handle.to_string(),
@@ -118,7 +118,7 @@ fn row(done: &Done) -> serde_json::Value {
     })
 }
 
-fn told(done: &[Done]) -> String {
+pub(super) fn told(done: &[Done]) -> String {
     let mut text = String::new();
     for one in done {
         let owner = one.key.operator.as_ref().map(|code| format!(" of {code}")).unwrap_or_default();

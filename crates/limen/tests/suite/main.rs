@@ -8,6 +8,7 @@
     reason = "tests may panic"
 )]
 
+mod card;
 mod ceremony;
 mod city;
 mod config;
@@ -18,6 +19,10 @@ mod help;
 mod key;
 mod log;
 mod login;
+mod migrate;
+mod on_token;
 mod run;
 mod serve;
 mod status;
+mod trust;
+mod up;

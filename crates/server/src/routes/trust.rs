@@ -4,10 +4,10 @@ use api::trust::{CityRoot, IssuingAuthority, Trust};
 use axum::extract::State as FromState;
 use axum::response::IntoResponse;
 use credential::x509::pem;
-use keys::custody::State;
+use keys::custody::{Key, State};
 use keys::purpose::Purpose;
 
-use super::readers::bundle::certificates;
+use super::readers::bundle::{certificates, is_named};
 use crate::body::Shown;
 use crate::caller::Anyone;
 use crate::problem::Problem;
@@ -27,12 +27,15 @@ pub(super) async fn show(
         ders.iter().map(|der| text(der)).collect()
     };
     let keys = server.custody.keys();
-    let authorities = keys.iter().filter(|key| key.purpose == Purpose::IssuingAuthority);
-    let issuing_authorities = authorities.filter_map(|key| {
-        let certificate = key.certificate.as_deref().filter(|der| is_in_force(der, at))?;
-        let operator = key.operator.as_ref()?.to_string();
-        Some(IssuingAuthority { operator, certificate: text(certificate) })
-    });
+    let of_operators = |is_wanted: &dyn Fn(&Key) -> bool| {
+        let wanted = keys.iter().filter(|key| is_wanted(key));
+        let shown = wanted.filter_map(|key| {
+            let certificate = key.certificate.as_deref().filter(|der| is_in_force(der, at))?;
+            let operator = key.operator.as_ref()?.to_string();
+            Some(IssuingAuthority { operator, certificate: text(certificate) })
+        });
+        shown.collect()
+    };
     let log_keys = |states: &[State]| -> Vec<String> {
         let keys = log_keys(&*server.custody, &server.city.log_origin, states);
         keys.into_iter().map(|(_, key)| key.to_string()).collect()
@@ -40,16 +43,18 @@ pub(super) async fn show(
     // The oldest that signs: who pinned it goes on until it retires.
     let log_key = log_keys(&[State::Active]).into_iter().next();
     let log_key = log_key.ok_or_else(|| Problem::fault(&StartError::NoLogKey))?;
-    let roots = server.city.roots.iter().map(|root| CityRoot {
+    let facts = server.facts().await?;
+    let roots = facts.roots.iter().map(|root| CityRoot {
         certificate: text(&root.certificate),
         link: root.link.as_deref().map(text),
     });
     Ok(Shown(Trust {
-        city: server.city.name.to_string(),
-        city_root: text(&server.city.root),
+        city: facts.name.to_string(),
+        city_root: text(&facts.root),
         city_roots: roots.collect(),
         reader_authorities: of(Purpose::ReaderAuthority),
-        issuing_authorities: issuing_authorities.collect(),
+        issuing_authorities: of_operators(&|key| key.purpose == Purpose::IssuingAuthority),
+        document_signers: of_operators(&is_named),
         status_signers: of(Purpose::StatusList),
         log_key,
         log_keys: log_keys(&[State::Published, State::Active]),

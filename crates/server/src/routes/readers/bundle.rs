@@ -7,8 +7,8 @@ use ::reader::snapshot::{ClassPolicy, Stale};
 use axum::extract::State;
 use axum::response::Response;
 use fleet::bundle::{City, LIFE_DEFAULT, Numbered, make_bundle};
-use keys::custody::Custody;
-use keys::purpose::Purpose;
+use keys::custody::{Custody, Key};
+use keys::purpose::{Purpose, Suite};
 use policy::action::Action;
 use policy::compile::Product;
 use store::page::Page;
@@ -53,7 +53,7 @@ pub(in crate::routes) async fn fetch(
         tree: &tree,
         products: &products,
         grants: &tenant.place_grants().await?,
-        roots: &server.city.roots,
+        roots: &server.facts().await?.roots,
         issuers: &issuers(&*server.custody, at),
         status_signers: &certificates(&*server.custody, Purpose::StatusList, at),
         freshness: FRESHNESS,
@@ -83,14 +83,22 @@ async fn products(tenant: &TenantStore) -> Result<Vec<Product>, Problem> {
     }
 }
 
+/// The issuing authorities, and the document signers whom documents name instead of carrying their
+/// certificates.
 fn issuers(custody: &dyn Custody, at: Instant) -> Vec<Issuer> {
     let keys = custody.keys();
-    let authorities = keys.iter().filter(|key| key.purpose == Purpose::IssuingAuthority);
-    let issuer = |key: &keys::custody::Key| {
+    let authorities =
+        keys.iter().filter(|key| key.purpose == Purpose::IssuingAuthority || is_named(key));
+    let issuer = |key: &Key| {
         let certificate = key.certificate.as_deref().filter(|der| is_in_force(der, at))?;
         Some(Issuer { operator: key.operator.clone()?, certificate: certificate.to_vec() })
     };
     authorities.filter_map(issuer).collect()
+}
+
+/// Whether documents name the certificate of this key by its hash: hybrid document signers for mdoc.
+pub(in crate::routes) fn is_named(key: &Key) -> bool {
+    key.purpose == Purpose::DocumentSignerMdoc && key.suite == Suite::Es256MlDsa44
 }
 
 /// The certificates in force of the city's keys of `purpose`.
