@@ -305,11 +305,8 @@ impl Config {
                 return refuse("retiring.at", "must be an instant of RFC 3339".into());
             }
         }
-        if let Some(sealed) = &self.vault {
-            if sealed.key_file.is_some() == sealed.passphrase_file.is_some() {
-                let reason = "name a `key_file` or a `passphrase_file`, and only one";
-                return refuse("vault.key_file", reason.into());
-            }
+        if let Some(vault) = &self.vault {
+            Held::Sealed(vault).check(["vault.key_file", "vault"])?;
         }
         if self.clients.len() > CLIENTS_MAX {
             return refuse("client", format!("there may be `{CLIENTS_MAX}` of them"));
