@@ -133,7 +133,7 @@ impl Link for Lines {
 
 fn hexadecimal(text: &str) -> Result<Bytes, String> {
     let wrong = || String::from("expected pairs of hexadecimal digits");
-    if text.len() % 2 != 0 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(wrong());
     }
     let pairs = text.as_bytes().chunks(2).map(|pair| {
