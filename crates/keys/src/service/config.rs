@@ -44,6 +44,10 @@ pub struct Config {
     /// A token that holds the keys, instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<OnToken>,
+    /// A sealed file for the ML-DSA halves of hybrid keys, whose other halves lie on the token. A
+    /// keystore needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halves: Option<Sealed>,
     /// A sealed file that holds the symmetric keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vault: Option<Sealed>,
@@ -224,6 +228,16 @@ impl Config {
                 }
             }
         }
+        if let Some(halves) = &self.halves {
+            if self.token.is_none() {
+                let reason = "are for keys on a `[token]`; a keystore holds both halves itself";
+                return refuse("halves", reason.into());
+            }
+            if halves.key_file.is_some() == halves.passphrase_file.is_some() {
+                let reason = "name a `key_file` or a `passphrase_file`, and only one";
+                return refuse("halves.key_file", reason.into());
+            }
+        }
         if self.clients.len() > CLIENTS_MAX {
             return refuse("client", format!("there may be `{CLIENTS_MAX}` of them"));
         }
@@ -246,7 +260,8 @@ impl Config {
     }
 
     fn resolve(&mut self, folder: &Path) {
-        let sealed = self.keystore.iter_mut().chain(&mut self.vault).flat_map(|sealed| {
+        let files = self.keystore.iter_mut().chain(&mut self.halves).chain(&mut self.vault);
+        let sealed = files.flat_map(|sealed| {
             let optional = sealed.key_file.iter_mut().chain(&mut sealed.passphrase_file);
             std::iter::once(&mut sealed.path).chain(optional)
         });
@@ -354,6 +369,7 @@ mod tests {
         check(("key_file = \"city.key\"", ""), "keystore.key_file");
         check(("\"bundle\"", "\"bundles\""), "`bundles` of `server`");
         check(("name = \"server\"", "name = \"\""), "client.name");
+        check(("[[client]]", "[halves]\npath = \"h\"\nkey_file = \"k\"\n[[client]]"), "`halves`");
         check(("generate = true", "signatures_per_minute = 0"), "client.signatures_per_minute");
         check(("[[client]]", "[token]\nmodule = \"m\"\nlabel = \"l\"\n[[client]]"), "`keystore`");
         let twice = GOOD.split_once("[[client]]").map_or("", |(_, client)| client);
@@ -381,6 +397,12 @@ mod tests {
         assert!(with("").is_err());
         assert!(with("pin_prompt = true\npin_env = \"PIN\"").is_err());
         assert!(with("pin = \"1234\"").is_err(), "a PIN never stands here");
+        let halves = "pin_env = \"PIN\"\n[halves]\npath = \"pq.keys\"";
+        assert!(with(halves).is_err(), "nothing opens them");
+        let halves = format!("{halves}\nkey_file = \"pq.key\"");
+        let mut config = with(&halves).unwrap();
+        config.resolve(Path::new("/etc/limen"));
+        assert_eq!(config.halves.unwrap().path, Path::new("/etc/limen/pq.keys"));
         let mut config = with("pin_file = \"pin\"").unwrap();
         config.resolve(Path::new("/etc/limen"));
         let pin = config.token.and_then(|token| token.pin());

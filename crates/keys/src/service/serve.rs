@@ -23,6 +23,7 @@ use super::status::{Examined, Status};
 use super::uses::{self, Uses};
 use crate::custody::Custody;
 use crate::file::{FileError, read_secret};
+use crate::hybrid::Hybrid;
 use crate::software::{self, Keystore};
 use crate::token::pin::PinError;
 use crate::token::{Role, Token, TokenError};
@@ -55,7 +56,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Opens the keystore or the token that `config` names and binds the socket; nothing is served yet.
+    /// Opens the keystore, or the token with the halves beside it, that `config` names and binds the socket; nothing is served yet.
     ///
     /// # Errors
     /// [`StartError`] naming what stands in the way.
@@ -67,8 +68,13 @@ impl Service {
             let opened = Token::open(&token.settings(), pin.clone(), Role::City);
             let opened = Arc::new(opened.map_err(StartError::Token)?);
             let vault = vault_beside(&opened);
+            let beside: Arc<dyn Custody> = Arc::<Token>::clone(&opened);
+            let custody = match &config.halves {
+                Some(sealed) => open_halves(sealed, &config.journal, beside)?,
+                None => beside,
+            };
             let examined = Examined { token: Arc::clone(&opened), settings: token.settings(), pin };
-            return Self::before(config, opened, vault, Some(examined));
+            return Self::before(config, custody, vault, Some(examined));
         }
         let sealed = config.keystore.as_ref().ok_or(StartError::NoKeeper)?;
         let lock = lock(&Lock::beside(&sealed.path), &sealed.path)?;
@@ -197,6 +203,17 @@ fn open(sealed: &Sealed, journal: &Path) -> Result<Keystore, StartError> {
     Keystore::open_server(&sealed.path, &unlock).map_err(StartError::Keystore)
 }
 
+/// The token with the file of ML-DSA halves beside it.
+fn open_halves(
+    sealed: &Sealed,
+    journal: &Path,
+    token: Arc<dyn Custody>,
+) -> Result<Arc<dyn Custody>, StartError> {
+    let unlock = unlock(sealed, journal)?;
+    let hybrid = Hybrid::open(&sealed.path, &unlock, token).map_err(StartError::Halves)?;
+    Ok(Arc::new(hybrid))
+}
+
 fn open_vault(sealed: &Sealed, journal: &Path) -> Result<SoftwareVault, StartError> {
     let unlock = unlock(sealed, journal)?;
     SoftwareVault::open(&sealed.path, &unlock).map_err(StartError::Keystore)
@@ -301,6 +318,8 @@ pub enum StartError {
     },
     /// The keystore cannot be opened.
     Keystore(software::OpenError),
+    /// The file of ML-DSA halves cannot be opened.
+    Halves(software::OpenError),
     /// The token cannot be opened.
     Token(TokenError),
     /// The PIN of the token cannot be had.
@@ -339,6 +358,7 @@ impl fmt::Display for StartError {
                 write!(f, "`{}` has no folder of its own", path.display())
             }
             Self::Keystore(_) => f.write_str("its keystore cannot be opened"),
+            Self::Halves(_) => f.write_str("the halves of its hybrid keys cannot be opened"),
             Self::Token(_) => f.write_str("its token cannot be opened"),
             Self::Pin(_) => f.write_str("the PIN of its token cannot be had"),
             Self::Unlock(_) => f.write_str("what opens its keystore cannot be used"),
@@ -354,7 +374,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Config(source) => Some(source),
             Self::Pairing { source, .. } => Some(source),
-            Self::Keystore(source) => Some(source),
+            Self::Keystore(source) | Self::Halves(source) => Some(source),
             Self::Token(source) => Some(source),
             Self::Pin(source) => Some(source),
             Self::Unlock(source) => Some(source),

@@ -14,7 +14,7 @@ use crate::run::{Done, Folder};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process that is killed with its test.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -24,7 +24,7 @@ impl Drop for Process {
 }
 
 /// Starts a command and waits for the line with which it says that it listens.
-fn listening(mut command: Command) -> Process {
+pub(crate) fn listening(mut command: Command) -> Process {
     let folder = command.get_current_dir().unwrap().to_owned();
     let path = folder.join("process.log");
     let log = std::fs::File::options().create(true).append(true).open(path).unwrap();

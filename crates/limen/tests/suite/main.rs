@@ -15,6 +15,7 @@ mod credential;
 mod deliveries;
 mod demo;
 mod help;
+mod hybrid;
 mod key;
 mod log;
 mod login;
