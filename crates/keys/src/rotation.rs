@@ -162,10 +162,13 @@ impl<'l> Line<'l> {
         if let (Some(key), true, false) = (newest, needs_heir, has_heir) {
             steps.push(successor(key));
         }
+        // A first document signer has no predecessor that could sign while readers learn of it.
+        let is_first =
+            |key: &Key| newest_active.is_none() && key.purpose == Purpose::DocumentSignerMdoc;
         for key in self.of(State::Published) {
             if is_certified(key.purpose) && key.certificate.is_none() {
                 steps.push(Step::Certify(key.handle));
-            } else if self.is_past(key, self.lives.lead(key.purpose, key.suite)) {
+            } else if is_first(key) || self.is_past(key, self.lives.lead(key.purpose, key.suite)) {
                 steps.push(Step::Activate(key.handle));
             }
         }
