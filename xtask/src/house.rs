@@ -86,6 +86,12 @@ pub(crate) const ROOMS: &[Room] = &[
             "api",
         ],
     ),
+    // It holds no program of its own: `limen simulate` opens it, and nothing else links it.
+    room(
+        "simulation",
+        Floor::ProvingGround,
+        &["vocabulary", "credential", "audit", "reader", "policy", "fleet", "keys"],
+    ),
     // The host of a reader parses the enrolment code that `fleet` wrote; who founds a city names
     // its operators in the words of `identity`.
     room(
@@ -106,12 +112,6 @@ pub(crate) const ROOMS: &[Room] = &[
             "server",
             "simulation",
         ],
-    ),
-    // It holds no program of its own: `limen simulate` opens it, and nothing else links it.
-    room(
-        "simulation",
-        Floor::ProvingGround,
-        &["vocabulary", "credential", "audit", "reader", "policy", "fleet", "keys"],
     ),
     room(
         "conformance",

@@ -25,6 +25,12 @@ impl Pair {
         Self { old, new }
     }
 
+    /// The old custodian.
+    #[must_use]
+    pub fn old(&self) -> &dyn Custody {
+        &*self.old
+    }
+
     /// Retires every key of the old custodian, at `at`: from then on it signs nothing. Gives the keys
     /// as they are then.
     ///

@@ -15,7 +15,10 @@ use clap::Subcommand;
 use crate::failure::Failure;
 
 #[derive(Subcommand)]
-#[command(after_help = "Guide: docs/guide/ceremony.md")]
+#[command(after_help = "Examples:\n  \
+    limen ceremony run docs/guide/ceremony-example.toml --rehearse\n  \
+    limen ceremony verify transcript.json\n\n\
+    Guide: docs/guide/ceremony.md")]
 pub(crate) enum Command {
     /// Lead custodians through a ceremony, or rehearse it.
     Run(run::Run),

@@ -43,7 +43,7 @@ mod suite;
 pub(crate) enum Command {
     /// Create a city: its root, authorities, signers and operators.
     Create(Create),
-    /// Certify one more operator, with the root at hand. Stop the server first where it holds the keys itself.
+    /// Certify one more operator, with the root at hand, while the server is stopped.
     #[command(after_help = "Example:\n  limen city add-operator --operator tram='City Tram'")]
     AddOperator(AddOperator),
 }
@@ -381,6 +381,7 @@ fn served_keys(folder: &Path, plan: &Plan) -> Result<config::Keys, Failure> {
         keystore,
         token: token.map(|(settings, pin)| service::config::OnToken::new(&settings, &pin)),
         halves,
+        retiring: None,
         vault,
         clients: vec![service::config::Client {
             name: config::CLIENT.into(),
@@ -406,7 +407,7 @@ fn served_keys(folder: &Path, plan: &Plan) -> Result<config::Keys, Failure> {
 }
 
 /// Runs the key service of `keys` in this process for as long as `ceremony` takes.
-async fn with_service<T>(
+pub(crate) async fn with_service<T>(
     keys: &Path,
     config: &Config,
     ceremony: impl AsyncFnOnce(&dyn Custody) -> Result<T, CeremonyError>,
@@ -416,7 +417,7 @@ async fn with_service<T>(
     let (stop, stopped) = watch::channel(false);
     let running = tokio::spawn(service.run(stopped));
     let held = match open_keeper(config).await {
-        Ok(keeper) => ceremony(&*keeper.custody).await.or_fail("cannot hold the ceremony"),
+        Ok(keeper) => ceremony(&*keeper.custody).await.or_fail("cannot go on"),
         Err(error) => Err(error).or_fail("cannot reach the keys of the city"),
     };
     stop.send_replace(true);

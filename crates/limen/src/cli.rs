@@ -72,6 +72,9 @@ enum Noun {
     /// The keys of a city, and the service that holds them.
     #[command(subcommand)]
     Key(crate::key::Command),
+    /// Keys in cards: the one process that writes them.
+    #[command(subcommand)]
+    Card(crate::card::Command),
     /// Look at credentials and verify them, offline, on files.
     #[command(subcommand)]
     Credential(crate::credential::Command),
@@ -106,6 +109,7 @@ impl Limen {
             Noun::Completions(completions) => completions.run(),
             Noun::Man(man) => man.run(),
             Noun::Key(command) => command.run(),
+            Noun::Card(command) => command.run(),
             Noun::Credential(command) => command.run(),
             Noun::Reader(command) => command.run(),
             Noun::Wallet(command) => command.run(),

@@ -34,7 +34,8 @@ pub(crate) struct Tokens {
     /// The label of the token that is to hold the keys of the city.
     #[arg(long, value_name = "LABEL", requires = "module")]
     token: Option<String>,
-    /// Where its PIN is: file:PATH, env:NAME or prompt.
+    /// Where its PIN is: file:PATH, env:NAME or prompt. It goes into keys.toml, so PATH starts at the
+    /// folder of the city.
     #[arg(long, value_name = "SOURCE", default_value = "prompt")]
     pin: PinSource,
 }
@@ -170,13 +171,18 @@ impl Softhsm {
         std::fs::rename(self.away(), self.tokens()).or_fail("cannot put the token back")
     }
 
-    /// The keys on the token `label` as OpenSC's `pkcs11-tool` lists them; none where it is not installed.
-    pub(crate) fn listed_by_foreign_client(&self, label: &str) -> Result<Option<String>, Failure> {
+    /// The keys of one kind (`privkey`, `secrkey`) on the token `label` as OpenSC's `pkcs11-tool` lists
+    /// them; none where it is not installed.
+    pub(crate) fn listed_by_foreign_client(
+        &self,
+        label: &str,
+        kind: &str,
+    ) -> Result<Option<String>, Failure> {
         let pin = std::fs::read_to_string(self.pin_file(label)).or_fail("cannot read the PIN")?;
         let mut command = Command::new("pkcs11-tool");
         command.arg("--module").arg(&self.module);
         command.args(["--token-label", label, "--login", "--pin", &pin, "--list-objects"]);
-        command.args(["--type", "privkey"]).env(CONFIGURATION, self.configuration());
+        command.args(["--type", kind]).env(CONFIGURATION, self.configuration());
         match command.output() {
             Ok(output) if output.status.success() => {
                 Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))

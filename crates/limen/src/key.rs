@@ -1,15 +1,16 @@
 //! `limen key`: the keys of a city, and the service that holds them.
 
 mod doctor;
-pub(crate) mod life;
 mod list;
+mod migrate;
 mod pair;
 pub(crate) mod process;
+mod reload;
 mod rotate;
 mod serve;
 mod uses;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -19,6 +20,10 @@ use server::config::Config;
 use crate::failure::{Failure, OrFail};
 
 #[derive(Subcommand)]
+#[command(after_help = "Examples:\n  \
+    limen key serve --config harbour/keys.toml\n  \
+    limen key doctor --config harbour/limen.toml\n\n\
+    Guides: docs/guide/keys.md, docs/guide/rotation.md")]
 pub(crate) enum Command {
     /// Run the key service: the one process that holds the keys, and signs for a server.
     Serve(serve::Serve),
@@ -30,6 +35,8 @@ pub(crate) enum Command {
     Doctor(doctor::Doctor),
     /// Replace keys while the city runs: publish, overlap, go over, retire, destroy.
     Rotate(rotate::Rotate),
+    /// Move a running city to another custodian: keys do not move, trust does.
+    Migrate(migrate::Migrate),
     /// List the uses of keys, and check them against the log of the city.
     Uses(uses::Uses),
 }
@@ -42,6 +49,7 @@ impl Command {
             Self::List(list) => list.run(),
             Self::Doctor(doctor) => doctor.run(),
             Self::Rotate(rotate) => rotate.run(),
+            Self::Migrate(migrate) => migrate.run(),
             Self::Uses(uses) => uses.run(),
         }
     }
@@ -58,7 +66,17 @@ pub(crate) struct City {
 impl City {
     /// The configuration.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
-        Config::load(&self.config).or_fail("cannot read the configuration of the city")
+        let config =
+            Config::load(&self.config).or_fail("cannot read the configuration of the city");
+        config.map_err(|failure| {
+            failure.hint("--config names a file of the server (limen.toml) that this user may read")
+        })
+    }
+
+    /// The folder of the city: that of its configuration.
+    fn folder(&self) -> PathBuf {
+        let folder = self.config.parent().filter(|folder| !folder.as_os_str().is_empty());
+        folder.unwrap_or(Path::new(".")).to_owned()
     }
 
     /// Who holds the keys of the city. The connection to a key service lives on the runtime that this

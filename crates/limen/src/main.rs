@@ -3,6 +3,7 @@
 
 mod admin;
 mod call;
+mod card;
 mod ceremony;
 mod city;
 mod cli;

@@ -13,6 +13,12 @@ use crate::output;
 
 /// Let a fleet of readers live on virtual time: real bundles, real rotation, one seed.
 #[derive(Args)]
+#[command(after_help = "Examples:\n  \
+    limen simulate --seed 7\n  \
+    limen simulate --readers 500 --json\n  \
+    limen simulate --sabotage no-lead        # what goes wrong without a lead\n\n\
+    Exit status: 1 when anybody was denied wrongly, but with --sabotage 0. Progress goes to standard\n\
+    error.")]
 pub(crate) struct Simulate {
     /// What happens: `rotate-all` rotates every level of keys while 30 % of the readers are offline.
     #[arg(long, default_value = "rotate-all")]
@@ -26,7 +32,7 @@ pub(crate) struct Simulate {
     /// Break something on purpose, to see that it carries weight.
     #[arg(long, value_enum)]
     sabotage: Option<Broken>,
-    /// Print JSON.
+    /// Answer as JSON.
     #[arg(long)]
     json: bool,
 }

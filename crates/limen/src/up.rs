@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 
 use clap::Args;
 use identity::operator::NewOperator;
@@ -13,7 +13,7 @@ use crate::city::{Files, Plan, Tls, found, runtime, serve};
 use crate::client::{Client, Connection};
 use crate::failure::{Failure, OrFail};
 use crate::hsm::Tokens;
-use crate::key::process::KeyService;
+use crate::key::process::Watched;
 use crate::{example, output};
 
 /// `limen up`.
@@ -44,9 +44,7 @@ impl Up {
         let config = self.tls.apply(config)?;
         let program = std::env::current_exe().or_fail("cannot find this program")?;
         let _keys = match &config.keys.service {
-            Some(_) => {
-                Some(KeyService::start(&program, &files.keys_config(), Stdio::inherit(), None)?)
-            }
+            Some(_) => Some(Watched::start(program, files.keys_config())?),
             None => None,
         };
         let ca = config.http.tls_cert.clone();

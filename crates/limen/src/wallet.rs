@@ -2,6 +2,7 @@
 
 mod accept;
 mod present;
+mod trust;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,13 +10,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use credential::aws_lc::AwsLc;
-use credential::crypto::Crypto;
-use credential::x509::{Certificate, pem};
 use edge::wallet_host::WalletHost;
 use serde_json::json;
 use wallet::pass::Content;
 
-use crate::client::{Client, Connection};
+use crate::client::Connection;
 use crate::failure::{Failure, OrFail};
 use crate::field::get;
 use crate::{output, world};
@@ -28,7 +27,9 @@ use crate::{output, world};
 pub(crate) enum Command {
     /// Make an empty wallet that trusts the city of a server.
     #[command(after_help = "Example:\n  limen wallet init --server https://city.example")]
-    Init(Init),
+    Init(trust::Init),
+    /// Hear from the city whom it trusts now: reader authorities change while a phone lies in a pocket.
+    Refresh(trust::Refresh),
     /// Accept an offer: collect the passes into the wallet (OpenID4VCI).
     Accept(accept::Accept),
     /// List the passes.
@@ -85,18 +86,6 @@ impl City {
     }
 }
 
-/// `limen wallet init`.
-#[derive(Args)]
-pub(crate) struct Init {
-    #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    city: City,
-    /// Trust only a city whose root has this fingerprint (SHA-256, hexadecimal).
-    #[arg(long, value_name = "SHA256")]
-    root_fingerprint: Option<String>,
-}
-
 /// `limen wallet export`.
 #[derive(Args)]
 pub(crate) struct Export {
@@ -111,6 +100,7 @@ impl Command {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Init(init) => init.run(),
+            Self::Refresh(refresh) => refresh.run(),
             Self::Accept(accept) => accept.run(),
             Self::List(look) => list(&look),
             Self::Log(look) => log(&look),
@@ -150,75 +140,6 @@ impl Place {
         let nonces = [world::entropy()?, world::entropy()?];
         host.save(&AwsLc, nonces).or_fail("cannot save the wallet")
     }
-}
-
-impl Init {
-    fn run(self) -> Result<ExitCode, Failure> {
-        let client = Client::new(self.city.connection())?;
-        let trust: api::trust::Trust = client.get_json("/v1/trust")?;
-        let root = one_certificate(&trust.city_root)?;
-        let fingerprint = world::fingerprint(&root);
-        if self.root_fingerprint.as_ref().is_some_and(|expected| *expected != fingerprint) {
-            let message = format!("the root of this city has the fingerprint {fingerprint}");
-            return Err(Failure::broken(message).hint("it is not the one that you named"));
-        }
-        let issuers = trust.issuing_authorities.iter().map(|a| one_certificate(&a.certificate));
-        let issuers = issuers.collect::<Result<Vec<_>, _>>()?;
-        let readers = trust.reader_authorities.iter().map(|authority| one_certificate(authority));
-        let readers = readers.collect::<Result<Vec<_>, _>>()?;
-        for authority in issuers.iter().chain(&readers) {
-            is_signed_by(authority, &root)?;
-        }
-        let named = trust.document_signers.iter().map(|a| one_certificate(&a.certificate));
-        let named = named.collect::<Result<Vec<_>, _>>()?;
-        for signer in &named {
-            if !issuers.iter().any(|authority| is_signed_by(signer, authority).is_ok()) {
-                return Err(Failure::broken("a document signer is of no authority of the city"));
-            }
-        }
-        let issuers = [issuers, named].concat();
-        let key_path = self.place.key_path();
-        let key = world::entropy::<32>()?;
-        let nonces = [world::entropy()?, world::entropy()?];
-        if key_path.exists() {
-            let message = format!("`{}` is there already", key_path.display());
-            return Err(
-                Failure::usage(message).hint("it may open another wallet; name another file")
-            );
-        }
-        // The key goes first: a wallet is never without what opens it.
-        let parent = key_path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        parent.map_or(Ok(()), std::fs::create_dir_all).or_fail("cannot make the wallet")?;
-        edge::file::replace(&key_path, &key).or_fail("cannot make the wallet")?;
-        let mut host = WalletHost::create(&self.place.folder, &AwsLc, key, nonces)
-            .or_fail("cannot make the wallet")?;
-        host.state.trust = wallet::state::Trust::new(issuers, readers)
-            .or_fail("cannot trust the authorities of this city")?;
-        self.place.save(&host)?;
-        output::text(&format!(
-            "wallet made in {}\nroot of the city: sha-256 {fingerprint}\n",
-            self.place.folder.display()
-        ))?;
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-fn one_certificate(text: &str) -> Result<Vec<u8>, Failure> {
-    let ders = pem::decode(text, pem::CERTIFICATE);
-    let ders = ders.or_fail("cannot read the certificates of the city")?;
-    let first = ders.into_iter().next();
-    first.ok_or_else(|| Failure::broken("the server sent no certificate where one was expected"))
-}
-
-fn is_signed_by(authority: &[u8], root: &[u8]) -> Result<(), Failure> {
-    let parse = |der| Certificate::parse(der).or_fail("cannot read the certificates of the city");
-    let (authority, root) = (parse(authority)?, parse(root)?);
-    let mut buffer = [0; 96];
-    let signature = authority.signature(&mut buffer).or_fail("cannot read a signature")?;
-    if AwsLc.verify(&root.public_key, authority.tbs, signature).is_ok() {
-        return Ok(());
-    }
-    Err(Failure::broken(format!("`{}` is not signed by the root of the city", authority.subject)))
 }
 
 fn list(look: &Look) -> Result<ExitCode, Failure> {

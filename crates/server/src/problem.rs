@@ -259,7 +259,8 @@ impl From<SignFault> for Problem {
                      city renews it with `{command}`"
                 ))
             }
-            SignFault::Custody(SignError::Unavailable) => {
+            // Somebody else moved the key on, and this server is about to hear of it.
+            SignFault::Custody(SignError::Unavailable | SignError::NotActive { .. }) => {
                 tracing::warn!(reason = %fault, "a request was not done");
                 Self::keys_unavailable(KEYS_RETRY_S)
             }

@@ -56,6 +56,8 @@ pub struct Inner {
     /// The custodian, where it is the key service.
     pub(crate) key_service: Option<Arc<Remote>>,
     pub(crate) crypto: AwsLc,
+    /// As it was found at the start: name, country and log never change, its roots do
+    /// ([`Server::facts`]).
     pub(crate) city: Facts,
     pub(crate) public_url: String,
     pub(crate) limits: Limits,
@@ -169,6 +171,11 @@ impl Server {
             self.jobs.notify_one();
         }
         Ok(committed)
+    }
+
+    /// The facts of the city as they are now: a ceremony changes its roots beside a server that runs.
+    pub(crate) async fn facts(&self) -> Result<Facts, Problem> {
+        Facts::load(&self.store).await.map_err(|error| Problem::fault(&error))
     }
 
     /// The credential issuer of `operator`, if there is such an operator.

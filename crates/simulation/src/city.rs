@@ -21,7 +21,7 @@ use vocabulary::code::OperatorCode;
 use crate::random::Stream;
 use crate::record::Level;
 use crate::run::Fault;
-use crate::scenario::{HOUR, Minute, Scenario, instant};
+use crate::scenario::{HOUR, Minute, Scenario, instant, minute_of};
 
 /// The origin of the city's log.
 pub(crate) const LOG: &str = "city.example/v1/log";
@@ -75,7 +75,8 @@ pub(crate) struct Snapshot {
 pub(crate) struct Old {
     handles: Vec<KeyHandle>,
     pub(crate) certificates: Vec<Arc<[u8]>>,
-    pub(crate) document_signers: Vec<Arc<[u8]>>,
+    /// With the last minute of each.
+    pub(crate) document_signers: Vec<(Arc<[u8]>, Minute)>,
     pub(crate) log_keys: Vec<VerifierKey>,
 }
 
@@ -369,7 +370,13 @@ impl City {
         Old {
             handles: active().map(|held| held.key.handle).collect(),
             certificates: active().filter_map(|held| held.key.certificate.clone()).collect(),
-            document_signers: signers.filter_map(|held| held.key.certificate.clone()).collect(),
+            document_signers: signers
+                .filter_map(|held| {
+                    let der = held.key.certificate.clone()?;
+                    let end = minute_of(Certificate::parse(&der).ok()?.not_after);
+                    Some((der, end))
+                })
+                .collect(),
             log_keys: self.of(Purpose::Checkpoint).filter_map(log_key).collect(),
         }
     }

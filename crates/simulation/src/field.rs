@@ -1,13 +1,11 @@
 //! One reader, from its enrolment to the end: it learns when it can and decides all the time.
 
-use std::collections::HashMap;
-
 use credential::crypto::Crypto;
 use credential::mdoc::{self, verify_issuer_signed};
 use credential::rejection::{Culprit, Rejection};
 use credential::rights::{DOC_TYPE, Rights};
 use credential::status::{self, VerifiedStatusList};
-use credential::x509::{Certificate, Judgement, Profile, TrustAnchors};
+use credential::x509::{Judgement, Profile, TrustAnchors};
 use fleet::bundle::{City, Numbered, make_bundle};
 use fleet::change::Change;
 use fleet::reader::{JournalHead, Reader, ReaderCertificate, ReaderState};
@@ -21,9 +19,9 @@ use reader::bundle::{Freshness, Pin, VerifiedBundle};
 use reader::snapshot::{ClassPolicy, Stale};
 use reader::table::Claim;
 use vocabulary::id::ReaderId;
-use vocabulary::time::Instant;
 
 use crate::city::{History, Snapshot, marked};
+use crate::memory::Memory;
 use crate::outage::outages;
 use crate::papers::{Papers, STATUS_URI, gate};
 use crate::random::Stream;
@@ -31,8 +29,6 @@ use crate::record::{Level, Tally};
 use crate::run::Fault;
 use crate::scenario::{DAY, HOUR, Minute, Scenario, instant};
 
-/// One tap in so many is judged without the memory of verdicts.
-const JUDGED_ANEW_EVERY: u64 = 32;
 /// A reader that comes back soon after it learnt does not ask at once.
 const SYNC_PAUSE: Minute = 12 * HOUR;
 
@@ -49,9 +45,6 @@ pub(crate) struct World<'w> {
     pub(crate) real: &'w dyn Crypto,
     pub(crate) marking: &'w dyn Crypto,
 }
-
-/// Verdicts about documents: under which trust, of which operator and day, on which day.
-pub(crate) type Verdicts = HashMap<(usize, usize, usize, Minute, Minute), Option<Level>>;
 
 /// One reader.
 struct Gate<'w> {
@@ -95,7 +88,7 @@ enum Event {
 pub(crate) fn live(
     world: &World<'_>,
     number: u32,
-    verdicts: &mut Verdicts,
+    memory: &mut Memory,
     tally: &mut Tally,
 ) -> Result<(), Fault> {
     let scenario = world.scenario;
@@ -112,15 +105,14 @@ pub(crate) fn live(
     events.sort_by_key(|(at, event)| (*at, matches!(event, Event::Tap)));
     let mut gate = Gate::new(world, number, &mut random)?;
     // It was enrolled with its first bundle in hand.
-    gate.sync(0, tally)?;
+    gate.sync(0, memory, tally)?;
     for (at, event) in events {
         match event {
-            Event::Sync => gate.sync(at, tally)?,
-            Event::Tap => gate.tap(at, &mut random, verdicts, tally)?,
+            Event::Sync => gate.sync(at, memory, tally)?,
+            Event::Tap => gate.tap(at, &mut random, memory, tally)?,
         }
     }
-    gate.close(tally);
-    Ok(())
+    gate.close(memory, tally)
 }
 
 fn within(random: &mut Stream, span: Minute) -> Minute {
@@ -201,8 +193,17 @@ impl<'w> Gate<'w> {
     }
 
     /// Fetches bundle, status list and certificate.
-    fn sync(&mut self, at: Minute, tally: &mut Tally) -> Result<(), Fault> {
+    fn sync(&mut self, at: Minute, memory: &mut Memory, tally: &mut Tally) -> Result<(), Fault> {
         let history = self.world.history;
+        let day = at / DAY;
+        // A list needs no word with the city: it may come by another carrier, before the bundle.
+        if self.held.as_ref().is_some_and(|held| at < held.until) {
+            if self.believes_list(day, at, memory)? {
+                self.list = Some(day);
+            } else {
+                tally.at(Level::StatusList).wrong_denials += 1;
+            }
+        }
         let snapshot = history.at(at)?;
         let bytes = self.bundle(snapshot, at)?;
         tally.bundles += 1;
@@ -216,13 +217,12 @@ impl<'w> Gate<'w> {
         match VerifiedBundle::verify(self.crypto, &bytes, &pin) {
             // The rule of `reader::engine`: a signer that was followed gives no more orders.
             Ok(next) if self.held.as_ref().is_none_or(|held| follows(&next, &held.bundle)) => {
-                self.install(next, history.index_at(at), at);
+                self.install(next, history.index_at(at), at, memory)?;
             }
             Ok(_) => tally.at(Level::Bundle).wrong_denials += 1,
             Err(rejection) => tally.at(level_of_bundle(&rejection)).wrong_denials += 1,
         }
-        let day = at / DAY;
-        if self.believes_list(day, at) {
+        if self.believes_list(day, at, memory)? {
             self.list = Some(day);
         }
         if at < self.world.scenario.rotation_at() || self.certificate < at / HOUR {
@@ -271,24 +271,33 @@ impl<'w> Gate<'w> {
         }
     }
 
-    fn install(&mut self, bundle: VerifiedBundle, snapshot: usize, at: Minute) {
+    fn install(
+        &mut self,
+        bundle: VerifiedBundle,
+        snapshot: usize,
+        at: Minute,
+        memory: &mut Memory,
+    ) -> Result<(), Fault> {
         let until = at + self.world.scenario.bundle_life_days * DAY;
-        self.forget(at);
+        self.forget(at, memory)?;
         self.roots = bundle.roots().clone();
         self.held = Some(Held { bundle, snapshot, until });
         // A list whose signer the new bundle does not name is lost.
-        if self.list.is_some_and(|day| !self.believes_list(day, at)) {
+        if let Some(day) = self.list
+            && !self.believes_list(day, at, memory)?
+        {
             self.list = None;
         }
         if at >= self.world.scenario.rotation_at() {
             self.learn(at);
         }
+        Ok(())
     }
 
     /// Closes the time for which the bundle before this moment was believed.
-    fn forget(&mut self, at: Minute) {
+    fn forget(&mut self, at: Minute, memory: &mut Memory) -> Result<(), Fault> {
         let old = &self.world.history.old;
-        let Some(held) = &self.held else { return };
+        let Some(held) = &self.held else { return Ok(()) };
         let until = at.min(held.until);
         let issuers = &held.bundle.bundle().issuers;
         if issuers.iter().any(|issuer| old.holds(&issuer.certificate)) {
@@ -297,15 +306,21 @@ impl<'w> Gate<'w> {
         if held.bundle.bundle().status_signers.iter().any(|signer| old.holds(signer)) {
             self.believes.status = self.believes.status.max(until);
         }
-        for signer in &old.document_signers {
-            let end = Certificate::parse(signer).map_or(0, |parsed| minute_of(parsed.not_after));
-            let anchors = held.bundle.issuers();
-            let judged =
-                judge(self.crypto, anchors, Profile::DocumentSigner, signer, until.min(end));
-            if judged.is_ok() {
-                self.believes.signer = self.believes.signer.max(until.min(end));
+        for (number, (signer, end)) in old.document_signers.iter().enumerate() {
+            let until = until.min(*end);
+            if until <= self.believes.signer {
+                continue;
+            }
+            let key = (held.snapshot, self.own, number, until == *end);
+            let is_believed = memory.signers.to(key, || {
+                let anchors = held.bundle.issuers();
+                Ok(judge(self.crypto, anchors, Profile::DocumentSigner, signer, until).is_ok())
+            })?;
+            if is_believed {
+                self.believes.signer = until;
             }
         }
+        Ok(())
     }
 
     /// Notes which old keys that count beyond a bundle's life are believed no more.
@@ -321,18 +336,18 @@ impl<'w> Gate<'w> {
         }
     }
 
-    fn believes_list(&self, day: Minute, at: Minute) -> bool {
+    fn believes_list(&self, day: Minute, at: Minute, memory: &mut Memory) -> Result<bool, Fault> {
         let (Some(held), Some(token)) = (&self.held, self.world.papers.lists.get(day as usize))
         else {
-            return false;
+            return Ok(false);
         };
-        let anchors = held.bundle.status_signers();
-        let expectation = status::Expectation {
-            anchors,
-            at: instant(at.min(day * DAY + 7 * DAY - 1)),
-            uri: Some(STATUS_URI),
-        };
-        VerifiedStatusList::verify_cwt(self.crypto, token, &expectation).is_ok()
+        let at = at.min(day * DAY + 7 * DAY - 1);
+        memory.lists.to((held.snapshot, day, at / DAY), || {
+            let anchors = held.bundle.status_signers();
+            let expectation =
+                status::Expectation { anchors, at: instant(at), uri: Some(STATUS_URI) };
+            Ok(VerifiedStatusList::verify_cwt(self.crypto, token, &expectation).is_ok())
+        })
     }
 
     /// A phone with a good document at a door that it may pass: every refusal but one is wrong.
@@ -340,12 +355,11 @@ impl<'w> Gate<'w> {
         &self,
         at: Minute,
         random: &mut Stream,
-        verdicts: &mut Verdicts,
+        memory: &mut Memory,
         tally: &mut Tally,
     ) -> Result<(), Fault> {
-        let World { scenario, history, papers, .. } = self.world;
-        let (foreign, age, wallet, anew) =
-            (random.below(5) == 0, random.next(), random.next(), random.next());
+        let World { scenario, history, .. } = self.world;
+        let (foreign, age, wallet) = (random.below(5) == 0, random.next(), random.next());
         let operators = history.operators.len().max(1);
         let operator = (self.own + usize::from(foreign)) % operators;
         let day = (at / DAY).saturating_sub(
@@ -357,12 +371,8 @@ impl<'w> Gate<'w> {
             return Ok(());
         };
         // The phone proves the reader first.
-        let known = wallet_trust(self.world, wallet % u64::from(scenario.wallets), at)?;
-        let paper = papers.certificates.get(self.certificate as usize);
-        let paper = paper.ok_or(Fault("find a certificate"))?;
-        if let Err(rejection) = judge(self.crypto, known, Profile::Reader, &paper.der, at) {
-            let is_date = rejection.culprit == Culprit::Time;
-            let level = if is_date { Level::ReaderCertificate } else { Level::ReaderAuthority };
+        let refused = self.refused_reader(wallet % u64::from(scenario.wallets), at, memory)?;
+        if let Some(level) = refused {
             tally.at(level).wrong_denials += 1;
             return Ok(());
         }
@@ -371,19 +381,38 @@ impl<'w> Gate<'w> {
             return Ok(());
         }
         let key = (held.snapshot, self.own, operator, day, at / DAY);
-        let verdict = if anew % JUDGED_ANEW_EVERY == 0 {
-            self.verdict(held, operator, day, at)?
-        } else if let Some(verdict) = verdicts.get(&key) {
-            *verdict
-        } else {
-            let verdict = self.verdict(held, operator, day, at)?;
-            verdicts.insert(key, verdict);
-            verdict
-        };
+        let verdict = memory.documents.to(key, || self.verdict(held, operator, day, at))?;
         if let Some(level) = verdict {
             tally.at(level).wrong_denials += 1;
         }
         Ok(())
+    }
+
+    /// The level to which a phone's refusal of this reader is due, if it refuses.
+    fn refused_reader(
+        &self,
+        wallet: u64,
+        at: Minute,
+        memory: &mut Memory,
+    ) -> Result<Option<Level>, Fault> {
+        let World { scenario, history, papers, seed, .. } = self.world;
+        let paper = papers.certificates.get(self.certificate as usize);
+        let paper = paper.ok_or(Fault("find a certificate"))?;
+        // From when the phone last fetched the city's trust.
+        let moment = history.index_at(last_fetch(scenario, *seed, "wallet", wallet, at));
+        let known = history.snapshots.get(moment).ok_or(Fault("find the city's state"))?;
+        let judge = || {
+            let judged =
+                judge(self.crypto, &known.reader_authorities, Profile::Reader, &paper.der, at);
+            Ok(judged.err().map(|rejection| match rejection.culprit {
+                Culprit::Time => Level::ReaderCertificate,
+                _ => Level::ReaderAuthority,
+            }))
+        };
+        if paper.until <= at {
+            return judge();
+        }
+        memory.certificates.to((moment, self.certificate), judge)
     }
 
     /// The level to which the refusal of a document is due, if it is refused.
@@ -428,9 +457,9 @@ impl<'w> Gate<'w> {
         if opens { Ok(None) } else { Err(Fault("open the door to a pass that names it")) }
     }
 
-    fn close(mut self, tally: &mut Tally) {
+    fn close(mut self, memory: &mut Memory, tally: &mut Tally) -> Result<(), Fault> {
         let end = self.world.scenario.end();
-        self.forget(end);
+        self.forget(end, memory)?;
         let began = self.world.scenario.rotation_at();
         let mut note = |level, until: Minute| {
             tally.at(level).note(Some((until < end).then_some(until.max(began))));
@@ -440,6 +469,7 @@ impl<'w> Gate<'w> {
         note(Level::IssuingAuthority, self.believes.issuing);
         note(Level::DocumentSigner, self.believes.signer);
         note(Level::StatusList, self.believes.status);
+        Ok(())
     }
 }
 
@@ -462,17 +492,6 @@ fn judge(
     at: Minute,
 ) -> Result<(), Rejection> {
     Judgement { crypto, anchors, at: instant(at), profile }.signer(&[leaf], None).map(drop)
-}
-
-fn minute_of(at: Instant) -> Minute {
-    let minutes = at.duration_since(instant(0)).as_secs() / 60;
-    Minute::try_from(minutes).unwrap_or(Minute::MAX)
-}
-
-/// The reader authorities that a wallet knows at `at`, from when it last fetched them.
-fn wallet_trust<'w>(world: &World<'w>, wallet: u64, at: Minute) -> Result<&'w TrustAnchors, Fault> {
-    let fetched = last_fetch(world.scenario, world.seed, "wallet", wallet, at);
-    Ok(&world.history.at(fetched)?.reader_authorities)
 }
 
 /// When a client with a rhythm of its own last fetched the city's trust.

@@ -12,6 +12,7 @@ mod city;
 pub mod crypto;
 mod doors;
 mod field;
+mod memory;
 mod outage;
 mod papers;
 mod random;

@@ -23,7 +23,7 @@ pub struct Report {
     pub taps: u64,
     /// One for each level of keys.
     pub levels: Vec<LevelReport>,
-    /// Taps, bundles and checkpoints that should have been believed and were not, over all levels.
+    /// Taps, bundles, lists and checkpoints that should have been believed and were not, over all levels.
     pub wrong_denials: u64,
     /// Taps at readers that were offline beyond the life of their bundle: refused by the written rule.
     pub refused_expired_bundle: u64,

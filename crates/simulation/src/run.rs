@@ -11,7 +11,8 @@ use keys::rotation::lives::Lives;
 use crate::city::{History, Snapshot};
 use crate::crypto::{Marks, Remembering};
 use crate::doors::doors;
-use crate::field::{Verdicts, World, last_fetch, live};
+use crate::field::{World, last_fetch, live};
+use crate::memory::Memory;
 use crate::papers::{Papers, believes};
 use crate::record::{Level, Tally};
 use crate::report::Report;
@@ -76,12 +77,12 @@ fn fleet(
             real: &real,
             marking: &marking,
         };
-        let (mut tally, mut verdicts) = (Tally::default(), Verdicts::new());
+        let (mut tally, mut memory) = (Tally::default(), Memory::default());
         let from = u64::from(scenario.readers) * u64::from(number) / u64::from(threads);
         let until = u64::from(scenario.readers) * u64::from(number + 1) / u64::from(threads);
         for reader in from..until {
             let reader = u32::try_from(reader).map_err(|_| Fault("number a reader"))?;
-            live(&world, reader, &mut verdicts, &mut tally)?;
+            live(&world, reader, &mut memory, &mut tally)?;
             let count = done.fetch_add(1, Ordering::Relaxed) + 1;
             if count.is_multiple_of(PROGRESS_EVERY) {
                 progress(count);

@@ -120,6 +120,12 @@ pub(crate) fn instant(at: Minute) -> Instant {
     START.saturating_add(core::time::Duration::from_secs(60 * u64::from(at)))
 }
 
+/// The minute of an instant that is not before the beginning.
+pub(crate) fn minute_of(at: Instant) -> Minute {
+    let minutes = at.duration_since(START).as_secs() / 60;
+    Minute::try_from(minutes).unwrap_or(Minute::MAX)
+}
+
 /// Why there is no scenario.
 #[derive(Debug)]
 pub enum ScenarioError {

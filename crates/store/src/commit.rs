@@ -26,6 +26,7 @@ pub struct Commit {
 }
 
 /// A change that a city crate decided on.
+#[allow(clippy::large_enum_variant, reason = "a deed has few, and they live for one commit")]
 #[derive(Clone, Debug)]
 pub enum Change {
     /// Operators, people, tokens.
@@ -33,7 +34,7 @@ pub enum Change {
     /// Products, passes, offers, documents.
     Issuance(issuance::change::Change),
     /// Readers, enrolments, journals.
-    Fleet(fleet::change::Change),
+    Fleet(Box<fleet::change::Change>),
     /// A setting of the tenant.
     Setting(Setting),
     /// Something that the deed takes note of, such as a record of a reader's journal: a leaf of its
@@ -55,7 +56,7 @@ impl From<issuance::change::Change> for Change {
 
 impl From<fleet::change::Change> for Change {
     fn from(change: fleet::change::Change) -> Self {
-        Self::Fleet(change)
+        Self::Fleet(Box::new(change))
     }
 }
 

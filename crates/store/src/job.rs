@@ -175,6 +175,26 @@ impl CityStore {
         Ok(if is_dead { AfterFailure::Dead } else { AfterFailure::RetryAt(run_at) })
     }
 
+    /// Puts a job back whose try at `now` failed, and which must not be given up: it never dies, and
+    /// runs again after `longest` at the latest.
+    ///
+    /// # Errors
+    /// [`JobError::LeaseLost`] when another worker has it by now.
+    pub async fn put_back_job(
+        &self,
+        job: &Job,
+        longest: Duration,
+        now: Instant,
+    ) -> Result<Instant, JobError> {
+        let run_at = now.saturating_add(backoff(job.attempt).min(longest));
+        let sql = "UPDATE job SET leased_until = NULL, run_at = $1 \
+                   WHERE id = $2 AND attempts = $3 AND dead_reason IS NULL";
+        let values = vec![run_at.into(), job.id.as_bytes().into(), job.attempt.into()];
+        let step = Statement::row(sql, values).expecting_one();
+        self.engine().transact(vec![step]).await?;
+        Ok(run_at)
+    }
+
     /// Lets a dead job run again from `now` on, with all its tries.
     ///
     /// # Errors

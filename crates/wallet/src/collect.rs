@@ -29,6 +29,8 @@ use crate::secure_element::{DeviceKey, Presence, PresenceRule, SecureElement, Se
 pub const ANSWER_BYTES_MAX: usize = json::LENGTH_MAX;
 /// Documents of one kind that are collected at a time, if the issuer allows as many.
 pub const BATCH_MAX: usize = 8;
+/// The code by which a city says that nobody signs at present (RFC 9457, `/v1`).
+const KEYS_UNAVAILABLE: &str = "keys-unavailable";
 
 /// What a collection works with, handed in with every step.
 pub struct Hands<'h> {
@@ -91,6 +93,13 @@ pub enum CollectError {
         /// The issuer's error code.
         code: String,
     },
+    /// Who signs for the issuer is away: nothing was issued, and later it will be.
+    Away {
+        /// To which request.
+        to: &'static str,
+        /// The HTTP status.
+        status: u16,
+    },
     /// The issuer offers what this wallet cannot keep.
     Unsupported {
         /// The configuration.
@@ -117,6 +126,11 @@ impl fmt::Display for CollectError {
                     code.escape_debug()
                 )
             }
+            Self::Away { to, status } => write!(
+                f,
+                "the city cannot sign at present, so the {to} request was not done ({status}): try \
+                 again in a while; should the offer be used up by then, ask for a new one"
+            ),
             Self::Unsupported { configuration } => {
                 write!(
                     f,
@@ -299,14 +313,18 @@ impl Collection {
 
     fn refused(&mut self, to: &'static str, answer: Answer<'_>) -> Result<(), CollectError> {
         let error = json::parse(answer.body).ok();
-        let code = error.as_ref().and_then(|body| body.get("error")).and_then(Value::as_str);
-        let code = code.unwrap_or("no error code");
+        let member = |name| error.as_ref().and_then(|body| body.get(name)).and_then(Value::as_str);
+        let status = answer.status;
+        if status == 503 && member("code") == Some(KEYS_UNAVAILABLE) {
+            return Err(CollectError::Away { to, status });
+        }
+        let code = member("error").unwrap_or("no error code");
         // RFC 9449, section 8: the server may ask for its own nonce, once.
         if code == "use_dpop_nonce" && answer.dpop_nonce.is_some() && !self.retried {
             self.retried = true;
             return Ok(());
         }
-        Err(CollectError::Refused { to, status: answer.status, code: code.to_string() })
+        Err(CollectError::Refused { to, status, code: code.to_string() })
     }
 
     fn take_metadata(&mut self, body: &Value) -> Result<(), CollectError> {

@@ -20,3 +20,4 @@ pub mod secure_element;
 pub mod software;
 pub mod state;
 pub mod tap;
+pub mod trust;

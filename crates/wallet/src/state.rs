@@ -9,14 +9,17 @@ use core::fmt;
 
 use credential::cbor::{CborError, Decoder, Encoder};
 use credential::crypto::{BadCiphertext, Crypto};
-use credential::x509::{AnchorError, TrustAnchors};
+use credential::x509::AnchorError;
 use vocabulary::time::Instant;
 
 use crate::log::Entry;
 use crate::pass::{Content, Document, Pass};
 use crate::secure_element::DeviceKey;
+use crate::trust::{Parts, Trust};
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+/// Before roots were kept.
+const VERSION_ROOTLESS: u64 = 1;
 const SEAL_LABEL: &[u8] = b"limen/wallet-state/1";
 
 /// Everything that a wallet remembers, device keys excepted.
@@ -28,15 +31,6 @@ pub struct State {
     pub passes: Vec<Pass>,
     /// The owner's log, oldest first.
     pub log: Vec<Entry>,
-}
-
-/// Whom a wallet trusts: issuing authorities for passes, reader authorities for readers.
-#[derive(Clone, Debug, Default)]
-pub struct Trust {
-    issuers: Vec<Vec<u8>>,
-    readers: Vec<Vec<u8>>,
-    issuer_anchors: TrustAnchors,
-    reader_anchors: TrustAnchors,
 }
 
 /// Why a state does not open.
@@ -89,30 +83,6 @@ impl From<AnchorError> for OpenError {
     }
 }
 
-impl Trust {
-    /// Trust in these authorities (DER).
-    ///
-    /// # Errors
-    /// [`AnchorError`] for the first certificate that cannot be used, or one too many.
-    pub fn new(issuers: Vec<Vec<u8>>, readers: Vec<Vec<u8>>) -> Result<Self, AnchorError> {
-        let anchors = |ders: &[Vec<u8>]| TrustAnchors::from_ders(ders.iter().map(Vec::as_slice));
-        let (issuer_anchors, reader_anchors) = (anchors(&issuers)?, anchors(&readers)?);
-        Ok(Self { issuers, readers, issuer_anchors, reader_anchors })
-    }
-
-    /// The issuing authorities.
-    #[must_use]
-    pub const fn issuer_anchors(&self) -> &TrustAnchors {
-        &self.issuer_anchors
-    }
-
-    /// The reader authorities.
-    #[must_use]
-    pub const fn reader_anchors(&self) -> &TrustAnchors {
-        &self.reader_anchors
-    }
-}
-
 impl State {
     /// The state, sealed under `host_key`. `nonce` must be fresh every time.
     #[must_use]
@@ -142,8 +112,10 @@ impl State {
 
     fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::new();
-        encoder.array(5).unsigned(VERSION);
-        for list in [&self.trust.issuers, &self.trust.readers] {
+        encoder.array(7).unsigned(VERSION);
+        let parts = self.trust.parts();
+        encoder.text(&parts.city);
+        for list in [&parts.roots, &parts.issuers, &parts.readers] {
             encoder.array(list.len());
             list.iter().for_each(|der| {
                 encoder.bytes(der);
@@ -158,17 +130,27 @@ impl State {
 
     fn decode(bytes: &[u8]) -> Result<Self, OpenError> {
         let mut decoder = Decoder::new(bytes)?;
-        decoder.array_of(5)?;
-        let found = decoder.unsigned()?;
-        if found != VERSION {
-            return Err(OpenError::Version { found });
+        let mut ahead = decoder.clone();
+        ahead.array()?;
+        let has_roots = match ahead.unsigned()? {
+            VERSION => true,
+            VERSION_ROOTLESS => false,
+            found => return Err(OpenError::Version { found }),
+        };
+        decoder.array_of(if has_roots { 7 } else { 5 })?;
+        decoder.unsigned()?;
+        let mut parts = Parts::default();
+        let ders = |decoder: &mut Decoder<'_>| list(decoder, |it| Ok(it.bytes()?.to_vec()));
+        if has_roots {
+            parts.city = decoder.text()?.into();
+            parts.roots = ders(&mut decoder)?;
         }
-        let issuers = list(&mut decoder, |decoder| Ok(decoder.bytes()?.to_vec()))?;
-        let readers = list(&mut decoder, |decoder| Ok(decoder.bytes()?.to_vec()))?;
+        parts.issuers = ders(&mut decoder)?;
+        parts.readers = ders(&mut decoder)?;
         let passes = list(&mut decoder, decode_pass)?;
         let log = list(&mut decoder, decode_entry)?;
         decoder.finish()?;
-        Ok(Self { trust: Trust::new(issuers, readers)?, passes, log })
+        Ok(Self { trust: Trust::new(parts)?, passes, log })
     }
 }
 
@@ -288,6 +270,19 @@ mod tests {
         let opened = State::open(&RustCrypto, &[1; 32], &sealed).unwrap();
         assert_eq!((opened.passes, opened.log), (state.passes, state.log));
         assert!(!sealed.windows(11).any(|window| window == b"Staff badge"));
+    }
+
+    /// Wallets that were made before roots were kept still open; they cannot follow their city.
+    #[test]
+    fn a_state_of_the_version_before_opens() {
+        let mut encoder = Encoder::new();
+        encoder.array(5).unsigned(VERSION_ROOTLESS).array(0).array(0).array(0).array(0);
+        let opened = State::decode(&encoder.into_bytes()).unwrap();
+        assert_eq!(opened.trust.parts(), &Parts::default());
+        let mut encoder = Encoder::new();
+        encoder.array(5).unsigned(3).array(0).array(0).array(0).array(0);
+        let refused = State::decode(&encoder.into_bytes()).unwrap_err();
+        assert!(matches!(refused, OpenError::Version { found: 3 }));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod key_id;
 pub mod oid;
 pub mod pem;
 mod profile;
+pub mod succession;
 mod trust;
 
 pub use anchors::{ANCHORS_MAX, AnchorError, TrustAnchors};

@@ -16,7 +16,7 @@ use reader::table::{AccessTable, Door, Need, Rule, ZoneClass};
 use vocabulary::code::PlaceCode;
 use vocabulary::id::ReaderId;
 use vocabulary::time::Instant;
-use wallet::state::Trust;
+use wallet::trust::{Parts, Trust};
 
 pub(crate) const CRYPTO: &dyn Crypto = &RustCrypto;
 pub(crate) const READER: ReaderId = ReaderId::from_bytes([7; 16]);
@@ -113,7 +113,8 @@ impl City {
     /// Whom wallets of this city trust.
     pub(crate) fn trust(&self) -> Trust {
         let (issuer, reader) = (self.authority.der.clone(), self.reader_authority.der.clone());
-        Trust::new(vec![issuer], vec![reader]).unwrap()
+        let (issuers, readers) = (vec![issuer], vec![reader]);
+        Trust::new(Parts { issuers, readers, ..Parts::default() }).unwrap()
     }
 
     /// Instructions of this epoch.

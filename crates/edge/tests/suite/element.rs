@@ -77,7 +77,7 @@ fn keys_are_in_use_once_they_are_durable_and_survive() {
         let reader = ReaderId::from_bytes(READER);
         let mut element = unused;
         let taken = take(&mut element, reader, &[sent.encode()]).unwrap();
-        assert_eq!(taken.installed, [held.clone()]);
+        assert_eq!(taken.installed, std::slice::from_ref(&held));
         let tag = element.mac(&held, b"tap").unwrap();
         let mut again = SoftwareElement::open(&folder.path).unwrap().unwrap();
         assert_eq!(again.held(), element.held());

@@ -2,14 +2,17 @@
 //!
 //! Secrets stand in files of their own, in the environment or in somebody's head; here they are named.
 
+mod error;
+
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use vocabulary::time::Instant;
 
+pub use self::error::ConfigError;
 use super::decide::Rights;
 use super::rate::{SIGNATURES_PER_MINUTE, SIGNATURES_PER_MINUTE_MAX};
 use crate::purpose::Purpose;
@@ -48,12 +51,77 @@ pub struct Config {
     /// keystore needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halves: Option<Sealed>,
-    /// A sealed file that holds the symmetric keys.
+    /// Who held the keys before: during a move to the custodian above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retiring: Option<Retiring>,
+    /// A sealed file that holds the symmetric keys; beside a token, those of before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vault: Option<Sealed>,
     /// Who may ask, and for what.
     #[serde(default, rename = "client")]
     pub clients: Vec<Client>,
+}
+
+/// The old custodian of a city that moves: its keys sign until the named instant.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retiring {
+    /// From when on it signs nothing, RFC 3339; never by itself where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// A sealed file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keystore: Option<Sealed>,
+    /// A token, instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<OnToken>,
+}
+
+impl Retiring {
+    /// From when on it signs nothing.
+    #[must_use]
+    pub fn instant(&self) -> Option<Instant> {
+        Instant::parse_rfc3339(self.at.as_deref()?).ok()
+    }
+
+    /// The old custodian; none unless exactly one is named.
+    #[must_use]
+    pub const fn held(&self) -> Option<Held<'_>> {
+        Held::of(self.keystore.as_ref(), self.token.as_ref())
+    }
+}
+
+/// Where keys lie.
+#[derive(Clone, Copy, Debug)]
+pub enum Held<'c> {
+    /// In a sealed file.
+    Sealed(&'c Sealed),
+    /// On a token.
+    Token(&'c OnToken),
+}
+
+impl<'c> Held<'c> {
+    const fn of(keystore: Option<&'c Sealed>, token: Option<&'c OnToken>) -> Option<Self> {
+        match (keystore, token) {
+            (Some(sealed), None) => Some(Self::Sealed(sealed)),
+            (None, Some(token)) => Some(Self::Token(token)),
+            _ => None,
+        }
+    }
+
+    fn check(self, keys: [&'static str; 2]) -> Result<(), ConfigError> {
+        let [sealed_key, pin_key] = keys;
+        let (key, reason) = match self {
+            Self::Sealed(it) if it.key_file.is_some() == it.passphrase_file.is_some() => {
+                (sealed_key, "name a `key_file` or a `passphrase_file`, and only one")
+            }
+            Self::Token(token) if token.pin().is_none() => {
+                (pin_key, "name a `pin_file`, a `pin_env` or `pin_prompt`, and only one")
+            }
+            _ => return Ok(()),
+        };
+        Err(ConfigError::Setting { key, reason: reason.into() })
+    }
 }
 
 /// A sealed file, and what opens it.
@@ -208,24 +276,39 @@ impl Config {
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    /// Where the keys lie; none unless exactly one place is named.
+    #[must_use]
+    pub const fn held(&self) -> Option<Held<'_>> {
+        Held::of(self.keystore.as_ref(), self.token.as_ref())
+    }
+
+    /// Whether it makes sense.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`].
+    pub fn check(&self) -> Result<(), ConfigError> {
         let refuse = |key, reason: String| Err(ConfigError::Setting { key, reason });
-        match (&self.keystore, &self.token) {
-            (None, None) | (Some(_), Some(_)) => {
-                let reason = "name a `[keystore]` or a `[token]` that holds the keys, and only one";
-                return refuse("keystore", reason.into());
+        let Some(held) = self.held() else {
+            let reason = "name a `[keystore]` or a `[token]` that holds the keys, and only one";
+            return refuse("keystore", reason.into());
+        };
+        held.check(["keystore.key_file", "token.pin_file"])?;
+        if let Some(retiring) = &self.retiring {
+            let Some(old) = retiring.held() else {
+                let reason = "name a `keystore` or a `token` that held the keys, and only one";
+                return refuse("retiring.keystore", reason.into());
+            };
+            old.check(["retiring.keystore.key_file", "retiring.token.pin_file"])?;
+            let is_same = match (old, held) {
+                (Held::Sealed(old), Held::Sealed(new)) => old.path == new.path,
+                (Held::Token(old), Held::Token(new)) => old.label == new.label,
+                _ => false,
+            };
+            if is_same {
+                return refuse("retiring", "the keys lie there now: name where they lay".into());
             }
-            (Some(sealed), None) => {
-                if sealed.key_file.is_some() == sealed.passphrase_file.is_some() {
-                    let reason = "name a `key_file` or a `passphrase_file`, and only one";
-                    return refuse("keystore.key_file", reason.into());
-                }
-            }
-            (None, Some(token)) => {
-                if token.pin().is_none() {
-                    let reason = "name a `pin_file`, a `pin_env` or `pin_prompt`, and only one";
-                    return refuse("token.pin_file", reason.into());
-                }
+            if retiring.at.is_some() && retiring.instant().is_none() {
+                return refuse("retiring.at", "must be an instant of RFC 3339".into());
             }
         }
         if let Some(halves) = &self.halves {
@@ -233,10 +316,7 @@ impl Config {
                 let reason = "are for keys on a `[token]`; a keystore holds both halves itself";
                 return refuse("halves", reason.into());
             }
-            if halves.key_file.is_some() == halves.passphrase_file.is_some() {
-                let reason = "name a `key_file` or a `passphrase_file`, and only one";
-                return refuse("halves.key_file", reason.into());
-            }
+            Held::Sealed(halves).check(["halves.key_file", ""])?;
         }
         if self.clients.len() > CLIENTS_MAX {
             return refuse("client", format!("there may be `{CLIENTS_MAX}` of them"));
@@ -260,14 +340,20 @@ impl Config {
     }
 
     fn resolve(&mut self, folder: &Path) {
-        let files = self.keystore.iter_mut().chain(&mut self.halves).chain(&mut self.vault);
-        let sealed = files.flat_map(|sealed| {
+        let (old_keystore, old_token) = match &mut self.retiring {
+            Some(retiring) => (retiring.keystore.as_mut(), retiring.token.as_mut()),
+            None => (None, None),
+        };
+        let sealed = self.keystore.iter_mut().chain(&mut self.halves);
+        let sealed = sealed.chain(&mut self.vault).chain(old_keystore);
+        let sealed = sealed.flat_map(|sealed| {
             let optional = sealed.key_file.iter_mut().chain(&mut sealed.passphrase_file);
             std::iter::once(&mut sealed.path).chain(optional)
         });
         let token = self
             .token
             .iter_mut()
+            .chain(old_token)
             .flat_map(|token| std::iter::once(&mut token.module).chain(&mut token.pin_file));
         let pairings = self.clients.iter_mut().map(|client| &mut client.pairing);
         for path in [&mut self.socket, &mut self.journal]
@@ -277,61 +363,6 @@ impl Config {
             .chain(pairings)
         {
             *path = folder.join(&*path);
-        }
-    }
-}
-
-/// Why a configuration is not taken.
-#[derive(Debug)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is too large to be a configuration.
-    Size {
-        /// Which.
-        path: PathBuf,
-    },
-    /// The text is not what this program understands.
-    Parse {
-        /// Where and why, with the line.
-        source: Box<toml::de::Error>,
-    },
-    /// A setting contradicts another, or is out of its range.
-    Setting {
-        /// Which.
-        key: &'static str,
-        /// What is wrong.
-        reason: String,
-    },
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read { path, .. } => {
-                write!(f, "cannot read key service configuration `{}`", path.display())
-            }
-            Self::Size { path } => {
-                let path = path.display();
-                write!(f, "key service configuration `{path}` exceeds `{FILE_BYTES_MAX}` bytes")
-            }
-            Self::Parse { .. } => f.write_str("key service configuration is not understood"),
-            Self::Setting { key, reason } => write!(f, "setting `{key}`: {reason}"),
-        }
-    }
-}
-
-impl std::error::Error for ConfigError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Read { source, .. } => Some(source),
-            Self::Parse { source } => Some(source),
-            _ => None,
         }
     }
 }
@@ -381,6 +412,22 @@ mod tests {
         };
         assert!(clients(CLIENTS_MAX).is_ok());
         assert!(clients(CLIENTS_MAX + 1).is_err());
+    }
+
+    #[test]
+    fn a_move_names_one_other_custodian_and_its_instant() {
+        let with = |retiring: &str| {
+            Config::parse(&GOOD.replace("[[client]]", &format!("{retiring}\n[[client]]")))
+        };
+        let token = "[retiring.token]\nmodule = \"m\"\nlabel = \"old\"\npin_env = \"PIN\"";
+        assert!(with(&format!("[retiring]\nat = \"2027-01-01T00:00:00Z\"\n{token}")).is_ok());
+        assert!(with(token).is_ok());
+        assert!(with(&format!("[retiring]\nat = \"soon\"\n{token}")).is_err());
+        assert!(with("[retiring]").is_err());
+        assert!(with(&token.replace("pin_env", "#")).is_err());
+        let same = "[retiring.keystore]\npath = \"city.keys\"\nkey_file = \"k\"";
+        assert!(with(same).is_err(), "nothing moves");
+        assert!(with(&same.replace("city.keys", "old.keys")).is_ok(), "control");
     }
 
     #[test]

@@ -10,7 +10,8 @@ use super::decide::{Rights, decide};
 use super::rate::Bucket;
 use super::status::Status;
 use super::uses::{Deed, Outcome, Use, Uses};
-use crate::custody::{Custody, KeepError, Key, KeyHandle, Pending};
+use crate::custody::{Custody, KeepError, Key, KeyHandle, Pending, State};
+use crate::pair::Pair;
 use crate::vault::Vault;
 use crate::vault::desk::deal;
 use crate::wire::message::{Answer, Given, Request};
@@ -110,6 +111,36 @@ impl Desk {
         // No record, no deed: without one the signature does not leave.
         self.uses.record(used).await.map_err(|_| Refusal::Unavailable)?;
         signed
+    }
+
+    /// Silences the old custodian of a move: from `at` on it signs nothing. Whether that is done.
+    pub(crate) async fn silence(&self, pair: &Pair, at: Instant) -> bool {
+        let keys = pair.old().keys();
+        let left: Vec<&Key> = keys.iter().filter(|key| key.state != State::Retired).collect();
+        for key in pair.unready() {
+            tracing::error!(purpose = %key.purpose, "the old custodian ends, and no key follows");
+        }
+        for key in &left {
+            let used = Use {
+                at: now(),
+                client: "move".into(),
+                deed: Deed::SetState,
+                handle: Some(key.handle),
+                purpose: Some(key.purpose),
+                digest: None,
+                outcome: Outcome::Ordered,
+            };
+            if self.uses.record(used).await.is_err() {
+                return false;
+            }
+        }
+        match pair.retire_old(at).await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::error!(%error, "the old custodian does not end; it is tried again");
+                false
+            }
+        }
     }
 
     /// Asks the vault. What it gives leaves only once the deed stands in the journal.

@@ -8,6 +8,7 @@
 pub mod config;
 pub mod decide;
 mod desk;
+mod keepers;
 mod lock;
 pub mod rate;
 pub mod serve;

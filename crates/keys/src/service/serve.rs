@@ -14,23 +14,21 @@ use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::config::{Client, Config, ConfigError, Sealed};
+use super::config::{Client, Config, ConfigError};
 use super::desk::{Desk, Visitor, now};
+use super::keepers::{Keepers, Leaving};
 use super::lock::Lock;
 use super::rate::Bucket;
 use super::session::{Known, talk, turn_away};
 use super::status::{Examined, Status};
 use super::uses::{self, Uses};
 use crate::custody::Custody;
-use crate::file::{FileError, read_secret};
-use crate::hybrid::Hybrid;
-use crate::software::{self, Keystore};
+use crate::file::FileError;
+use crate::software;
+use crate::token::TokenError;
 use crate::token::pin::PinError;
-use crate::token::{Role, Token, TokenError};
-use crate::unlock::{Unlock, UnlockError};
+use crate::unlock::UnlockError;
 use crate::vault::Vault;
-use crate::vault::software::SoftwareVault;
-use crate::vault::token::TokenVault;
 use crate::wire::handshake::TurnedAway;
 use crate::wire::pairing::{Pairing, PairingError};
 use crate::wire::socket;
@@ -45,6 +43,11 @@ const END_PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait after the system refused a connection, for lack of open files perhaps.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long the instant of a move is waited for without another look at the clock.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
+/// How long to wait after the old custodian could not be silenced.
+const SILENCE_PAUSE: Duration = Duration::from_secs(1);
+
 /// A key service that has its socket and waits for [`Service::run`].
 pub struct Service {
     listener: UnixListener,
@@ -52,6 +55,7 @@ pub struct Service {
     clients: Arc<[Known]>,
     desk: Arc<Desk>,
     same_user: bool,
+    leaving: Option<Leaving>,
     locks: Vec<Lock>,
 }
 
@@ -61,28 +65,9 @@ impl Service {
     /// # Errors
     /// [`StartError`] naming what stands in the way.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        if let Some(token) = &config.token {
-            let source = token.pin().ok_or(StartError::NoKeeper)?;
-            let pin = source.read(&token.label).map_err(StartError::Pin)?;
-            // It keeps a second custodian out by a mark on the token.
-            let opened = Token::open(&token.settings(), pin.clone(), Role::City);
-            let opened = Arc::new(opened.map_err(StartError::Token)?);
-            let vault = vault_beside(&opened);
-            let beside: Arc<dyn Custody> = Arc::<Token>::clone(&opened);
-            let custody = match &config.halves {
-                Some(sealed) => open_halves(sealed, &config.journal, beside)?,
-                None => beside,
-            };
-            let examined = Examined { token: Arc::clone(&opened), settings: token.settings(), pin };
-            return Self::before(config, custody, vault, Some(examined));
-        }
-        let sealed = config.keystore.as_ref().ok_or(StartError::NoKeeper)?;
-        let lock = lock(&Lock::beside(&sealed.path), &sealed.path)?;
-        let custody = Arc::new(open(sealed, &config.journal)?);
-        let vault = config.vault.as_ref().map(|sealed| open_vault(sealed, &config.journal));
-        let vault = vault.transpose()?.map(|vault| Arc::new(vault) as Arc<dyn Vault>);
-        let mut service = Self::before(config, custody, vault, None)?;
-        service.locks.push(lock);
+        let Keepers { custody, vault, examined, locks, leaving } = Keepers::open(config)?;
+        let mut service = Self::before(config, custody, vault, examined, leaving)?;
+        service.locks.extend(locks);
         Ok(service)
     }
 
@@ -103,7 +88,7 @@ impl Service {
         custody: Arc<dyn Custody>,
         vault: Option<Arc<dyn Vault>>,
     ) -> Result<Self, StartError> {
-        Self::before(config, custody, vault, None)
+        Self::before(config, custody, vault, None, None)
     }
 
     fn before(
@@ -111,6 +96,7 @@ impl Service {
         custody: Arc<dyn Custody>,
         vault: Option<Arc<dyn Vault>>,
         token: Option<Examined>,
+        leaving: Option<Leaving>,
     ) -> Result<Self, StartError> {
         let own = geteuid().as_raw();
         let clients: Result<Vec<Known>, StartError> =
@@ -125,11 +111,11 @@ impl Service {
             "same_user": config.same_user,
             "clients": config.clients.iter().map(|it| &it.name).collect::<Vec<_>>(),
         });
-        let status = Status { service: status, token };
+        let status = Status { service: status, token, leaving: leaving.clone() };
         let desk = Arc::new(Desk::new(custody, vault, uses, status));
         let listener = bind(config)?;
         let (socket, same_user) = (config.socket.clone(), config.same_user);
-        Ok(Self { listener, socket, clients, desk, same_user, locks: vec![lock] })
+        Ok(Self { listener, socket, clients, desk, same_user, leaving, locks: vec![lock] })
     }
 
     /// Whether a client may run as the user of the service, who can read all that it can.
@@ -143,6 +129,16 @@ impl Service {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut talks = JoinSet::new();
+        if let Some(leaving) = self.leaving.clone() {
+            let desk = Arc::clone(&self.desk);
+            let mut stop = stop.clone();
+            talks.spawn(async move {
+                tokio::select! {
+                    () = silence(&desk, &leaving) => {}
+                    _ = stop.wait_for(|stop| *stop) => {}
+                }
+            });
+        }
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
@@ -186,50 +182,20 @@ impl fmt::Debug for Service {
     }
 }
 
-/// The vault on the same token, where the token can hold one.
-fn vault_beside(token: &Token) -> Option<Arc<dyn Vault>> {
-    match TokenVault::over(token.pool().clone()) {
-        Ok(vault) => Some(Arc::new(vault)),
-        Err(error) => {
-            tracing::warn!(%error, "the token holds no symmetric keys: none are served");
-            None
+/// Silences the old custodian of a move from the named instant on.
+async fn silence(desk: &Desk, leaving: &Leaving) {
+    let Some(at) = leaving.at else { return };
+    loop {
+        let left = at.duration_since(now());
+        if !left.is_zero() {
+            // By the clock of the machine, which may be set meanwhile.
+            tokio::time::sleep(left.min(LOOK_AT_CLOCK)).await;
+        } else if desk.silence(&leaving.pair, at).await {
+            return;
+        } else {
+            tokio::time::sleep(SILENCE_PAUSE).await;
         }
     }
-}
-
-/// Opens a sealed file of a server's keys; what opens it must not lie in `journal`.
-fn open(sealed: &Sealed, journal: &Path) -> Result<Keystore, StartError> {
-    let unlock = unlock(sealed, journal)?;
-    Keystore::open_server(&sealed.path, &unlock).map_err(StartError::Keystore)
-}
-
-/// The token with the file of ML-DSA halves beside it.
-fn open_halves(
-    sealed: &Sealed,
-    journal: &Path,
-    token: Arc<dyn Custody>,
-) -> Result<Arc<dyn Custody>, StartError> {
-    let unlock = unlock(sealed, journal)?;
-    let hybrid = Hybrid::open(&sealed.path, &unlock, token).map_err(StartError::Halves)?;
-    Ok(Arc::new(hybrid))
-}
-
-fn open_vault(sealed: &Sealed, journal: &Path) -> Result<SoftwareVault, StartError> {
-    let unlock = unlock(sealed, journal)?;
-    SoftwareVault::open(&sealed.path, &unlock).map_err(StartError::Keystore)
-}
-
-fn unlock(sealed: &Sealed, journal: &Path) -> Result<Unlock, StartError> {
-    let unlock = match (&sealed.key_file, &sealed.passphrase_file) {
-        (Some(path), _) => Unlock::key_file(path, journal),
-        (None, Some(path)) => {
-            let text = read_secret(path).map_err(StartError::Secret)?;
-            let text = std::str::from_utf8(&text).unwrap_or_default();
-            Unlock::passphrase(text.trim_end_matches(['\r', '\n']))
-        }
-        (None, None) => return Err(StartError::NoKeeper),
-    };
-    unlock.map_err(StartError::Unlock)
 }
 
 fn known(client: &Client, own: u32, same_user: bool) -> Result<Known, StartError> {
@@ -249,7 +215,7 @@ fn known(client: &Client, own: u32, same_user: bool) -> Result<Known, StartError
     Ok(Known { pairing, uid, visitor })
 }
 
-fn lock(path: &Path, what: &Path) -> Result<Lock, StartError> {
+pub(super) fn lock(path: &Path, what: &Path) -> Result<Lock, StartError> {
     let taken = Lock::take(path).map_err(|source| StartError::Io { path: path.into(), source })?;
     taken.ok_or_else(|| StartError::Busy { what: what.into() })
 }

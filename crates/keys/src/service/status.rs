@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::keepers::Leaving;
+use crate::custody::State;
 use crate::token::doctor::{Report, examine};
 use crate::token::pin::Pin;
 use crate::token::{Settings, Token};
@@ -14,6 +16,8 @@ pub(crate) struct Status {
     pub(crate) service: Value,
     /// The token, if one holds the keys.
     pub(crate) token: Option<Examined>,
+    /// The old custodian, during a move.
+    pub(crate) leaving: Option<Leaving>,
 }
 
 /// A token that is examined when somebody asks.
@@ -28,6 +32,9 @@ impl Status {
     /// All that there is to say, as JSON. It waits for the token without holding up others.
     pub(crate) async fn tell(&self) -> String {
         let mut told = self.service.clone();
+        if let (Some(leaving), Some(told)) = (&self.leaving, told.as_object_mut()) {
+            told.insert("retiring".into(), retiring(leaving));
+        }
         if let Some(token) = self.token.clone() {
             let examined = tokio::task::spawn_blocking(move || token.examine()).await;
             if let (Some(told), Ok(examined)) = (told.as_object_mut(), examined) {
@@ -48,6 +55,20 @@ impl Examined {
             Err(error) => json!({ "label": self.settings.label, "trouble": error.to_string() }),
         }
     }
+}
+
+fn retiring(leaving: &Leaving) -> Value {
+    let keys = leaving.pair.old().keys();
+    let secrets = leaving.vault.as_ref().map(|vault| vault.secrets());
+    let unready = leaving.pair.unready();
+    json!({
+        "held_by": keys.first().map(|key| &*key.held_by),
+        "at": leaving.at.map(|at| at.to_string()),
+        "keys": keys.len(),
+        "active": keys.iter().filter(|key| key.state == State::Active).count(),
+        "unready": unready.iter().map(|key| key.purpose.as_str()).collect::<Vec<_>>(),
+        "secrets": secrets.map_or(0, |secrets| secrets.len()),
+    })
 }
 
 fn describe(report: &Report, trouble: Option<&str>) -> Value {

@@ -65,7 +65,7 @@ pub(crate) async fn deal(
 ) -> Dealt {
     let Some(ask) = Ask::decode(body) else { return refused("unknown", false) };
     let is_deed = !matches!(ask, Ask::List { .. });
-    if !right_for(vault, &ask).is_some_and(|right| rights.contains(&right)) {
+    if !is_allowed(vault, rights, &ask) {
         return Dealt { is_deed: true, is_forbidden: true, ..refused("not-allowed", false) };
     }
     let told = answer(vault, keys, ask, at).await;
@@ -78,13 +78,15 @@ fn refused(word: &str, is_deed: bool) -> Dealt {
     Dealt { body, is_deed, is_forbidden: false, is_done: false }
 }
 
-fn right_for(vault: &Arc<dyn Vault>, ask: &Ask) -> Option<VaultRight> {
+fn is_allowed(vault: &Arc<dyn Vault>, rights: &BTreeSet<VaultRight>, ask: &Ask) -> bool {
     let of_kind = |kind| match kind {
         SecretKind::Epoch | SecretKind::Zone => VaultRight::Readers,
         _ => VaultRight::Personalise,
     };
-    match ask {
-        Ask::List { .. } | Ask::Wrap { .. } => Some(VaultRight::Readers),
+    let needed = match ask {
+        // Who may do anything with secrets sees which there are.
+        Ask::List { .. } => return !rights.is_empty(),
+        Ask::Wrap { .. } => Some(VaultRight::Readers),
         Ask::Generate { kind, .. } => Some(of_kind(*kind)),
         Ask::SetState { handle, .. } | Ask::Destroy { handle } => {
             let secrets = vault.secrets();
@@ -92,7 +94,8 @@ fn right_for(vault: &Arc<dyn Vault>, ask: &Ask) -> Option<VaultRight> {
         }
         Ask::Answer { .. } | Ask::Finish { .. } => Some(VaultRight::Cards),
         Ask::CardKey { .. } => Some(VaultRight::Personalise),
-    }
+    };
+    needed.is_some_and(|needed| rights.contains(&needed))
 }
 
 async fn answer(vault: &Arc<dyn Vault>, keys: &[Key], ask: Ask, at: Instant) -> Told {

@@ -28,6 +28,7 @@ mod suites;
 mod token;
 mod token_class;
 mod token_doctor;
+mod token_move;
 mod token_pool;
 mod token_usage;
 mod token_wycheproof;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use credential::aws_lc::AwsLc;
 use credential::crypto::Crypto;
+use credential::delivery::{Scope, epoch_at};
 use keys::custody::{Custody, Key, NewKey, SignError, State};
 use keys::object::{ObjectType, TypedObject};
 use keys::pair::Pair;
@@ -14,21 +15,24 @@ use keys::rotation::lives::Lives;
 use keys::rotation::{Step, begin, due};
 use keys::seal::Kind;
 use keys::software::Keystore;
+use keys::vault::pair::VaultPair;
+use keys::vault::software::SoftwareVault;
+use keys::vault::{NewSecret, Secret, SecretKind, Vault};
 use vocabulary::time::Instant;
 
 use crate::folder::Folder;
 use crate::keystore::wait;
 
-const NOW: Instant = Instant::from_unix_seconds(1_790_000_000);
-const DAY: Duration = Duration::from_secs(86_400);
+pub(crate) const NOW: Instant = Instant::from_unix_seconds(1_790_000_000);
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 const TEXT: &[u8] = b"city.example/log\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
 
-fn checkpoint() -> TypedObject<'static> {
+pub(crate) fn checkpoint() -> TypedObject<'static> {
     TypedObject::parse(ObjectType::Checkpoint, TEXT).unwrap()
 }
 
 /// Takes every step that is due at `at` with `custody`.
-fn turn(custody: &dyn Custody, at: Instant) {
+pub(crate) fn turn(custody: &dyn Custody, at: Instant) {
     loop {
         let steps = due(&custody.keys(), &Lives::default(), at);
         let [step, ..] = steps.as_slice() else { return };
@@ -66,7 +70,7 @@ fn city_moves_to_a_new_custodian_and_the_old_one_falls_silent() {
     let request = NewKey { purpose, operator, suite, state: State::Published, at: NOW };
     let heir: Key = wait(pair.generate(request)).unwrap();
     assert_eq!(handles(&*new), [(heir.handle, State::Published)]);
-    assert_eq!(pair.unready(), [first.clone()], "nothing on the new side signs yet");
+    assert_eq!(pair.unready(), std::slice::from_ref(&first), "nothing on the new side signs yet");
     let over = NOW.saturating_add(DAY * 30);
     turn(&pair, over);
     assert_eq!(pair.unready(), []);
@@ -87,4 +91,47 @@ fn city_moves_to_a_new_custodian_and_the_old_one_falls_silent() {
     let opened = Keystore::open_server(&folder.path("old.sealed"), &unlock).unwrap();
     assert_eq!(handles(&opened), []);
     assert_eq!(handles(&pair), [(heir.handle, State::Active)]);
+}
+
+/// A vault in a sealed file of its own.
+fn vault(folder: &Folder, name: &str) -> Arc<SoftwareVault> {
+    Arc::new(SoftwareVault::create(&folder.path(name), &folder.unlock()).unwrap())
+}
+
+#[test]
+fn epoch_keys_move_with_the_epochs_and_cards_keep_their_master() {
+    let folder = Folder::new();
+    let (old, new) = (vault(&folder, "old.vault"), vault(&folder, "new.vault"));
+    let operator: vocabulary::code::OperatorCode = "harbour".parse().unwrap();
+    let scope = Some(Scope { operator, zone: None });
+    let epoch = epoch_at(NOW);
+    let request = |kind, epoch, kdf| NewSecret {
+        kind,
+        scope: scope.clone(),
+        epoch,
+        kdf,
+        state: State::Active,
+        at: NOW,
+    };
+    let now = request(SecretKind::Epoch, epoch, None);
+    let next = request(SecretKind::Epoch, epoch + 1, None);
+    let zone = request(SecretKind::Zone, 0, None);
+    for first in [&now, &zone] {
+        wait(old.generate(first.clone())).unwrap();
+    }
+    let pair = VaultPair::new(old.clone(), new.clone());
+    let versions = |secret: &Secret| (secret.kind, secret.epoch, secret.version);
+    // What the old vault has begun goes on there, so that no version is given twice.
+    assert_eq!(wait(pair.generate(zone)).unwrap().version, 2);
+    assert_eq!(wait(pair.generate(now)).unwrap().version, 2);
+    let made = wait(pair.generate(next)).unwrap();
+    assert_eq!(versions(&made), (SecretKind::Epoch, epoch + 1, 1));
+    assert_eq!((old.secrets().len(), new.secrets().len()), (4, 1));
+    assert_eq!(pair.secrets().len(), 5);
+    // Each is kept where it lies.
+    for secret in pair.secrets().iter() {
+        wait(pair.set_state(&secret.handle, State::Retired, NOW)).unwrap();
+        wait(pair.destroy(&secret.handle)).unwrap();
+    }
+    assert_eq!((old.secrets().len(), new.secrets().len()), (0, 0));
 }

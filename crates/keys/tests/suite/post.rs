@@ -58,6 +58,7 @@ impl Post {
             keystore: Some(Sealed { path, key_file: Some(key_file), passphrase_file: None }),
             token: None,
             halves: None,
+            retiring: None,
             vault: None,
             clients: vec![client(&folder, "server")],
         };

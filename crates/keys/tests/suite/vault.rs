@@ -151,7 +151,7 @@ fn a_key_with_a_wider_usage_than_its_kind_is_refused() {
     });
 }
 
-fn widen(settings: &keys::token::Settings, handle: &SecretHandle) {
+pub(crate) fn widen(settings: &keys::token::Settings, handle: &SecretHandle) {
     use cryptoki::object::Attribute;
     let pool = keys::token::pool::Pool::open(settings, Softhsm::pin()).unwrap();
     pool.once(|session| {

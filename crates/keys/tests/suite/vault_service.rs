@@ -1,11 +1,15 @@
 //! The vault behind the key service: what a client gets by its rights, and what it does not.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use credential::delivery::recipient::VerifiedRecipient;
 use credential::delivery::{DeliveryError, Suite};
-use keys::custody::State;
-use keys::service::config::{Client, Config, Sealed};
+use keys::custody::{Custody, State};
+use keys::purpose::Purpose;
+use keys::service::config::{Client, Config, OnToken, Sealed};
+use keys::token::pin::PinSource;
 use keys::vault::diversify::CardInput;
 use keys::vault::ev2::Mode;
 use keys::vault::remote::RemoteVault;
@@ -13,8 +17,9 @@ use keys::vault::software::SoftwareVault;
 use keys::vault::{CardError, NewSecret, SecretKind, Vault, VaultError, WrapError};
 use vocabulary::time::Instant;
 
-use crate::post::Post;
-use crate::vault::request;
+use crate::post::{Post, make};
+use crate::softhsm::{Softhsm, alone};
+use crate::vault::{request, widen};
 use crate::vault_deliveries::Reader;
 
 fn now() -> Instant {
@@ -112,6 +117,65 @@ async fn cards_are_authenticated_by_who_has_the_right() {
     assert_eq!(begun.unwrap_err(), CardError::Unavailable);
     let wrapped = clerk.wrap_card_key(&master.handle, &card, &process).await;
     assert_eq!(wrapped, Err(WrapError::Unavailable));
+}
+
+/// On a token that holds both, a secret with too wide a usage takes the vault away until somebody looks
+/// after it, and no signature; a signing key with too wide a usage is refused alone.
+#[test]
+fn faults_of_secrets_and_of_signing_keys_on_one_token_are_kept_apart() {
+    alone(|softhsm| {
+        let settings = softhsm.token("city");
+        let pin_file = softhsm.path("pin");
+        std::fs::write(&pin_file, Softhsm::PIN).unwrap();
+        std::fs::set_permissions(&pin_file, Permissions::from_mode(0o600)).unwrap();
+        let on_token = OnToken::new(&settings, &PinSource::File(pin_file));
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let mut post = Post::with(|config| {
+                (config.keystore, config.token) = (None, Some(on_token));
+            })
+            .await;
+            let remote = post.remote().await;
+            let keys = [make(&remote, Purpose::Bundle).await, make(&remote, Purpose::Staff).await];
+            let secrets = vault(&post, "server").await.unwrap();
+            let zone = secrets.generate(today(SecretKind::Zone)).await.unwrap();
+            let epoch = secrets.generate(today(SecretKind::Epoch)).await.unwrap();
+            assert_eq!(&*zone.held_by, "token:city");
+            assert_eq!(remote.keys().len(), 2, "a secret is no key that signs");
+            assert_eq!(secrets.secrets().len(), 2, "and the other way round");
+            drop((remote, secrets));
+            post.close().await;
+            // A signing key that may do too much is left out; secrets are as they were.
+            widen_signing(&settings, keys[1].handle.as_bytes());
+            post.open().unwrap();
+            let secrets = vault(&post, "server").await.unwrap();
+            assert_eq!(secrets.secrets().len(), 2);
+            let left: Vec<_> = post.remote().await.keys().iter().map(|key| key.handle).collect();
+            assert_eq!(left, [keys[0].handle]);
+            drop(secrets);
+            post.close().await;
+            // A secret that may do too much: none is served, and signing goes on.
+            widen(&settings, &epoch.handle);
+            post.open().unwrap();
+            assert!(vault(&post, "server").await.is_err());
+            let remote = post.remote().await;
+            make(&remote, Purpose::Firmware).await;
+            assert_eq!(remote.keys().len(), 2);
+            post.close().await;
+        });
+    });
+}
+
+/// Lets the private key with this `CKA_ID` decrypt as well.
+fn widen_signing(settings: &keys::token::Settings, id: &[u8]) {
+    use cryptoki::object::{Attribute, ObjectClass};
+    let pool = keys::token::pool::Pool::open(settings, Softhsm::pin()).unwrap();
+    pool.once(|session| {
+        let template = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Id(id.to_vec())];
+        let found = session.find_objects(&template)?;
+        session.update_attributes(found[0], &[Attribute::Decrypt(true)])
+    })
+    .unwrap();
 }
 
 #[tokio::test]

@@ -97,7 +97,8 @@ fn verified_ceremony(path: &Path) -> Result<Verified, Failure> {
     let bytes = files::read(path, TRANSCRIPT_BYTES_MAX).or_fail("cannot read the transcript")?;
     let verified = verify(&bytes, &Expected::default()).or_fail("cannot use this root")?;
     if verified.rehearsal {
-        return Err(Failure::usage("the transcript is of a rehearsal, whose keys may not be used"));
+        return Err(Failure::usage("the transcript is of a rehearsal, whose keys may not be used")
+            .hint("hold a ceremony: `limen ceremony run PLAN.toml`"));
     }
     Ok(verified)
 }
@@ -106,7 +107,12 @@ fn verified_ceremony(path: &Path) -> Result<Verified, Failure> {
 fn open_own(files: &Files, config: &Config) -> Result<Root, Failure> {
     let folder = files.root_folder();
     let unlock = Unlock::key_file(&folder.join("root.key"), &config.store.data)
-        .or_fail("cannot open the root")?;
+        .or_fail("cannot open the root")
+        .map_err(|failure| {
+            failure.hint(
+                "bring its folder back, or say where it lies: --root-token, --root-transcript",
+            )
+        })?;
     let path = folder.join("root.keys");
     let root = RootFile { path: &path, unlock: &unlock };
     root.open().map(Root::File).or_fail("cannot open the root")
@@ -145,7 +151,7 @@ pub(crate) fn with_root<T>(
                 let is_shared = keeper.service.is_some();
                 let sharing = if is_shared { Sharing::Shared } else { Sharing::Alone };
                 let custodians = Custodians { root: root.custody(), city: &*keeper.custody };
-                ceremony(custodians, sharing).await.or_fail("cannot hold the ceremony")
+                ceremony(custodians, sharing).await.or_fail("cannot go on")
             }
         }
     })

@@ -143,7 +143,8 @@ impl Stage {
             return Ok(done);
         }
         let verb = arguments.iter().take(2).copied().collect::<Vec<_>>().join(" ");
-        Err(Failure::broken(format!("`limen {verb}` failed: {}", done.stderr)))
+        let why = done.stderr.strip_prefix("limen: ").unwrap_or(&done.stderr);
+        Err(Failure::broken(format!("`limen {verb}` failed: {why}")))
     }
 
     /// Starts a process that stays, and waits for its first line.

@@ -180,12 +180,20 @@ const TOKEN_SCENES: [Line; 4] = {
     ]
 };
 
-const LAST_TOKEN_SCENE: Line = (
-    "foreign-client",
-    "Another program lists the keys on the tokens",
-    Outcome::Done,
-    token::foreign,
-);
+const LAST_TOKEN_SCENES: [Line; 2] = [
+    (
+        "reader-keys",
+        "The gate's reader has its keys from the token",
+        Outcome::Done,
+        token::reader_keys,
+    ),
+    (
+        "foreign-client",
+        "Another program lists the keys on the tokens",
+        Outcome::Done,
+        token::foreign,
+    ),
+];
 
 /// The scenes of a story, with or without a token.
 fn scenes(has_token: bool) -> Vec<Line> {
@@ -197,7 +205,7 @@ fn scenes(has_token: bool) -> Vec<Line> {
         }
     }
     if has_token {
-        scenes.push(LAST_TOKEN_SCENE);
+        scenes.extend(LAST_TOKEN_SCENES);
     }
     scenes
 }

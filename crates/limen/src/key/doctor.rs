@@ -1,15 +1,19 @@
 //! `limen key doctor`: whether the keys can be reached, who holds them, and what is due.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use keys::custody::{Key, State};
 use keys::purpose::Purpose;
+use keys::rotation;
 use serde_json::{Value, json};
+use server::city::rotation::lives;
 use vocabulary::time::Instant;
 
-use super::{City, life};
+use super::City;
+use super::list::validity;
 use crate::city::runtime;
 use crate::failure::Failure;
 use crate::field::get;
@@ -80,7 +84,8 @@ impl Doctor {
         }
         findings.extend(token_findings(&status));
         let now = world::now();
-        findings.extend(keys.iter().filter_map(|key| judge(key, &keys, now)));
+        let renewal = Renewal { folder: self.city.folder() };
+        findings.extend(keys.iter().filter_map(|key| judge(key, &keys, now, &renewal)));
         let mut held: BTreeMap<&str, Vec<&'static str>> = BTreeMap::new();
         for key in keys.iter() {
             let purposes = held.entry(&key.held_by).or_default();
@@ -201,7 +206,7 @@ fn warning(text: &str, next: &str) -> Finding {
 }
 
 /// What is to be said of `key` at `now`, unless a younger active key has taken over from it.
-fn judge(key: &Key, keys: &[Key], now: Instant) -> Option<Finding> {
+fn judge(key: &Key, keys: &[Key], now: Instant, renewal: &Renewal) -> Option<Finding> {
     let younger = |other: &&Key| {
         other.purpose == key.purpose
             && other.operator == key.operator
@@ -213,27 +218,88 @@ fn judge(key: &Key, keys: &[Key], now: Instant) -> Option<Finding> {
     }
     let of = key.operator.as_ref().map(|it| format!(" of `{it}`")).unwrap_or_default();
     let what = format!("the key `{}` for {}{of}", key.handle, key.purpose);
-    let Some(validity) = life::validity(key) else {
-        let needs_one = !matches!(key.purpose, Purpose::Checkpoint | Purpose::Staff);
-        return needs_one.then(|| wrong(format!("{what} has no certificate"), renews(key)));
-    };
-    let day = |at: Instant| at.to_string().get(..10).unwrap_or_default().to_owned();
-    if validity.until < now {
-        let text = format!("{what} has ended on {}: it issues nothing", day(validity.until));
-        return Some(wrong(text, renews(key)));
+    let renews = || renewal.of(key);
+    let validity = validity(key);
+    if validity.is_none() && rotation::is_certified(key.purpose) {
+        return Some(wrong(format!("{what} has no certificate"), renews()));
     }
-    let due = life::next_rotation(key).filter(|due| *due <= now)?;
-    let text = format!("{what} was due on {} and ends on {}", day(due), day(validity.until));
-    Some(warning(&text, &renews(key)))
+    let day = |at: Instant| at.to_string().get(..10).unwrap_or_default().to_owned();
+    if let Some(ended) = validity.filter(|validity| validity.until < now) {
+        let text = format!("{what} has ended on {}: it issues nothing", day(ended.until));
+        return Some(wrong(text, renews()));
+    }
+    let has_successor = keys.iter().any(|other| {
+        other.purpose == key.purpose
+            && other.operator == key.operator
+            && other.state == State::Published
+    });
+    let (due, _) = rotation::next_rotation(key, &lives());
+    if has_successor || now < due {
+        return None;
+    }
+    let ends = validity.map(|it| format!(" and ends on {}", day(it.until))).unwrap_or_default();
+    Some(warning(&format!("{what} was due on {}{ends}", day(due)), &renews()))
 }
 
-/// The command that renews `key`.
-fn renews(key: &Key) -> String {
-    let operator = key.operator.as_ref().map(|it| format!(" --operator {it}")).unwrap_or_default();
-    match key.purpose {
-        Purpose::DocumentSignerMdoc | Purpose::DocumentSignerSdJwt => {
-            String::from("a server that runs renews it by itself within the hour")
+/// How keys of a city are renewed.
+struct Renewal {
+    folder: PathBuf,
+}
+
+impl Renewal {
+    /// What to do for a successor of `key`.
+    fn of(&self, key: &Key) -> String {
+        let level = match key.purpose {
+            Purpose::DocumentSignerMdoc | Purpose::DocumentSignerSdJwt | Purpose::Checkpoint => {
+                return String::from("a server that runs renews it by itself within the hour");
+            }
+            Purpose::CityRoot => "root",
+            purpose => purpose.as_str(),
+        };
+        let operator = key.operator.as_ref().map(|it| format!(" --operator {it}"));
+        let folder = self.folder.display();
+        format!("limen key rotate {level} --folder {folder}{}", operator.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Limen;
+    use clap::Parser;
+    use credential::crypto::PublicKey;
+    use keys::custody::KeyHandle;
+    use std::sync::Arc;
+
+    #[test]
+    fn what_it_says_to_run_can_be_run() {
+        let at = Instant::from_unix_seconds(1_800_000_000);
+        let later = at.saturating_add(std::time::Duration::from_secs(20 * 365 * 86_400));
+        let renewal = Renewal { folder: "harbour".into() };
+        for purpose in Purpose::ALL {
+            let key = Key {
+                handle: KeyHandle::from_bytes([1; 16]),
+                purpose,
+                suite: purpose.suite(),
+                operator: (purpose == Purpose::IssuingAuthority).then(|| "tram".parse().unwrap()),
+                created_at: at,
+                public_key: PublicKey::Ed25519([1; 32]),
+                certificate: None,
+                state: State::Active,
+                state_since: at,
+                held_by: Arc::from("software"),
+            };
+            let keys = [key];
+            let [key] = &keys;
+            let found = judge(key, &keys, later, &renewal).unwrap();
+            if let Some(line) = found.next.strip_prefix("limen ") {
+                let words = ["limen"].into_iter().chain(line.split(' '));
+                Limen::try_parse_from(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+            } else {
+                assert!(found.next.starts_with("a server that runs"), "{}", found.next);
+            }
+            let is_certified = rotation::is_certified(purpose);
+            assert_eq!(judge(key, &keys, at, &renewal).is_some(), is_certified, "control");
         }
-        purpose => format!("limen key rotate {purpose}{operator}"),
     }
 }

@@ -37,7 +37,9 @@ impl Pair {
         let attempt = "cannot pair";
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         if self.name.is_empty() || self.name.len() > 64 || !self.name.bytes().all(is_plain) {
-            return Err(Failure::usage("the name of a client has 1 to 64 letters, digits and `-`"));
+            return Err(Failure::usage(
+                "the name of a client has 1 to 64 letters, digits, `-` and `_`",
+            ));
         }
         let config = load(&self.config)?;
         let known = config.clients.iter().find(|client| client.name == self.name);
@@ -46,12 +48,15 @@ impl Pair {
             || folder.join("pairings").join(format!("{}.pairing", self.name)),
             |client| client.pairing.clone(),
         );
+        let own = std::path::absolute(own).or_fail(attempt)?;
         if let Some(folder) = own.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder).or_fail(attempt)?;
         }
         let out = self.out.unwrap_or_else(|| PathBuf::from(format!("{}.pairing", self.name)));
         let out = std::path::absolute(out).or_fail(attempt)?;
-        Pairing::create(&[&own, &out]).or_fail(attempt)?;
+        Pairing::create(&[&own, &out]).or_fail(attempt).map_err(|failure| {
+            failure.hint("no file is written over: to pair anew, first move the old ones away")
+        })?;
         let socket = std::path::absolute(&config.socket).or_fail(attempt)?;
         let (own, out, socket) =
             (own.display().to_string(), out.display().to_string(), socket.display().to_string());
@@ -68,7 +73,8 @@ impl Pair {
             text.push_str(&format!(
                 "add to {}, then restart the key service:\n\n[[client]]\nname = \"{}\"\n\
                  pairing = \"{own}\"\n# uid = 1000          # the user as whom it runs\n\
-                 sign = []            # the purposes of the keys that it may use\n\n",
+                 sign = []            # the purposes of the keys that it may use\n\
+                 # vault = []         # what it may have done with symmetric keys\n\n",
                 self.config.display(),
                 self.name,
             ));

@@ -1,9 +1,10 @@
 //! A key service as a process of its own, which ends with who started it.
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, OrFail};
@@ -11,6 +12,12 @@ use crate::hsm::Softhsm;
 
 /// How long a key service may take to start, and to end.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is seen whether a watched one still runs.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long to wait before a key service that died is started again: this at first, twice as long each
+/// time, up to the second. Who ran as long as the second begins with the first again.
+const AGAIN_FIRST: Duration = Duration::from_secs(1);
+const AGAIN_MAX: Duration = Duration::from_secs(60);
 
 /// A key service that runs. It ends in order when this is dropped, and when the process that holds
 /// this is killed.
@@ -46,6 +53,11 @@ impl KeyService {
         }
         Ok(service)
     }
+
+    /// Whether it runs.
+    fn is_running(&mut self) -> bool {
+        matches!(self.0.try_wait(), Ok(None))
+    }
 }
 
 impl Drop for KeyService {
@@ -61,4 +73,62 @@ impl Drop for KeyService {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// A key service that is started again whenever it dies, until this is dropped.
+pub(crate) struct Watched {
+    end: Option<Sender<()>>,
+    watch: Option<JoinHandle<()>>,
+}
+
+impl Watched {
+    /// Starts it as [`KeyService::start`] does; what it logs goes to standard error.
+    pub(crate) fn start(program: PathBuf, config: PathBuf) -> Result<Self, Failure> {
+        let first = KeyService::start(&program, &config, Stdio::inherit(), None)?;
+        let (end, ended) = channel();
+        let start = move || KeyService::start(&program, &config, Stdio::inherit(), None);
+        let watch = std::thread::spawn(move || watch(first, start, &ended));
+        Ok(Self { end: Some(end), watch: Some(watch) })
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        // The key service ends before this does.
+        let _ = self.watch.take().map(JoinHandle::join);
+    }
+}
+
+fn watch(first: KeyService, start: impl Fn() -> Result<KeyService, Failure>, ended: &Receiver<()>) {
+    let goes_on = |pause| ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout);
+    let (mut service, mut since, mut pause) = (Some(first), Instant::now(), AGAIN_FIRST);
+    loop {
+        while service.as_mut().is_some_and(KeyService::is_running) {
+            if !goes_on(LOOK_EVERY) {
+                return;
+            }
+        }
+        if since.elapsed() >= AGAIN_MAX {
+            pause = AGAIN_FIRST;
+        }
+        say(&format!(
+            "the key service ended: nothing is signed; starting it again in {} s",
+            pause.as_secs()
+        ));
+        if !goes_on(pause) {
+            return;
+        }
+        pause = pause.saturating_mul(2).min(AGAIN_MAX);
+        since = Instant::now();
+        service = start().map_err(|failure| say(&failure.to_string())).ok();
+        if service.is_some() {
+            say("the key service runs again");
+        }
+    }
+}
+
+fn say(text: &str) {
+    // Whoever closed standard error does not want to know.
+    let _ = writeln!(io::stderr().lock(), "limen: {text}");
 }

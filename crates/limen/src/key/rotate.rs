@@ -92,7 +92,7 @@ impl Rotate {
         let config = Config::load(&self.files.config()).or_fail("cannot rotate keys")?;
         let operator = self.operator;
         let rotate = async |custodians: Custodians<'_>, sharing: Sharing| {
-            let order = Order { levels, operator, haste, sharing };
+            let order = Order { levels, operator, haste, sharing, leaving: None };
             for (key, suite) in rotation::weakened(&config, custodians, &order) {
                 let (purpose, old) = (key.purpose, key.suite);
                 eprintln!(
@@ -115,7 +115,7 @@ impl Rotate {
     }
 }
 
-fn row(done: &Done) -> serde_json::Value {
+pub(super) fn row(done: &Done) -> serde_json::Value {
     json!({
         "done": done.what,
         "key": done.key.handle.to_string(),
@@ -125,7 +125,7 @@ fn row(done: &Done) -> serde_json::Value {
     })
 }
 
-fn told(done: &[Done]) -> String {
+pub(super) fn told(done: &[Done]) -> String {
     let mut text = String::new();
     for one in done {
         let owner = one.key.operator.as_ref().map(|code| format!(" of {code}")).unwrap_or_default();

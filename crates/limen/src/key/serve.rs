@@ -18,7 +18,7 @@ use crate::output;
 #[derive(Args)]
 #[command(after_help = "Example:\n  limen key serve --config harbour/keys.toml\n\n\
     Run it as a user of its own: whoever is that user, or knows what opens the keystore, can have\n\
-    anything signed. Stop it with Ctrl-C or SIGTERM. Logs go to standard error as JSON lines.")]
+    anything signed. Stop it with Ctrl-C or SIGTERM; SIGHUP has it read its configuration again. Logs go to standard error as JSON lines.")]
 pub(crate) struct Serve {
     /// The configuration of the key service.
     #[arg(long, value_name = "FILE", default_value = "limen-city/keys.toml")]
@@ -33,33 +33,56 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
-        let config = load(&self.config)?;
+        let mut config = load(&self.config)?;
         trace();
         runtime()?.block_on(async {
-            let mut terminate =
-                signal(SignalKind::terminate()).or_fail("cannot wait for signals")?;
-            let service = Service::start(&config).or_fail("cannot start the key service")?;
+            let signals = [SignalKind::terminate(), SignalKind::hangup()].map(signal);
+            let [terminate, hangup] = signals;
+            let mut terminate = terminate.or_fail("cannot wait for signals")?;
+            let mut hangup = hangup.or_fail("cannot wait for signals")?;
+            let mut orphaned = self.attached.then(end_of_input);
+            let mut service = Service::start(&config).or_fail("cannot start the key service")?;
             self.tell(&config, &service)?;
-            let (stop, stopped) = watch::channel(false);
-            let running = tokio::spawn(service.run(stopped));
-            let orphaned = if self.attached { Some(end_of_input()) } else { None };
-            let orphaned = async {
-                match orphaned {
-                    Some(end) => drop(end.await),
-                    None => std::future::pending().await,
+            loop {
+                let (stop, stopped) = watch::channel(false);
+                let running = tokio::spawn(service.run(stopped));
+                let is_over = tokio::select! {
+                    _ = terminate.recv() => true,
+                    interrupted = tokio::signal::ctrl_c() => {
+                        interrupted.or_fail("cannot wait for signals")?;
+                        true
+                    }
+                    () = ended(&mut orphaned) => true,
+                    _ = hangup.recv() => false,
+                };
+                stop.send_replace(true);
+                running.await.or_fail("the key service ended badly")?;
+                if is_over {
+                    return Ok(());
                 }
-            };
-            tokio::select! {
-                _ = terminate.recv() => {}
-                interrupted = tokio::signal::ctrl_c() => {
-                    interrupted.or_fail("cannot wait for signals")?;
-                }
-                () = orphaned => {}
+                service = self.again(&mut config)?;
             }
-            stop.send_replace(true);
-            running.await.or_fail("the key service ended badly")
         })?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Starts again with the configuration as it is by now, or as it was where that cannot be served.
+    fn again(&self, config: &mut Config) -> Result<Service, Failure> {
+        let started = load(&self.config).and_then(|next| {
+            let service = Service::start(&next).or_fail("cannot start the key service")?;
+            Ok((next, service))
+        });
+        match started {
+            Ok((next, service)) => {
+                *config = next;
+                tracing::info!("the configuration was read again");
+                Ok(service)
+            }
+            Err(failure) => {
+                tracing::error!(%failure, "the configuration of before is served on");
+                Service::start(config).or_fail("cannot start the key service again")
+            }
+        }
     }
 
     fn tell(&self, config: &Config, service: &Service) -> Result<(), Failure> {
@@ -81,7 +104,18 @@ impl Serve {
 
 /// Reads the configuration of a key service.
 pub(crate) fn load(path: &Path) -> Result<Config, Failure> {
-    Config::load(path).or_fail("cannot read the configuration of the key service")
+    let config = Config::load(path).or_fail("cannot read the configuration of the key service");
+    config.map_err(|failure| {
+        failure.hint("--config names a file of the key service (keys.toml) that this user may read")
+    })
+}
+
+/// Comes when the process that this one is attached to has ended, if it is attached to one.
+async fn ended(orphaned: &mut Option<oneshot::Receiver<()>>) {
+    match orphaned {
+        Some(end) => drop(end.await),
+        None => std::future::pending().await,
+    }
 }
 
 /// Comes when standard input ends.

@@ -65,11 +65,11 @@ impl Uses {
         } else {
             output::text(&table(&journal.rows))?;
             let verdict = match &journal.fault {
-                None => format!("`{}` anchors in the log agree", journal.agreeing),
+                None => format!("{} anchors in the log agree", journal.agreeing),
                 Some(fault) => format!("NOT VERIFIED: {fault}"),
             };
             output::text(&format!(
-                "\n{} records; {verdict}; {} are not anchored yet\n",
+                "\n{} records; {verdict}; {} records are not anchored yet\n",
                 journal.entries,
                 journal.entries.saturating_sub(journal.anchored)
             ))?;

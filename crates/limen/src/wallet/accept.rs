@@ -5,13 +5,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use credential::aws_lc::AwsLc;
+use edge::wallet_host::WalletHost;
 use serde_json::json;
 use ureq::http::Method;
 use wallet::collect::{Answer, Collection, Hands, Request, Step, Wish};
 use wallet::offer::{self, Link, Offer};
 use wallet::secure_element::PresenceRule;
 
-use super::Place;
+use super::{Place, trust};
 use crate::client::{self, Client, Connection};
 use crate::failure::{Failure, OrFail};
 use crate::{output, world};
@@ -47,6 +48,7 @@ pub(crate) struct Accept {
 impl Accept {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let mut host = self.place.open()?;
+        self.hear_of_the_city(&mut host)?;
         // Every URL of the conversation comes from the offer and from the issuer's metadata.
         let here = String::from("http://127.0.0.1");
         let client = Client::new(Connection { server: here, token: None, ca: self.ca.clone() })?;
@@ -95,6 +97,16 @@ impl Accept {
             output::text(&format!("accepted: {}\n", names.join(", ").escape_debug()))?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Brings the trust up to date while there is a network. A city that is away now, or that the wallet
+    /// does not know, keeps nobody from a pass; one that tells what does not follow does.
+    fn hear_of_the_city(&self, host: &mut WalletHost) -> Result<(), Failure> {
+        match trust::fetch(host, self.ca.clone()) {
+            Ok(told) => trust::follow(host, &told)?,
+            Err(_) => return Ok(()),
+        }
+        self.place.save(host)
     }
 
     fn offer(&self, client: &Client) -> Result<Offer, Failure> {

@@ -16,17 +16,27 @@ use vocabulary::time::Instant;
 
 use crate::run::Folder;
 
-/// A process that is killed with its test.
-struct Process(Child);
+/// A server has more than this to search.
+pub(crate) const SEARCHED_BYTES_MIN: usize = 16 << 20;
 
-impl Drop for Process {
-    fn drop(&mut self) {
+/// A process that is killed with its test.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Process {
+    /// Ends it at once, and waits until it has.
+    pub(crate) fn end(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-fn listening(mut command: Command, log: &Path) -> Process {
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+pub(crate) fn listening(mut command: Command, log: &Path) -> Process {
     let log = File::create(log).unwrap();
     let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     let mut line = String::new();
@@ -35,27 +45,30 @@ fn listening(mut command: Command, log: &Path) -> Process {
     Process(child)
 }
 
-struct City {
-    folder: Folder,
+pub(crate) struct City {
+    pub(crate) folder: Folder,
     url: String,
     token: String,
-    keys: Process,
-    server: Process,
+    pub(crate) keys: Process,
+    pub(crate) server: Process,
 }
 
 impl City {
     fn new() -> Self {
-        let folder = Folder::new();
+        Self::created(Folder::new(), &[])
+    }
+
+    /// A city in `folder` that is created with `more` arguments.
+    pub(crate) fn created(folder: Folder, more: &[&str]) -> Self {
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let listen = format!("127.0.0.1:{port}");
         let create = ["city", "create", "--folder", "city", "--name", "Test City", "--operator"];
-        let more = ["harbour=Harbour", "--listen", &listen, "--json"];
-        let created = folder.limen(&[&create[..], &more].concat()).json();
+        let rest = ["harbour=Harbour", "--listen", &listen, "--json"];
+        let created = folder.limen(&[&create[..], &rest, more].concat()).json();
         let tokens = created["tokens"].as_array().unwrap();
         let token = tokens.iter().find(|token| token["operator"] == "harbour").unwrap();
         let token = token["token"].as_str().unwrap().to_owned();
-        let serve = folder.command(&["key", "serve", "--config", "city/keys.toml", "--json"]);
-        let keys = listening(serve, &folder.path("keys.log"));
+        let keys = serve_keys(&folder);
         let mut serve = folder.command(&["serve", "--config", "city/limen.toml", "--json"]);
         serve.env("LIMEN_LOG", "debug");
         let server = listening(serve, &folder.path("server.log"));
@@ -69,7 +82,7 @@ impl City {
         done.json()
     }
 
-    fn door(&self, place: &str, zone: &str) {
+    pub(crate) fn door(&self, place: &str, zone: &str) {
         let (site, _) = place.split_once('/').unwrap();
         let call = ["--server", &self.url, "--token", &self.token];
         // The site may be there.
@@ -77,7 +90,7 @@ impl City {
         self.ask(&["place", "add", place, place, "--zone", zone]);
     }
 
-    fn reader(&self, name: &str, door: &str, more: &[&str]) {
+    pub(crate) fn reader(&self, name: &str, door: &str, more: &[&str]) {
         let invited = self.ask(&["reader", "invite", name, "--door", door]);
         let code = invited["code"].as_str().unwrap();
         let enrol = ["reader", "enrol", "--folder", name, "--server", &self.url, "--code", code];
@@ -85,14 +98,19 @@ impl City {
         self.sync(name);
     }
 
-    fn sync(&self, name: &str) {
+    pub(crate) fn sync(&self, name: &str) {
         self.folder.limen(&["reader", "sync", "--folder", name]).expect(0, "bundle epoch");
     }
 
-    fn keys_of(&self, name: &str) -> Vec<Value> {
+    pub(crate) fn keys_of(&self, name: &str) -> Vec<Value> {
         let done = self.folder.limen(&["reader", "keys", "--folder", name, "--json"]);
         done.json()["keys"].as_array().unwrap().clone()
     }
+}
+
+pub(crate) fn serve_keys(folder: &Folder) -> Process {
+    let serve = folder.command(&["key", "serve", "--config", "city/keys.toml", "--json"]);
+    listening(serve, &folder.path("keys.log"))
 }
 
 fn kcv(key: &[u8]) -> String {
@@ -102,8 +120,20 @@ fn kcv(key: &[u8]) -> String {
 }
 
 /// The bytes of the key with this check value: every 32 bytes of the element are tried.
-fn key_in(element: &[u8], check: &str) -> Option<Vec<u8>> {
+pub(crate) fn key_in(element: &[u8], check: &str) -> Option<Vec<u8>> {
     element.windows(32).find(|window| kcv(window) == check).map(<[u8]>::to_vec)
+}
+
+/// The ways in which bytes are written: as they are, in hexadecimal, in base64url.
+pub(crate) fn forms(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let base64url = credential::jose::base64url::encode(bytes);
+    vec![bytes.to_vec(), hex.into_bytes(), base64url.into_bytes()]
+}
+
+/// Whether `bytes` hold `key` in any of its [`forms`].
+pub(crate) fn holds(bytes: &[u8], forms: &[Vec<u8>]) -> bool {
+    forms.iter().any(|form| contains(bytes, form))
 }
 
 fn contains(bytes: &[u8], key: &[u8]) -> bool {
@@ -118,8 +148,8 @@ fn contains(bytes: &[u8], key: &[u8]) -> bool {
     false
 }
 
-/// Whether any readable page of a process holds `key`, and how many bytes were looked at.
-fn in_memory(process: &Process, key: &[u8]) -> (bool, usize) {
+/// Whether any readable page of a process holds one of `forms`, and how many bytes were looked at.
+pub(crate) fn in_memory(process: &Process, forms: &[Vec<u8>]) -> (bool, usize) {
     let pid = process.0.id();
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
     let mut memory = File::open(format!("/proc/{pid}/mem")).unwrap();
@@ -135,24 +165,24 @@ fn in_memory(process: &Process, key: &[u8]) -> (bool, usize) {
         let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
         if memory.seek(SeekFrom::Start(from)).is_ok() && memory.read_exact(&mut bytes).is_ok() {
             looked += bytes.len();
-            found |= contains(&bytes, key);
+            found |= holds(&bytes, forms);
         }
     }
     (found, looked)
 }
 
-/// The files below `folder` that hold `key`, and how many were looked at.
-fn in_files(folder: &Path, key: &[u8]) -> (Vec<String>, usize) {
+/// The files below `folder` that hold one of `forms`, and how many were looked at.
+pub(crate) fn in_files(folder: &Path, forms: &[Vec<u8>]) -> (Vec<String>, usize) {
     let (mut found, mut looked) = (Vec::new(), 0);
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            let (more, count) = in_files(&path, key);
+            let (more, count) = in_files(&path, forms);
             found.extend(more);
             looked += count;
         } else if path.is_file() {
             looked += 1;
-            if contains(&fs::read(&path).unwrap(), key) {
+            if holds(&fs::read(&path).unwrap(), forms) {
                 found.push(path.display().to_string());
             }
         }
@@ -173,6 +203,18 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// What everybody may know and the server must: the key of the city's root, as in its certificate.
+fn public_marker(city: &City) -> Vec<u8> {
+    let url = format!("{}/v1/trust", city.url);
+    let trust: Value =
+        ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap().parse().unwrap();
+    let root = trust["city_root"].as_str().unwrap();
+    let root = credential::x509::pem::decode(root, "CERTIFICATE").unwrap().remove(0);
+    let key = credential::x509::Certificate::parse(&root).unwrap().public_key;
+    let key = credential::x509::build::public_key_info(&key);
+    key[key.len() - 32..].to_vec()
+}
+
 #[test]
 fn a_readers_keys_are_in_its_element_and_in_the_key_service_and_nowhere_between() {
     let city = City::new();
@@ -183,13 +225,23 @@ fn a_readers_keys_are_in_its_element_and_in_the_key_service_and_nowhere_between(
     let element = fs::read(city.folder.path("gate-1/element")).unwrap();
     let backup = city.folder.path("backup");
     copy(&city.folder.path("city/data"), &backup);
+    // Controls of the search itself: what is there is found, in memory, data, backup and log.
+    let (found, _) = in_memory(&city.server, &forms(&public_marker(&city)));
+    assert!(found, "control: the memory of the server holds the key of the root");
+    let door = [b"quay/gate-1".to_vec()];
+    for folder in [city.folder.path("city/data"), backup.clone()] {
+        assert!(!in_files(&folder, &door).0.is_empty(), "control: {} was read", folder.display());
+    }
+    let log = fs::read(city.folder.path("server.log")).unwrap();
+    assert!(contains(&log, b"/v1/readers"), "control: the log tells of the requests");
     for listed in &held {
         let check = listed["check_value"].as_str().unwrap();
         let key = key_in(&element, check).expect("control: the element holds the key");
+        let key = forms(&key);
         let (found, looked) = in_memory(&city.server, &key);
         assert!(!found, "the memory of the server holds a {} key", listed["purpose"]);
         println!("figure: server_memory_searched_mib = {}", looked >> 20);
-        assert!(looked > 1 << 20);
+        assert!(looked > SEARCHED_BYTES_MIN, "{looked} bytes");
         for folder in [city.folder.path("city"), backup.clone()] {
             let (found, looked) = in_files(&folder, &key);
             assert!(found.is_empty(), "{found:?}");
@@ -197,7 +249,7 @@ fn a_readers_keys_are_in_its_element_and_in_the_key_service_and_nowhere_between(
         }
         for log in ["server.log", "keys.log"] {
             let log = fs::read(city.folder.path(log)).unwrap();
-            assert!(!log.is_empty() && !contains(&log, &key));
+            assert!(!log.is_empty() && !holds(&log, &key));
         }
         let (found, _) = in_memory(&city.keys, &key);
         assert!(found, "control: the key service holds the key");
@@ -244,7 +296,7 @@ fn checks(keys: &[Value]) -> Vec<String> {
     checks
 }
 
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     Instant::from_unix_seconds(i64::try_from(since.as_secs()).unwrap())
 }

@@ -195,6 +195,7 @@ fn the_story_is_the_same_with_every_key_on_a_token() {
     assert_eq!(ended("pull-token"), "refused");
     assert_eq!(ended("tap-without-token"), "granted");
     assert_eq!((ended("return-token"), ended("foreign-client")), ("done", "done"));
+    assert_eq!(ended("reader-keys"), "done");
 }
 
 #[test]

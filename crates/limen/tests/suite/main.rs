@@ -8,6 +8,7 @@
     reason = "tests may panic"
 )]
 
+mod card;
 mod ceremony;
 mod city;
 mod config;
@@ -19,6 +20,10 @@ mod hybrid;
 mod key;
 mod log;
 mod login;
+mod migrate;
+mod on_token;
 mod run;
 mod serve;
 mod status;
+mod trust;
+mod up;

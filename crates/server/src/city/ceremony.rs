@@ -449,17 +449,20 @@ impl From<vocabulary::text::ParseTextError> for CeremonyError {
 
 impl std::fmt::Display for CeremonyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("change the keys of the city: ")?;
         match self {
-            Self::Start(_) => f.write_str("hold ceremony: a file of the city is not usable"),
-            Self::Exists => f.write_str("hold ceremony: there are keys of a city here already"),
-            Self::NoRoot => f.write_str("hold ceremony: the file of the root holds no key"),
-            Self::NoOperator(code) => write!(f, "hold ceremony: there is no operator `{code}`"),
-            Self::NoSigner(purpose) => {
-                write!(f, "hold ceremony: no signer for `{purpose}` is certified by the root")
+            Self::Start(_) => f.write_str("a file of the city is not usable"),
+            Self::Exists => {
+                f.write_str("there are some here already: take another folder or an empty token")
             }
-            Self::Name(_) => f.write_str("hold ceremony: a name cannot be shown to people"),
-            Self::Refused(reason) => write!(f, "hold ceremony: {reason}"),
-            Self::Failed(_) => f.write_str("hold ceremony: a step failed"),
+            Self::NoRoot => f.write_str("the file of the root holds no key"),
+            Self::NoOperator(code) => write!(f, "there is no operator `{code}`"),
+            Self::NoSigner(purpose) => {
+                write!(f, "no signer for `{purpose}` is certified by the root")
+            }
+            Self::Name(_) => f.write_str("a name cannot be shown to people"),
+            Self::Refused(reason) => f.write_str(reason),
+            Self::Failed(_) => f.write_str("a step failed"),
         }
     }
 }

@@ -20,7 +20,9 @@ use super::facts::Facts;
 use crate::config::Config;
 use crate::lock::FolderLock;
 use crate::suites::Suites;
-use crate::work::rotation::{ACTIVATE, MAKE, RETIRE, deed_of, lives};
+use crate::work::rotation::{ACTIVATE, MAKE, RETIRE, deed_of};
+
+pub use crate::work::rotation::lives;
 
 /// What is rotated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +140,8 @@ pub struct Order {
     pub haste: Haste,
     /// Who else works with the keys.
     pub sharing: Sharing,
+    /// The custodian whom the city leaves, as `Key::held_by`: what signs elsewhere already is left alone.
+    pub leaving: Option<String>,
 }
 
 /// One thing that was done.
@@ -214,6 +218,15 @@ pub fn weakened(config: &Config, custodians: Custodians<'_>, order: &Order) -> V
     found
 }
 
+/// Levels of which a city is founded without a key: the first rotation makes one.
+const fn is_made_on_demand(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::Staff | Purpose::Firmware)
+}
+
+fn first_key(purpose: Purpose) -> Step {
+    Step::Make { purpose, operator: None, suite: purpose.suite() }
+}
+
 /// What a rotation works with.
 struct Bench<'b> {
     public_url: &'b str,
@@ -233,6 +246,10 @@ impl Bench<'_> {
             .map(|key| key.operator.clone())
             .filter(|owner| self.order.operator.is_none() || *owner == self.order.operator)
             .collect();
+        let is_named = self.order.levels.len() == 1 && self.order.operator.is_none();
+        if owners.is_empty() && is_named && is_made_on_demand(purpose) {
+            owners.push(None);
+        }
         owners.sort();
         owners.dedup();
         owners
@@ -256,12 +273,14 @@ impl Bench<'_> {
         }
         let keys = city.keys();
         let mut done = Vec::new();
-        let heir = keys.iter().find(|key| {
-            key.purpose == purpose
-                && key.operator.as_ref() == operator
-                && key.state == State::Published
-        });
-        let mut heir = match (heir, begin(&keys, purpose, operator)) {
+        if self.has_left(&keys, purpose, operator) {
+            return Ok(done);
+        }
+        let of_line = |key: &&Key| key.purpose == purpose && key.operator.as_ref() == operator;
+        let heir = keys.iter().filter(of_line).find(|key| key.state == State::Published);
+        let is_begun = keys.iter().filter(of_line).any(|key| key.state != State::Retired);
+        let first = || (!is_begun && is_made_on_demand(purpose)).then(|| first_key(purpose));
+        let mut heir = match (heir, begin(&keys, purpose, operator).or_else(first)) {
             (Some(heir), _) => heir.clone(),
             (None, Some(Step::Make { purpose, operator, .. })) => {
                 let suite = self.suites.of(purpose);
@@ -300,6 +319,20 @@ impl Bench<'_> {
             }
         }
         Ok(done)
+    }
+
+    /// Whether the line has left the custodian that the city leaves: another one's key signs.
+    fn has_left(&self, keys: &[Key], purpose: Purpose, operator: Option<&OperatorCode>) -> bool {
+        let line = keys.iter().rev().filter(|key| {
+            key.purpose == purpose
+                && key.operator.as_ref() == operator
+                && key.state != State::Retired
+        });
+        let leaving = self.order.leaving.as_deref();
+        let newest = line.map(|key| (key.state, &*key.held_by)).next();
+        newest.is_some_and(|(state, held_by)| {
+            state == State::Active && leaving.is_some_and(|old| old != held_by)
+        })
     }
 
     async fn move_on(

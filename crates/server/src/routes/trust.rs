@@ -43,13 +43,14 @@ pub(super) async fn show(
     // The oldest that signs: who pinned it goes on until it retires.
     let log_key = log_keys(&[State::Active]).into_iter().next();
     let log_key = log_key.ok_or_else(|| Problem::fault(&StartError::NoLogKey))?;
-    let roots = server.city.roots.iter().map(|root| CityRoot {
+    let facts = server.facts().await?;
+    let roots = facts.roots.iter().map(|root| CityRoot {
         certificate: text(&root.certificate),
         link: root.link.as_deref().map(text),
     });
     Ok(Shown(Trust {
-        city: server.city.name.to_string(),
-        city_root: text(&server.city.root),
+        city: facts.name.to_string(),
+        city_root: text(&facts.root),
         city_roots: roots.collect(),
         reader_authorities: of(Purpose::ReaderAuthority),
         issuing_authorities: of_operators(&|key| key.purpose == Purpose::IssuingAuthority),

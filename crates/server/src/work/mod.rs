@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use store::job::{AfterFailure, Job};
+use store::job::{AfterFailure, Job, JobError};
 use tokio::sync::watch;
 use vocabulary::time::Instant;
 
@@ -26,6 +26,8 @@ const LEASE: Duration = Duration::from_secs(60);
 const BATCH: u16 = 16;
 /// How long to wait for a ring before looking for jobs that came another way.
 const IDLE: Duration = Duration::from_secs(5);
+/// How long a status list that could not be published waits at the most.
+const LIST_RETRY_MAX: Duration = Duration::from_secs(60);
 /// How often chores are done.
 const CHORES_EVERY: Duration = Duration::from_secs(3_600);
 /// How often the uses of keys are anchored in the log.
@@ -76,21 +78,28 @@ async fn work_off(server: &Server) -> bool {
     for job in &jobs {
         let done = match work(server, job).await {
             Ok(()) => server.store.city().complete_job(job).await,
-            Err(problem) => {
-                let reason = format!("status {}", problem.status());
-                let after = server.store.city().fail_job(job, &reason, now()).await;
-                after.map(|after| {
-                    if after == AfterFailure::Dead {
-                        tracing::error!(job = %job.id, kind = job.kind, "a job is dead");
-                    }
-                })
-            }
+            Err(problem) => put_back(server, job, &problem).await,
         };
         if let Err(error) = done {
             tracing::warn!(job = %job.id, %error, "a job was not taken off the queue");
         }
     }
     !jobs.is_empty()
+}
+
+/// A list that is not published lags, whatever the reason: its job is tried every minute at the least,
+/// and never given up.
+async fn put_back(server: &Server, job: &Job, problem: &Problem) -> Result<(), JobError> {
+    let city = server.store.city();
+    if job.kind == status::KIND {
+        tracing::warn!(job = %job.id, status = %problem.status(), "a status list waits");
+        return city.put_back_job(job, LIST_RETRY_MAX, now()).await.map(drop);
+    }
+    let reason = format!("status {}", problem.status());
+    if city.fail_job(job, &reason, now()).await? == AfterFailure::Dead {
+        tracing::error!(job = %job.id, kind = job.kind, "a job is dead");
+    }
+    Ok(())
 }
 
 async fn work(server: &Server, job: &Job) -> Result<(), Problem> {

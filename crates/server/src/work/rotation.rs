@@ -36,7 +36,8 @@ const SIGNERS: [Purpose; 2] = [Purpose::DocumentSignerMdoc, Purpose::DocumentSig
 type StepFault = Box<dyn Error + Send + Sync>;
 
 /// The lives of the city's keys.
-pub(crate) const fn lives() -> Lives {
+#[must_use]
+pub const fn lives() -> Lives {
     Lives::new(LIFE_DEFAULT)
 }
 

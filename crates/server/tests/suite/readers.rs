@@ -145,6 +145,24 @@ fn bundle_is_signed_below_the_root_for_this_reader_and_numbered() {
 }
 
 #[test]
+fn new_root_reaches_readers_and_wallets_without_a_restart() {
+    let town = Town::new();
+    let gate = Gate::new(&town);
+    let root = TrustAnchors::from_pem(gate.enrolled["city_root"].as_str().unwrap()).unwrap();
+    let roots = || {
+        let path = format!("/v1/readers/{}/bundle", gate.id);
+        let answer = town.anyone().as_bearer(gate.secret()).get(&path);
+        let pin = Pin { root: &root, reader: gate.id, epoch: 0, at: now() };
+        let believed = VerifiedBundle::verify(&AwsLc, &answer.body, &pin).unwrap().roots().len();
+        let trust = town.anyone().get("/v1/trust").expect(200);
+        (believed, trust["city_roots"].as_array().unwrap().len())
+    };
+    assert_eq!(roots(), (1, 1), "control");
+    assert_eq!(town.rotate_root(), ["made"]);
+    assert_eq!(roots(), (2, 2));
+}
+
+#[test]
 fn journal_is_taken_once_in_order_and_becomes_leaves() {
     let town = Town::new();
     let gate = Gate::new(&town);

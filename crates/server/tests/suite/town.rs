@@ -16,6 +16,7 @@ use server::city::ceremony::{
     renew_signer,
 };
 use server::city::files::{RootFile, create_keystore, open_keystore};
+use server::city::rotation::{Haste, Level, Order, Sharing, rotate};
 use server::config::{Config, Http, Keys, Limits, Store};
 use server::server::Server;
 use server::start::{StartError, start, start_server};
@@ -185,6 +186,23 @@ impl Town {
         let custodians = Custodians { root: &root, city: &keys };
         let added = add_operator(&self.config, custodians, operator(code, name), now());
         runtime().block_on(added).map(|token| token.secret)
+    }
+
+    /// One step of the rotation of the root, beside a server that runs.
+    pub fn rotate_root(&self) -> Vec<&'static str> {
+        let unlock = root_unlock(&self.folder);
+        let root = RootFile { path: &self.folder.join(ROOT), unlock: &unlock }.open().unwrap();
+        let keys = open_keystore(&self.config).unwrap();
+        let custodians = Custodians { root: &root, city: &keys };
+        let order = Order {
+            levels: vec![Level::Root],
+            operator: None,
+            haste: Haste::Planned,
+            sharing: Sharing::Shared,
+            leaving: None,
+        };
+        let done = runtime().block_on(rotate(&self.config, custodians, &order, now())).unwrap();
+        done.into_iter().map(|done| done.what).collect()
     }
 
     /// Follows a signer with a new key, as the configuration says, while the server does not run.

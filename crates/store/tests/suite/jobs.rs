@@ -94,6 +94,32 @@ async fn failing_job_waits_longer_each_time_and_dies_at_the_limit() {
     assert!(matches!(city.revive_job(last.id, far).await, Err(JobError::LeaseLost)));
 }
 
+/// A job that must not be given up waits as long as others at first, then no longer than it may.
+#[tokio::test]
+async fn job_that_is_put_back_never_dies_and_waits_no_longer_than_told() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let city = store.city();
+    store.for_operator(&harbour()).commit(with_jobs(1, vec![job(1, None)])).await.unwrap();
+    let longest = Duration::from_secs(60);
+    let mut now = at(0);
+    let mut first = None;
+    for attempt in 1..=3 * ATTEMPTS_MAX {
+        let job = lease_one(&city, now).await.unwrap();
+        assert_eq!(job.attempt, attempt);
+        let again = city.put_back_job(&job, longest, now).await.unwrap();
+        now = now.saturating_add(backoff(attempt).min(longest));
+        assert_eq!(again, now);
+        assert_eq!(lease_one(&city, now.saturating_sub(Duration::from_micros(1))).await, None);
+        first.get_or_insert(job);
+    }
+    assert_eq!(city.dead_jobs(&Page::FIRST).await.unwrap().items.len(), 0);
+    let lost = city.put_back_job(&first.unwrap(), longest, now).await;
+    assert!(matches!(lost, Err(JobError::LeaseLost)));
+    let last = lease_one(&city, now).await.unwrap();
+    city.complete_job(&last).await.unwrap();
+}
+
 #[tokio::test]
 async fn unique_job_is_enqueued_once_per_operator_until_it_is_done() {
     let folder = Folder::new();

@@ -10,6 +10,7 @@ use credential::unsigned::Unsigned;
 use credential::x509::Certificate;
 use credential::x509::build::{self, Purpose, Request, Signer, Subject};
 use vocabulary::time::Instant;
+use wallet::trust::Parts;
 
 pub(crate) const CRYPTO: &dyn Crypto = &RustCrypto;
 
@@ -72,7 +73,7 @@ impl Identity {
         Self { key: own, der }
     }
 
-    fn new(number: u8, purpose: Purpose, by: Option<&Self>) -> Self {
+    pub(crate) fn new(number: u8, purpose: Purpose, by: Option<&Self>) -> Self {
         let life = days(if by.is_some() { 400 } else { 4000 });
         Self::until(number, purpose, by, noon().saturating_add(life))
     }
@@ -105,6 +106,16 @@ impl City {
 
     pub(crate) fn new() -> Self {
         Self::numbered(1)
+    }
+
+    /// What wallets of this city trust.
+    pub(crate) fn parts(&self) -> Parts {
+        Parts {
+            city: "https://city.example".into(),
+            roots: vec![self.root.der.clone()],
+            issuers: vec![self.authority.der.clone()],
+            readers: vec![self.reader_authority.der.clone()],
+        }
     }
 
     /// An IssuerSigned with these rights and one thing more that no gate asks for.

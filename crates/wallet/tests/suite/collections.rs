@@ -252,6 +252,23 @@ fn refusals_of_the_issuer_are_told_with_their_code() {
     assert!(keys(&phone).is_empty());
 }
 
+/// Nobody signs for the city just now: the owner is told so, and that it passes.
+#[test]
+fn city_that_cannot_sign_at_present_is_told_apart_from_a_refusal() {
+    let expected = "the city cannot sign at present, so the credential request was not done (503): \
+                    try again in a while; should the offer be used up by then, ask for a new one";
+    let away = |body: &'static [u8]| {
+        move |name: &str, reply: &mut Reply| {
+            if name == "credential" {
+                *reply = Reply { status: 503, dpop_nonce: None, body: body.to_vec() };
+            }
+        }
+    };
+    check(expected, away(br#"{"status":503,"code":"keys-unavailable"}"#));
+    let other = "the issuer refused the credential request: `no error code` (503)";
+    check(other, away(br#"{"status":503,"code":"too-busy"}"#));
+}
+
 #[test]
 fn fault_in_the_second_configuration_takes_the_first_with_it() {
     for endpoint in ["nonce", "credential"] {

@@ -18,3 +18,4 @@ mod phone;
 mod readers;
 mod rogue;
 mod taps;
+mod trust;

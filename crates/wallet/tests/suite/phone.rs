@@ -10,8 +10,9 @@ use wallet::log::Entry;
 use wallet::pass::{Content, Document, Pass};
 use wallet::secure_element::{Presence, PresenceRule, SecureElement};
 use wallet::software::SoftwareElement;
-use wallet::state::{State, Trust};
+use wallet::state::State;
 use wallet::tap::{Consent, Hands, Input, Output, Shown, Tap, TapError};
+use wallet::trust::Trust;
 
 use crate::city::{CRYPTO, City, key, noon, ticket};
 
@@ -42,9 +43,7 @@ pub(crate) const SHOW: Consent = Consent::Show { candidate: 0, presence: Presenc
 impl Phone {
     /// A wallet of this city, without a pass.
     pub(crate) fn empty(city: &City) -> Self {
-        let authorities =
-            (vec![city.authority.der.clone()], vec![city.reader_authority.der.clone()]);
-        let trust = Trust::new(authorities.0, authorities.1).unwrap();
+        let trust = Trust::new(city.parts()).unwrap();
         Self {
             state: State { trust, ..State::default() },
             element: SoftwareElement::new(),

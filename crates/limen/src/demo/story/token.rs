@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::{Ending, Props, taps};
 use crate::client::Client;
 use crate::demo::stage::Stage;
 use crate::example;
 use crate::failure::Failure;
+use crate::field::get;
 use crate::hsm;
 
 /// How often the status lists are asked whether they have changed, and how long to wait in between.
@@ -63,12 +66,33 @@ pub(super) fn returned(stage: &mut Stage, props: &mut Props) -> Result<Ending, F
     Ok(Ending::refused("the status list is not published"))
 }
 
+/// The gate's element holds keys that were made on the token: the check values are those that the token's
+/// labels name. Nobody shows a key.
+pub(super) fn reader_keys(stage: &mut Stage, _: &mut Props) -> Result<Ending, Failure> {
+    let folder = stage.path("readers/gate");
+    let shown = stage.must(&["reader", "keys", "--folder", &folder, "--json"])?.json();
+    let held = get(&shown, "keys").as_array().cloned().unwrap_or_default();
+    let of = |purpose: &str| held.iter().filter(|key| get(key, "purpose") == purpose).count();
+    let told = format!("{} keys of epochs and {} of zones", of("epoch"), of("zone"));
+    if of("epoch") == 0 || of("zone") == 0 {
+        return Ok(Ending::refused(format!("the gate holds {told}")));
+    }
+    let Some(listed) = stage.softhsm()?.listed_by_foreign_client(hsm::CITY, "secrkey")? else {
+        return Ok(Ending::done(format!("{told}; NOT RUN: `pkcs11-tool` is not installed")));
+    };
+    let check = |key: &Value| get(key, "check_value").as_str().unwrap_or("none").to_owned();
+    if let Some(strange) = held.iter().map(check).find(|check| !listed.contains(check.as_str())) {
+        return Ok(Ending::refused(format!("the token has no key with the check value {strange}")));
+    }
+    Ok(Ending::done(format!("{told}, each wrapped by the token for this reader alone")))
+}
+
 /// What another program sees on the tokens.
 pub(super) fn foreign(stage: &mut Stage, _: &mut Props) -> Result<Ending, Failure> {
     let softhsm = stage.softhsm()?;
     let mut counts = Vec::new();
     for label in [hsm::CITY, hsm::ROOT] {
-        let Some(listed) = softhsm.listed_by_foreign_client(label)? else {
+        let Some(listed) = softhsm.listed_by_foreign_client(label, "privkey")? else {
             return Ok(Ending::done("NOT RUN: `pkcs11-tool` is not installed (package `opensc`)"));
         };
         let keys = listed.matches("Private Key Object").count();

@@ -53,7 +53,7 @@ pub(in crate::routes) async fn fetch(
         tree: &tree,
         products: &products,
         grants: &tenant.place_grants().await?,
-        roots: &server.city.roots,
+        roots: &server.facts().await?.roots,
         issuers: &issuers(&*server.custody, at),
         status_signers: &certificates(&*server.custody, Purpose::StatusList, at),
         freshness: FRESHNESS,

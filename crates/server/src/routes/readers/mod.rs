@@ -86,7 +86,7 @@ pub(super) async fn enrol(
     let reply = Enrolled {
         reader: reader.id.to_string(),
         certificate: pem::encode("CERTIFICATE", &reader.certificate.der),
-        city_root: pem::encode("CERTIFICATE", &server.city.root),
+        city_root: pem::encode("CERTIFICATE", &server.facts().await?.root),
         secret: enrolled.secret.danger_text(),
     };
     let deed = Deed::of(&permit, reader.id.to_string(), at);

@@ -112,7 +112,13 @@ impl Home {
 
     /// `limen key rotate` on the day, with the keys of the running server.
     async fn rotate(&self, level: Level, haste: Haste, days: u32) -> Result<Vec<&str>, String> {
-        let order = Order { levels: vec![level], operator: None, haste, sharing: Sharing::Shared };
+        let order = Order {
+            levels: vec![level],
+            operator: None,
+            haste,
+            sharing: Sharing::Shared,
+            leaving: None,
+        };
         let custodians = Custodians { root: &self.root, city: &*self.server.custody };
         let done = rotate(&config(&self.folder), custodians, &order, self.day(days)).await;
         let done = done.map_err(|error| error.to_string())?;
@@ -188,6 +194,21 @@ async fn lead_is_not_skipped_where_somebody_would_deny() {
 }
 
 #[tokio::test]
+async fn first_key_of_a_level_that_the_city_is_founded_without_is_made() {
+    let home = Home::new("rotation-first").await;
+    assert_eq!(home.states(Purpose::Staff), []);
+    assert_eq!(home.rotate(Level::Staff, Haste::Planned, 0).await.unwrap(), ["active"]);
+    assert_eq!(home.states(Purpose::Staff), [State::Active]);
+    assert_eq!(home.rotate(Level::Firmware, Haste::Planned, 0).await.unwrap(), ["made"]);
+    assert_eq!(home.states(Purpose::Firmware), [State::Published], "readers learn it first");
+    home.turn(8).await;
+    assert_eq!(home.states(Purpose::Firmware), [State::Active]);
+    // The control: from then on it is a rotation.
+    assert_eq!(home.rotate(Level::Firmware, Haste::Planned, 9).await.unwrap(), ["made"]);
+    assert_eq!(home.states(Purpose::Firmware), [State::Active, State::Published]);
+}
+
+#[tokio::test]
 async fn document_signers_follow_a_new_issuing_authority() {
     let home = Home::new("rotation-authority").await;
     home.rotate(Level::IssuingAuthority, Haste::Planned, 0).await.unwrap();
@@ -237,7 +258,7 @@ async fn root_hands_over_with_a_link_and_ends() {
     let first = home.server.city.root.clone();
     assert_eq!(home.rotate(Level::Root, Haste::Planned, 0).await.unwrap(), ["made"]);
     assert_eq!(home.rotate(Level::Root, Haste::Planned, 29).await.unwrap(), ["waits"]);
-    let facts = home.facts().await;
+    let facts = home.server.facts().await.unwrap();
     assert_eq!((facts.roots.len(), &facts.root), (2, &first), "published, not yet used");
     let gone_over = home.rotate(Level::Root, Haste::Planned, 30).await.unwrap();
     assert_eq!(gone_over, ["active", "active", "retired"]);

@@ -79,7 +79,7 @@ fn plan_new_reader(plan: &mut Plan<'_>, reader: &Reader) -> Result<(), CommitErr
     let sql = "INSERT INTO reader (label, doors, retired_at, public_key, certificate, \
                certificate_not_before, certificate_not_after, bundle_epoch, journal_next, \
                journal_hash, watermark_bundle_epoch, watermark_status_issued_at, watermark_at, \
-               enrolled_at, secret_hash, version, operator, id, delivery_keys) VALUES ($1, $2, $3, \
+               enrolled_at, secret_hash, version, delivery_keys, operator, id) VALUES ($1, $2, $3, \
                $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
                ON CONFLICT DO NOTHING";
     plan_whole_reader(plan, reader, sql)
@@ -91,8 +91,8 @@ fn plan_reader(plan: &mut Plan<'_>, reader: &Reader) -> Result<(), CommitError> 
                bundle_epoch = $8, journal_next = $9, journal_hash = $10, \
                watermark_bundle_epoch = $11, watermark_status_issued_at = $12, \
                watermark_at = $13, enrolled_at = $14, secret_hash = $15, version = $16, \
-               delivery_keys = $19 \
-               WHERE operator = $17 AND id = $18 AND version = $16 - 1";
+               delivery_keys = $17 \
+               WHERE operator = $18 AND id = $19 AND version = $16 - 1";
     plan_whole_reader(plan, reader, sql)
 }
 
@@ -126,9 +126,9 @@ fn plan_whole_reader(
         reader.enrolled_at.into(),
         reader.secret.as_bytes().into(),
         reader.version.into(),
+        reader.delivery_keys.as_deref().into(),
         reader.operator.as_str().into(),
         reader.id.as_bytes().into(),
-        reader.delivery_keys.as_deref().into(),
     ];
     plan.one(name, sql, values);
     Ok(())
