@@ -22,7 +22,7 @@ use vocabulary::id::ReaderId;
 
 use crate::city::{History, Snapshot, marked};
 use crate::memory::Memory;
-use crate::outage::outages;
+use crate::outage::{last_fetch, outages, within};
 use crate::papers::{Papers, STATUS_URI, gate};
 use crate::random::Stream;
 use crate::record::{Level, Tally};
@@ -113,10 +113,6 @@ pub(crate) fn live(
         }
     }
     gate.close(memory, tally)
-}
-
-fn within(random: &mut Stream, span: Minute) -> Minute {
-    Minute::try_from(random.below(span.into())).unwrap_or(0)
 }
 
 /// When the reader asks the city: in its rhythm while it is online, and when it comes back.
@@ -492,18 +488,4 @@ fn judge(
     at: Minute,
 ) -> Result<(), Rejection> {
     Judgement { crypto, anchors, at: instant(at), profile }.signer(&[leaf], None).map(drop)
-}
-
-/// When a client with a rhythm of its own last fetched the city's trust.
-pub(crate) fn last_fetch(
-    scenario: &Scenario,
-    seed: u64,
-    label: &str,
-    number: u64,
-    at: Minute,
-) -> Minute {
-    let mut random = Stream::new(seed, label, number);
-    let every = DAY * (1 + within(&mut random, scenario.trust_days_max));
-    let phase = within(&mut random, every);
-    if at < phase { 0 } else { phase + (at - phase) / every * every }
 }

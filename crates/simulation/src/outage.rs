@@ -1,7 +1,7 @@
-//! When a reader is without a network.
+//! When a reader is without a network, and when others ask the city.
 
 use crate::random::Stream;
-use crate::scenario::{HOUR, Minute, Outage};
+use crate::scenario::{DAY, HOUR, Minute, Outage, Scenario};
 
 /// The outages of one reader, in order: from the first minute to the one before the second.
 pub(crate) fn outages(law: &Outage, end: Minute, random: &mut Stream) -> Vec<(Minute, Minute)> {
@@ -53,4 +53,23 @@ fn exponential(mean: f64, random: &mut Stream) -> f64 {
 )]
 fn minutes(hours: f64) -> Minute {
     ((hours * f64::from(HOUR)) as Minute).max(1)
+}
+
+/// When a client with a rhythm of its own last fetched the city's trust.
+pub(crate) fn last_fetch(
+    scenario: &Scenario,
+    seed: u64,
+    label: &str,
+    number: u64,
+    at: Minute,
+) -> Minute {
+    let mut random = Stream::new(seed, label, number);
+    let every = DAY * (1 + within(&mut random, scenario.trust_days_max));
+    let phase = within(&mut random, every);
+    if at < phase { 0 } else { phase + (at - phase) / every * every }
+}
+
+/// A minute below `span`.
+pub(crate) fn within(random: &mut Stream, span: Minute) -> Minute {
+    Minute::try_from(random.below(span.into())).unwrap_or(0)
 }

@@ -49,6 +49,13 @@ pub fn algorithm(tbs: &[u8]) -> Option<Algorithm> {
     Certificate::parse(&whole).ok().map(|certificate| certificate.algorithm)
 }
 
+/// The key that `tbs` certifies.
+#[must_use]
+pub fn subject_key(tbs: &[u8]) -> Option<PublicKey> {
+    let whole = wrap(tbs)?;
+    Certificate::parse(&whole).ok().map(|certificate| certificate.public_key)
+}
+
 /// Whether `certificate` (DER, whole) certifies `public_key`.
 #[must_use]
 pub fn certifies(certificate: &[u8], public_key: &PublicKey) -> bool {

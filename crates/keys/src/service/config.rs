@@ -318,6 +318,13 @@ impl Config {
             }
             Held::Sealed(halves).check(["halves.key_file", ""])?;
         }
+        if let Some(sealed) = &self.vault {
+            if self.token.is_some() {
+                let reason = "a token holds symmetric keys itself: remove `[vault]`";
+                return refuse("vault", reason.into());
+            }
+            Held::Sealed(sealed).check(["vault.key_file", ""])?;
+        }
         if self.clients.len() > CLIENTS_MAX {
             return refuse("client", format!("there may be `{CLIENTS_MAX}` of them"));
         }
@@ -403,6 +410,7 @@ mod tests {
         check(("[[client]]", "[halves]\npath = \"h\"\nkey_file = \"k\"\n[[client]]"), "`halves`");
         check(("generate = true", "signatures_per_minute = 0"), "client.signatures_per_minute");
         check(("[[client]]", "[token]\nmodule = \"m\"\nlabel = \"l\"\n[[client]]"), "`keystore`");
+        check(("[[client]]", "[vault]\npath = \"v\"\n[[client]]"), "vault.key_file");
         let twice = GOOD.split_once("[[client]]").map_or("", |(_, client)| client);
         check(("generate = true", &format!("[[client]]{twice}")), "stand once");
         let clients = |count: usize| {
@@ -450,6 +458,8 @@ mod tests {
         let mut config = with(&halves).unwrap();
         config.resolve(Path::new("/etc/limen"));
         assert_eq!(config.halves.unwrap().path, Path::new("/etc/limen/pq.keys"));
+        let vault = with("pin_prompt = true\n[vault]\npath = \"v\"\nkey_file = \"k\"");
+        assert!(vault.unwrap_err().to_string().contains("`vault`"), "nothing would open it");
         let mut config = with("pin_file = \"pin\"").unwrap();
         config.resolve(Path::new("/etc/limen"));
         let pin = config.token.and_then(|token| token.pin());

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::custody::{Key, State};
-use crate::object::{ObjectType, TypedObject};
+use crate::object::{ObjectType, TypedObject, certificate};
 use crate::purpose::Purpose;
 use crate::vault::desk::VaultRight;
 use crate::wire::refusal::Refusal;
@@ -44,6 +44,33 @@ pub fn decide<'a>(rights: &Rights, key: &Key, bytes: &'a [u8]) -> Result<TypedOb
     })?;
     key.may_sign(&object).map_err(|error| Refusal::of_signing(&error))?;
     Ok(object)
+}
+
+/// An issuing authority here vouches for document signers that are here, too, and of its operator:
+/// who could have a key of their own certified would issue passes without this service from then on.
+/// `keys` are all that there are.
+///
+/// # Errors
+/// [`Refusal::NotAllowed`] with the deed `certify`.
+pub fn vouches_for_ours(
+    keys: &[Key],
+    authority: &Key,
+    object: &TypedObject<'_>,
+) -> Result<(), Refusal> {
+    if object.object_type() != ObjectType::DocumentSignerCertificate {
+        return Ok(());
+    }
+    let subject = certificate::subject_key(object.bytes());
+    let is_ours = keys.iter().any(|key| {
+        matches!(key.purpose, Purpose::DocumentSignerMdoc | Purpose::DocumentSignerSdJwt)
+            && key.state != State::Retired
+            && key.operator == authority.operator
+            && subject.as_ref() == Some(&key.public_key)
+    });
+    if is_ours {
+        return Ok(());
+    }
+    Err(Refusal::NotAllowed { deed: "certify".into(), purpose: Some(authority.purpose) })
 }
 
 /// What the bytes are, if they are anything that is ever signed.

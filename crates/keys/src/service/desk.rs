@@ -6,14 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_lc_rs::digest;
 use vocabulary::time::Instant;
 
-use super::decide::{Rights, decide};
+use super::decide::{Rights, decide, vouches_for_ours};
+use super::keepers::Leaving;
 use super::rate::Bucket;
 use super::status::Status;
 use super::uses::{Deed, Outcome, Use, Uses};
 use crate::custody::{Custody, KeepError, Key, KeyHandle, Pending, State};
-use crate::pair::Pair;
-use crate::vault::Vault;
 use crate::vault::desk::deal;
+use crate::vault::{NewSecret, Secret, SecretKind, Vault, VaultError};
 use crate::wire::message::{Answer, Given, Request};
 use crate::wire::refusal::Refusal;
 
@@ -21,6 +21,9 @@ use crate::wire::refusal::Refusal;
 pub(crate) const KEYS_PER_ANSWER: usize = 64;
 /// Bytes of the journal in one answer.
 pub(crate) const USES_BYTES_PER_ANSWER: usize = 256 * 1024;
+/// Bytes in memory for such an answer: a file of the journal, which is a batch longer than its limit
+/// at the most.
+pub(crate) const USES_BYTES_TO_READ: usize = 6 << 20;
 
 /// What all connections share.
 pub(crate) struct Desk {
@@ -85,7 +88,9 @@ impl Desk {
         taken.map_err(|retry_s| Refusal::TooMany { retry_s })?;
         let keys = self.custody.keys();
         let key = keys.iter().find(|key| key.handle == *handle).ok_or(Refusal::UnknownKey)?;
-        let signed = match decide(&visitor.rights, key, object) {
+        let decided = decide(&visitor.rights, key, object)
+            .and_then(|object| vouches_for_ours(&keys, key, &object).map(|()| object));
+        let signed = match decided {
             Ok(object) => match self.custody.sign(handle, &object).await {
                 Ok(signature) => Ok(Given::Signature(signature.as_bytes().to_vec())),
                 Err(error) => {
@@ -114,7 +119,14 @@ impl Desk {
     }
 
     /// Silences the old custodian of a move: from `at` on it signs nothing. Whether that is done.
-    pub(crate) async fn silence(&self, pair: &Pair, at: Instant) -> bool {
+    pub(crate) async fn silence(&self, leaving: &Leaving, at: Instant) -> bool {
+        let pair = &leaving.pair;
+        if let Some(old) = &leaving.vault
+            && let Err(error) = self.succeed_zones(&**old, at).await
+        {
+            tracing::error!(%error, "a zone key has no successor; it is tried again");
+            return false;
+        }
         let keys = pair.old().keys();
         let left: Vec<&Key> = keys.iter().filter(|key| key.state != State::Retired).collect();
         for key in pair.unready() {
@@ -141,6 +153,22 @@ impl Desk {
                 false
             }
         }
+    }
+
+    /// Makes the next version of every zone key of the old vault, which gives them out no more.
+    async fn succeed_zones(&self, old: &dyn Vault, at: Instant) -> Result<(), VaultError> {
+        let Some(vault) = &self.vault else { return Ok(()) };
+        let is_left = |it: &&Secret| it.kind == SecretKind::Zone && it.state != State::Retired;
+        for secret in old.secrets().iter().filter(is_left) {
+            let current = secret.scope.as_ref().and_then(|it| vault.current(secret.kind, it, 0));
+            if current.is_none_or(|current| current.handle == secret.handle) {
+                let (kind, scope) = (secret.kind, secret.scope.clone());
+                let (epoch, kdf, state, after) = (0, None, State::Active, secret.version);
+                vault.generate(NewSecret { kind, scope, epoch, kdf, state, after, at }).await?;
+            }
+            old.set_state(&secret.handle, State::Retired, at).await?;
+        }
+        Ok(())
     }
 
     /// Asks the vault. What it gives leaves only once the deed stands in the journal.

@@ -65,8 +65,9 @@ impl Keepers {
         }
         let sealed = config.vault.as_ref().map(|sealed| open_vault(sealed, &config.journal));
         let sealed = sealed.transpose()?.map(|vault| Arc::new(vault) as Arc<dyn Vault>);
+        let has_new = if config.token.is_some() { new.vault.is_some() } else { sealed.is_some() };
         // Beside a token, a sealed file holds the secrets of before.
-        let mut vault = both(sealed, new.vault);
+        let mut vault = both(sealed.clone(), new.vault);
         let mut keepers = Self {
             custody: new.custody,
             vault: None,
@@ -81,7 +82,10 @@ impl Keepers {
             let pair = Arc::new(Pair::new(old.custody, keepers.custody));
             keepers.custody = Arc::<Pair>::clone(&pair);
             vault = both(old.vault.clone(), vault);
-            keepers.leaving = Some(Leaving { pair, vault: old.vault, at: retiring.instant() });
+            // Without a vault on the new side nothing leaves the old one.
+            let left = old.vault.or(sealed.filter(|_| config.token.is_some()));
+            let left = left.filter(|_| has_new);
+            keepers.leaving = Some(Leaving { pair, vault: left, at: retiring.instant() });
         }
         keepers.vault = vault;
         Ok(keepers)

@@ -37,6 +37,8 @@ use crate::wire::socket;
 pub const CONNECTIONS_MAX: usize = 64;
 /// Requests of one connection that are dealt with at the same time; the next one waits.
 pub const IN_FLIGHT_MAX: usize = 256;
+/// Bytes of those requests together, and of what is read for their answers; the next one waits.
+pub const BYTES_IN_FLIGHT_MAX: usize = 16 << 20;
 
 /// How long those who are connected may take to end.
 const END_PATIENCE: Duration = Duration::from_secs(10);
@@ -113,9 +115,10 @@ impl Service {
         });
         let status = Status { service: status, token, leaving: leaving.clone() };
         let desk = Arc::new(Desk::new(custody, vault, uses, status));
-        let listener = bind(config)?;
+        let (listener, of_socket) = bind(config)?;
         let (socket, same_user) = (config.socket.clone(), config.same_user);
-        Ok(Self { listener, socket, clients, desk, same_user, leaving, locks: vec![lock] })
+        let locks = vec![lock, of_socket];
+        Ok(Self { listener, socket, clients, desk, same_user, leaving, locks })
     }
 
     /// Whether a client may run as the user of the service, who can read all that it can.
@@ -190,7 +193,7 @@ async fn silence(desk: &Desk, leaving: &Leaving) {
         if !left.is_zero() {
             // By the clock of the machine, which may be set meanwhile.
             tokio::time::sleep(left.min(LOOK_AT_CLOCK)).await;
-        } else if desk.silence(&leaving.pair, at).await {
+        } else if desk.silence(leaving, at).await {
             return;
         } else {
             tokio::time::sleep(SILENCE_PAUSE).await;
@@ -226,7 +229,7 @@ fn folder(path: &Path, mode: u32) -> Result<(), StartError> {
 }
 
 /// Binds the socket in a folder of its own: of the user alone, or of the user and one group.
-fn bind(config: &Config) -> Result<UnixListener, StartError> {
+fn bind(config: &Config) -> Result<(UnixListener, Lock), StartError> {
     let path = &config.socket;
     let fail = |source| StartError::Io { path: path.clone(), source };
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -240,7 +243,8 @@ fn bind(config: &Config) -> Result<UnixListener, StartError> {
         None => (0o700, 0o600),
     };
     fs::set_permissions(parent, fs::Permissions::from_mode(for_folder)).map_err(fail)?;
-    // Whoever left it there does not run any more: we hold the locks.
+    let lock = lock(&Lock::beside(path), path)?;
+    // Whoever left it there does not run any more: we hold its lock.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
         _ => {}
@@ -250,7 +254,7 @@ fn bind(config: &Config) -> Result<UnixListener, StartError> {
         chown(path, None, config.group).map_err(fail)?;
     }
     fs::set_permissions(path, fs::Permissions::from_mode(for_socket)).map_err(fail)?;
-    Ok(listener)
+    Ok((listener, lock))
 }
 
 /// Why a key service does not start.

@@ -67,7 +67,9 @@ fn retiring(leaving: &Leaving) -> Value {
         "keys": keys.len(),
         "active": keys.iter().filter(|key| key.state == State::Active).count(),
         "unready": unready.iter().map(|key| key.purpose.as_str()).collect::<Vec<_>>(),
-        "secrets": secrets.map_or(0, |secrets| secrets.len()),
+        "secrets": secrets.map_or(0, |secrets| {
+            secrets.iter().filter(|secret| secret.state != State::Retired).count()
+        }),
     })
 }
 

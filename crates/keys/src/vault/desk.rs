@@ -107,7 +107,8 @@ async fn answer(vault: &Arc<dyn Vault>, keys: &[Key], ask: Ask, at: Instant) -> 
             Told::Secrets { total: u64::try_from(all.len()).unwrap_or(u64::MAX), secrets }
         }
         Ask::Generate { kind, scope, epoch, kdf, state } => {
-            let made = vault.generate(NewSecret { kind, scope, epoch, kdf, state, at }).await;
+            let made =
+                vault.generate(NewSecret { kind, scope, epoch, kdf, state, after: 0, at }).await;
             made.map_or_else(|error| of_keeping(&error), |it| Told::Secret(Box::new(it)))
         }
         Ask::SetState { handle, state } => {

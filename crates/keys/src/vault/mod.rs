@@ -208,6 +208,9 @@ pub struct NewSecret {
     pub kdf: Option<Kdf>,
     /// [`State::Published`] for a successor that others must learn of first.
     pub state: State,
+    /// The greatest version that another vault gave for this kind, scope and epoch; 0 where there is
+    /// no other.
+    pub after: u32,
     /// Now.
     pub at: Instant,
 }
@@ -277,7 +280,7 @@ pub(crate) fn next_version<'s>(
             && secret.scope == request.scope
             && secret.epoch == request.epoch
     });
-    like.map(|secret| secret.version).max().unwrap_or(0).checked_add(1)
+    like.map(|secret| secret.version).max().unwrap_or(0).max(request.after).checked_add(1)
 }
 
 /// Names a secret: sixteen random bytes, which tell nothing of it. Text form `secret_` and 32

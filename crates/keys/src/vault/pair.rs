@@ -1,9 +1,8 @@
 //! Two vaults as one, while a city moves from the one to the other.
 //!
-//! Secrets do not move. A kind of key that the old vault holds for a scope and an epoch goes on there,
-//! so that its versions stay in order; what is made for an epoch of which the old one holds nothing is
-//! made in the new one. Epoch keys move so by themselves within a few epochs. Zone keys and card
-//! masters stay where they are: who holds cards or readers by them needs the same bytes.
+//! Secrets do not move: what is made next is made in the new vault, with the version that follows those
+//! of both. Epoch keys go over so with the epochs. A card master stays for as long as cards are
+//! carried whose keys follow from it.
 
 use std::sync::Arc;
 
@@ -50,12 +49,14 @@ impl Vault for VaultPair {
     }
 
     fn generate(&self, request: NewSecret) -> Pending<'_, Secret, VaultError> {
-        let is_begun = self.old.secrets().iter().any(|secret| {
+        let secrets = self.old.secrets();
+        let like = secrets.iter().filter(|secret| {
             secret.kind == request.kind
                 && secret.scope == request.scope
                 && secret.epoch == request.epoch
         });
-        if is_begun { self.old.generate(request) } else { self.new.generate(request) }
+        let after = like.map(|secret| secret.version).max().unwrap_or(0).max(request.after);
+        self.new.generate(NewSecret { after, ..request })
     }
 
     fn set_state<'a>(

@@ -113,7 +113,7 @@ impl SoftwareVault {
         }
         let known = secrets.iter().map(|stored| &stored.secret);
         let version = next_version(known, &request).ok_or(VaultError::Full)?;
-        let NewSecret { kind, scope, epoch, kdf, state, at } = request;
+        let NewSecret { kind, scope, epoch, kdf, state, at, .. } = request;
         let mut handle = [0; 16];
         rand::fill(&mut handle).map_err(|_| VaultError::Cryptography)?;
         let secret = Secret {
@@ -391,6 +391,7 @@ mod tests {
             epoch: 0,
             kdf: None,
             state: State::Active,
+            after: 0,
             at: Instant::from_unix_seconds(1_800_000_000),
         };
         vault.generate_now(request.clone()).unwrap();

@@ -8,6 +8,7 @@
     reason = "tests may panic"
 )]
 
+mod bounds;
 mod ceremony;
 mod crash;
 mod crowd;
@@ -15,6 +16,7 @@ mod decisions;
 mod folder;
 mod halves;
 mod hierarchy;
+mod journal;
 mod keystore;
 mod line;
 mod objects;

@@ -99,7 +99,7 @@ fn vault(folder: &Folder, name: &str) -> Arc<SoftwareVault> {
 }
 
 #[test]
-fn epoch_keys_move_with_the_epochs_and_cards_keep_their_master() {
+fn secrets_are_made_on_the_new_side_with_the_versions_that_follow() {
     let folder = Folder::new();
     let (old, new) = (vault(&folder, "old.vault"), vault(&folder, "new.vault"));
     let operator: vocabulary::code::OperatorCode = "harbour".parse().unwrap();
@@ -111,6 +111,7 @@ fn epoch_keys_move_with_the_epochs_and_cards_keep_their_master() {
         epoch,
         kdf,
         state: State::Active,
+        after: 0,
         at: NOW,
     };
     let now = request(SecretKind::Epoch, epoch, None);
@@ -121,12 +122,14 @@ fn epoch_keys_move_with_the_epochs_and_cards_keep_their_master() {
     }
     let pair = VaultPair::new(old.clone(), new.clone());
     let versions = |secret: &Secret| (secret.kind, secret.epoch, secret.version);
-    // What the old vault has begun goes on there, so that no version is given twice.
+    // No version is given twice.
     assert_eq!(wait(pair.generate(zone)).unwrap().version, 2);
     assert_eq!(wait(pair.generate(now)).unwrap().version, 2);
+    let current = pair.current(SecretKind::Zone, scope.as_ref().unwrap(), 0).unwrap();
+    assert!(new.secrets().iter().any(|secret| secret.handle == current.handle));
     let made = wait(pair.generate(next)).unwrap();
     assert_eq!(versions(&made), (SecretKind::Epoch, epoch + 1, 1));
-    assert_eq!((old.secrets().len(), new.secrets().len()), (4, 1));
+    assert_eq!((old.secrets().len(), new.secrets().len()), (2, 3));
     assert_eq!(pair.secrets().len(), 5);
     // Each is kept where it lies.
     for secret in pair.secrets().iter() {

@@ -50,6 +50,13 @@ pub(crate) fn checkpoint() -> Vec<u8> {
     b"limen.example/log\n42\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n".to_vec()
 }
 
+/// A status list in JWT form with a list of so many bytes.
+pub(crate) fn status_list(bytes: usize) -> Vec<u8> {
+    let list = "A".repeat(bytes);
+    let payload = format!(r#"{{"iat":1,"status_list":{{"bits":1,"lst":"{list}"}},"sub":"u"}}"#);
+    jws_by(Suite::Es256, "statuslist+jwt", &payload)
+}
+
 pub(crate) fn mso() -> Vec<u8> {
     sig_structure(None, &mso_payload())
 }

@@ -170,6 +170,18 @@ async fn one_journal_has_one_service() {
 }
 
 #[tokio::test]
+async fn one_socket_has_one_service() {
+    let mut post = Post::new().await;
+    let mut other = Post::closed();
+    other.config.socket = post.config.socket.clone();
+    assert!(matches!(other.open(), Err(StartError::Busy { .. })));
+    // The first one still has its socket, and gives it up with its end.
+    post.remote().await;
+    post.close().await;
+    other.open().unwrap();
+}
+
+#[tokio::test]
 async fn a_client_of_the_same_user_must_be_meant() {
     let mut post = Post::closed();
     post.config.same_user = false;

@@ -34,6 +34,7 @@ pub(crate) fn request(kind: SecretKind) -> NewSecret {
         epoch: if kind == SecretKind::Epoch { epoch_at(now()) } else { 0 },
         kdf: (kind == SecretKind::CardMaster).then_some(Kdf::An10922CbcFallback),
         state: State::Active,
+        after: 0,
         at: now(),
     }
 }

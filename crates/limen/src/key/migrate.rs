@@ -37,10 +37,10 @@ const ATTEMPT: &str = "cannot move the keys";
 
 #[derive(Args)]
 #[command(
-    after_help = "Run it where the key service runs, as its user, with the root at hand. New keys \
-    are made on the new token and\npublished; each signs once whoever must believe it has learnt of \
-    it; the old custodian signs until the\ninstant that is told. docs/guide/rotation.md has what \
-    happens to symmetric keys.\n\nExamples:\n  \
+    after_help = "Run it where the key service runs, as its user, with the root at hand. New keys are \
+    made on the\nnew token and published; each signs once whoever must believe it has learnt of it; the \
+    old\ncustodian signs until the instant that is told. The PIN is in a file or in the environment, \
+    since the\nservice starts anew. docs/guide/rotation.md has what happens to symmetric keys.\n\nExamples:\n  \
     limen key migrate --to harbour-keys --to-module /usr/lib/vendor/libpkcs11.so \\\n      \
     --pin file:/etc/limen/pin --folder harbour\n  \
     limen key migrate --finish --folder harbour"
@@ -91,7 +91,7 @@ impl Migrate {
     fn move_to(&self, config: &Config, draft: Draft) -> Result<ExitCode, Failure> {
         let (settings, pin) = self.target()?;
         let old = old_name(draft.keys(), &settings.label)?;
-        check(&settings, &pin)?;
+        check(config, &settings, &pin)?;
         if draft.keys().retiring.is_none() {
             let keys = with_token(draft.keys().clone(), &settings, &pin);
             runtime()?.block_on(draft.put(config, keys))?;
@@ -196,7 +196,8 @@ impl Migrate {
         }
         let told = runtime()?.block_on(status(config));
         let secrets = told.as_ref().and_then(|told| get(get(told, "retiring"), "secrets").as_u64());
-        if let Some(secrets) = secrets.filter(|secrets| *secrets > 0) {
+        let has_secrets = secrets.is_none_or(|secrets| secrets > 0);
+        if let Some(secrets) = secrets.filter(|it| *it > 0 && retiring.token.is_some()) {
             return Err(Failure::usage(format!(
                 "`{old}` still holds {secrets} symmetric keys of readers and cards"
             ))
@@ -204,6 +205,9 @@ impl Migrate {
         }
         let mut next = draft.keys().clone();
         next.retiring = None;
+        if next.token.is_some() && !has_secrets {
+            next.vault = None;
+        }
         runtime()?.block_on(draft.put(config, next))?;
         if self.json {
             output::json(&json!({ "dropped": old }))?;
@@ -256,21 +260,23 @@ fn with_token(mut keys: Keys, settings: &Settings, pin: &PinSource) -> Keys {
 }
 
 /// Whether the token is there, opens, and can hold every key of a city.
-fn check(settings: &Settings, pin: &PinSource) -> Result<(), Failure> {
+fn check(config: &Config, settings: &Settings, pin: &PinSource) -> Result<(), Failure> {
     let pin = pin.read(&settings.label).or_fail(ATTEMPT)?;
     let report = examine(settings, Some(pin)).or_fail(ATTEMPT)?;
     let purposes = report.inside.map(|inside| inside.purposes).unwrap_or_default();
-    let lacks = purposes.iter().find(|it| {
-        it.purpose != Purpose::CityRoot && it.suite == it.purpose.suite() && it.missing.is_some()
-    });
-    match lacks {
-        None => Ok(()),
-        Some(lacks) => Err(Failure::usage(format!(
-            "{ATTEMPT}: the token has no `{}`, which keys for `{}` need",
-            lacks.missing.unwrap_or_default(),
-            lacks.purpose
-        ))),
+    for purpose in Purpose::ALL.into_iter().filter(|purpose| *purpose != Purpose::CityRoot) {
+        let suite = config.keys.suites.of(purpose);
+        let lacks = match purposes.iter().find(|it| it.purpose == purpose && it.suite == suite) {
+            Some(holding) => holding.missing.map(|mechanism| format!("has no `{mechanism}`")),
+            None => Some(format!("makes no keys of suite `{suite}`")),
+        };
+        if let Some(lacks) = lacks {
+            return Err(Failure::usage(format!(
+                "{ATTEMPT}: the token {lacks}, which keys for `{purpose}` need"
+            )));
+        }
     }
+    Ok(())
 }
 
 /// Whether a status tells of the custodians that `keys` names.

@@ -18,7 +18,8 @@ use crate::output;
 #[derive(Args)]
 #[command(after_help = "Example:\n  limen key serve --config harbour/keys.toml\n\n\
     Run it as a user of its own: whoever is that user, or knows what opens the keystore, can have\n\
-    anything signed. Stop it with Ctrl-C or SIGTERM; SIGHUP has it read its configuration again. Logs go to standard error as JSON lines.")]
+    anything signed. Stop it with Ctrl-C or SIGTERM; SIGHUP has it read its configuration again.\n\
+    Logs go to standard error as JSON lines.")]
 pub(crate) struct Serve {
     /// The configuration of the key service.
     #[arg(long, value_name = "FILE", default_value = "limen-city/keys.toml")]

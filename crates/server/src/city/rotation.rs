@@ -223,8 +223,13 @@ const fn is_made_on_demand(purpose: Purpose) -> bool {
     matches!(purpose, Purpose::Staff | Purpose::Firmware)
 }
 
-fn first_key(purpose: Purpose) -> Step {
-    Step::Make { purpose, operator: None, suite: purpose.suite() }
+/// The step that makes the first key of such a level.
+fn first_key(keys: &[Key], purpose: Purpose, operator: Option<&OperatorCode>) -> Option<Step> {
+    let is_begun = keys.iter().any(|key| {
+        key.purpose == purpose && key.operator.as_ref() == operator && key.state != State::Retired
+    });
+    let step = || Step::Make { purpose, operator: operator.cloned(), suite: purpose.suite() };
+    (!is_begun && is_made_on_demand(purpose)).then(step)
 }
 
 /// What a rotation works with.
@@ -278,14 +283,12 @@ impl Bench<'_> {
         }
         let of_line = |key: &&Key| key.purpose == purpose && key.operator.as_ref() == operator;
         let heir = keys.iter().filter(of_line).find(|key| key.state == State::Published);
-        let is_begun = keys.iter().filter(of_line).any(|key| key.state != State::Retired);
-        let first = || (!is_begun && is_made_on_demand(purpose)).then(|| first_key(purpose));
+        let first = || first_key(&keys, purpose, operator);
         let mut heir = match (heir, begin(&keys, purpose, operator).or_else(first)) {
             (Some(heir), _) => heir.clone(),
             (None, Some(Step::Make { purpose, operator, .. })) => {
-                let suite = self.suites.of(purpose);
-                let request =
-                    NewKey { purpose, operator, suite, state: State::Published, at: self.now };
+                let (suite, state) = (self.suites.of(purpose), State::Published);
+                let request = NewKey { purpose, operator, suite, state, at: self.now };
                 let key = city.generate(request).await.map_err(CeremonyError::fault)?;
                 self.record(&key, MAKE).await?;
                 key

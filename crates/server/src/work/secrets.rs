@@ -47,7 +47,7 @@ pub(crate) async fn ensure(server: &Server, scopes: &[Scope], at: Instant) {
             }
             let scope = Some(scope.clone());
             let state = State::Active;
-            let request = NewSecret { kind, scope, epoch, kdf: None, state, at };
+            let request = NewSecret { kind, scope, epoch, kdf: None, state, after: 0, at };
             if let Err(error) = vault.generate(request).await {
                 tracing::warn!(%error, %kind, "a key for readers is not made");
             }

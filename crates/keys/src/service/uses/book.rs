@@ -39,8 +39,8 @@ impl Book {
     /// # Errors
     /// [`OpenError`].
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let name = name(folder)?;
         let mut segments = segments(folder).map_err(OpenError::Io)?;
+        let name = name(folder, segments.is_empty())?;
         let mut head = Head::start(name);
         let mut end = 0;
         // The last file may have been made and not yet written to.
@@ -173,7 +173,12 @@ impl Reader {
 /// The head after the whole records of a file, and how many bytes they have; none where there is
 /// not one.
 fn whole(name: &[u8; 16], first: u64, bytes: &[u8]) -> Result<Option<(Head, u64)>, OpenError> {
-    let Ok((record, _)) = split_record(bytes, first) else { return Ok(None) };
+    let record = match split_record(bytes, first) {
+        Ok((record, _)) => record,
+        // The first write was cut; anything else was a record once.
+        Err(JournalError::Truncated { .. }) => return Ok(None),
+        Err(error) => return Err(OpenError::Damaged(error)),
+    };
     let start = match first {
         0 => Head::start(*name),
         _ => Head::stored(*name, first, record.previous),
@@ -192,9 +197,10 @@ fn whole(name: &[u8; 16], first: u64, bytes: &[u8]) -> Result<Option<(Head, u64)
     Ok(Some((head, u64::try_from(length).unwrap_or(u64::MAX))))
 }
 
-fn name(folder: &Path) -> Result<[u8; 16], OpenError> {
+/// The name of the journal; made for one that is new.
+fn name(folder: &Path, is_new: bool) -> Result<[u8; 16], OpenError> {
     let path = folder.join(NAME_FILE);
-    if !path.exists() {
+    if is_new && !path.exists() {
         let mut name = [0; 16];
         rand::fill(&mut name).map_err(|_| OpenError::Random)?;
         file::create_secret(&path, &name).map_err(OpenError::File)?;

@@ -109,7 +109,7 @@ impl TokenVault {
         let version = next_version(listed.iter(), &request).ok_or(VaultError::Full)?;
         let mut handle = [0; 16];
         rand::fill(&mut handle).map_err(|_| VaultError::Cryptography)?;
-        let NewSecret { kind, scope, epoch, kdf, state, at } = request;
+        let NewSecret { kind, scope, epoch, kdf, state, at, .. } = request;
         let secret = Secret {
             handle: SecretHandle::from_bytes(handle),
             kind,
@@ -322,7 +322,7 @@ impl TokenVault {
     /// [`VaultError`].
     pub fn danger_import(&self, request: NewSecret, key: &[u8; 16]) -> Result<Secret, VaultError> {
         request.check()?;
-        let NewSecret { kind, scope, epoch, kdf, state, at } = request;
+        let NewSecret { kind, scope, epoch, kdf, state, at, .. } = request;
         let wrong = VaultError::Request { kind, field: "kdf" };
         let kdf = kdf.ok_or(wrong)?;
         if let Some(mechanism) = self.missing(kdf) {
