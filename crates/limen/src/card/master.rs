@@ -39,6 +39,7 @@ impl MakeMaster {
             epoch: 0,
             kdf: Some(self.kdf),
             state: State::Active,
+            after: 0,
             at: world::now(),
         };
         let made = runtime()?.block_on(async {
