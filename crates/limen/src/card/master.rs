@@ -37,9 +37,9 @@ impl MakeMaster {
             kind: SecretKind::CardMaster,
             scope: Some(self.place.scope()),
             epoch: 0,
-            after: 0,
             kdf: Some(self.kdf),
             state: State::Active,
+            after: 0,
             at: world::now(),
         };
         let made = runtime()?.block_on(async {
