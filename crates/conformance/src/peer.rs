@@ -22,6 +22,8 @@ pub enum Implementation {
     SdJwtPython,
     /// npm `@openid4vc/openid4vci` 0.4.6: a wallet that obtains credentials.
     OpenId4Vci,
+    /// npm `@noble/post-quantum` 0.4.1 and node's own ECDSA: verifiers of the halves of a composite.
+    NobleHybrid,
 }
 
 impl Implementation {
@@ -33,6 +35,7 @@ impl Implementation {
             Self::SdJwtVc => "sd-jwt-vc.mjs",
             Self::SdJwtPython => "sd_jwt_python.py",
             Self::OpenId4Vci => "openid4vci.mjs",
+            Self::NobleHybrid => "hybrid.mjs",
         }
     }
 

@@ -66,6 +66,7 @@ async fn measure() {
         same_user: true,
         keystore: Some(Sealed { path, key_file: Some(key_file), passphrase_file: None }),
         token: None,
+        halves: None,
         retiring: None,
         vault: None,
         clients: vec![client],

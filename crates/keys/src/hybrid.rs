@@ -60,13 +60,16 @@ impl Hybrid {
         unlock: &Unlock,
         classic: Arc<dyn Custody>,
     ) -> Result<Self, OpenError> {
-        let (mut salt, mut nonce) = ([0; 16], [0; 12]);
-        rand::fill(&mut salt).map_err(|_| OpenError::Cryptography)?;
-        rand::fill(&mut nonce).map_err(|_| OpenError::Cryptography)?;
-        let header = Header::new(Kind::Halves, unlock.kind(), salt, nonce);
-        let sealing_key = SealingKey::derive(unlock.secret(), &header)?;
-        file::create_secret(path, &sealing_key.seal(&header, &encode(&[]))?)?;
+        let (sealing_key, header) = create_sealed(path, unlock)?;
         Ok(Self::of(path, sealing_key, Held { header, halves: Vec::new() }, classic))
+    }
+
+    /// Makes an empty sealed file at `path`, which must not exist, for a custodian that opens it later.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn create_file(path: &Path, unlock: &Unlock) -> Result<(), OpenError> {
+        create_sealed(path, unlock).map(|_| ())
     }
 
     /// Opens the sealed file at `path`.
@@ -211,6 +214,9 @@ impl Hybrid {
 impl Custody for Hybrid {
     fn keys(&self) -> Arc<[Key]> {
         let halves = self.halves();
+        if halves.is_empty() {
+            return self.classic.keys();
+        }
         self.classic.keys().iter().map(|key| show(key, &halves).0).collect()
     }
 
@@ -252,6 +258,16 @@ impl fmt::Debug for Hybrid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hybrid").field("path", &self.path).finish_non_exhaustive()
     }
+}
+
+fn create_sealed(path: &Path, unlock: &Unlock) -> Result<(SealingKey, Header), OpenError> {
+    let (mut salt, mut nonce) = ([0; 16], [0; 12]);
+    rand::fill(&mut salt).map_err(|_| OpenError::Cryptography)?;
+    rand::fill(&mut nonce).map_err(|_| OpenError::Cryptography)?;
+    let header = Header::new(Kind::Halves, unlock.kind(), salt, nonce);
+    let sealing_key = SealingKey::derive(unlock.secret(), &header)?;
+    file::create_secret(path, &sealing_key.seal(&header, &encode(&[]))?)?;
+    Ok((sealing_key, header))
 }
 
 /// A key of the custodian as it is shown: with its half of ML-DSA, if there is one.

@@ -60,7 +60,7 @@ pub fn due(keys: &[Key], lives: &Lives, now: Instant) -> Vec<Step> {
             .collect();
         let authority = authority_above(purpose)
             .and_then(|(above, is_own)| newest_active(keys, above, operator.filter(|_| is_own)));
-        Line { keys: &line, life: lives.of(purpose), authority, now }.due(&mut steps);
+        Line { keys: &line, life: lives.of(purpose), lives, authority, now }.due(&mut steps);
     }
     steps
 }
@@ -119,7 +119,9 @@ fn is_of_another(key: &Key, authority: &Key) -> bool {
 pub fn next_rotation(key: &Key, lives: &Lives) -> (Instant, &'static str) {
     let life = lives.of(key.purpose);
     match key.state {
-        State::Published => (key.state_since.saturating_add(life.lead), "first use"),
+        State::Published => {
+            (key.state_since.saturating_add(lives.lead(key.purpose, key.suite)), "first use")
+        }
         State::Active => (renewal(key, life), "successor"),
         State::Retired => (key.state_since.saturating_add(life.hold), "destruction"),
     }
@@ -142,6 +144,7 @@ fn renewal(key: &Key, life: Life) -> Instant {
 struct Line<'l> {
     keys: &'l [&'l Key],
     life: Life,
+    lives: &'l Lives,
     /// The authority whose chain the keys should be of.
     authority: Option<&'l Key>,
     now: Instant,
@@ -159,10 +162,13 @@ impl<'l> Line<'l> {
         if let (Some(key), true, false) = (newest, needs_heir, has_heir) {
             steps.push(successor(key));
         }
+        // A first document signer has no predecessor that could sign while readers learn of it.
+        let is_first =
+            |key: &Key| newest_active.is_none() && key.purpose == Purpose::DocumentSignerMdoc;
         for key in self.of(State::Published) {
             if is_certified(key.purpose) && key.certificate.is_none() {
                 steps.push(Step::Certify(key.handle));
-            } else if self.is_past(key, self.life.lead) {
+            } else if is_first(key) || self.is_past(key, self.lives.lead(key.purpose, key.suite)) {
                 steps.push(Step::Activate(key.handle));
             }
         }

@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use identity::operator::NewOperator;
 use keys::custody::Custody;
-use keys::purpose::{Purpose, Suite};
+use keys::hybrid::Hybrid;
+use keys::purpose::Purpose;
 use keys::seal::Kind;
 use keys::service;
 use keys::service::rate::SIGNATURES_PER_MINUTE;
@@ -30,11 +31,13 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use self::root::{Root, RootAtHand, RootOfCeremony, create_own, with_root};
+use self::suite::Choice;
 use crate::failure::{Failure, OrFail};
 use crate::hsm::Tokens;
 use crate::{output, world};
 
 pub(crate) mod root;
+mod suite;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -83,9 +86,10 @@ pub(crate) struct Create {
     /// By default the address at which the server listens.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
-    /// Suite of its keys: ES256, ES384, or ES256+ML-DSA-44 for the root, status lists and bundles.
-    #[arg(long, default_value_t = Suite::Es256, value_name = "SUITE")]
-    suite: Suite,
+    /// Suite of its keys: ES256, ES384, or ES256+ML-DSA-44 for the root, status lists and bundles. For
+    /// keys of one purpose as PURPOSE=SUITE, such as bundle=ES384; may be repeated.
+    #[arg(long, default_value = "ES256", value_name = "SUITE", value_parser = Choice::parse)]
+    suite: Vec<Choice>,
     /// Let the server open the keystore itself, without a key service.
     #[arg(long, conflicts_with = "token")]
     embedded: bool,
@@ -196,7 +200,7 @@ impl Create {
             listen: self.listen,
             public_url: self.public_url.clone(),
             data: self.files.data(),
-            suites: Suites::whole(self.suite),
+            suites: suite::chosen(&self.suite)?,
             embedded: self.embedded,
             tokens: self.tokens.clone(),
             root: self.root.open(self.tokens.root()?)?,
@@ -340,8 +344,19 @@ fn served_keys(folder: &Path, plan: &Plan) -> Result<config::Keys, Failure> {
     let attempt = "cannot create the key service";
     make_folder(&folder.join("server"))?;
     let token = plan.tokens.city();
-    let (mut keystore, mut vault) = (None, None);
-    if token.is_none() {
+    let (mut keystore, mut halves, mut vault) = (None, None, None);
+    if token.is_some() {
+        // Empty unless a suite is hybrid, so that the city can change to one at any time.
+        let (path, key_file) = (folder.join("keys/halves.keys"), folder.join("keys/halves.key"));
+        Unlock::create_key_file(&key_file).or_fail(attempt)?;
+        let unlock = Unlock::key_file(&key_file, &plan.data).or_fail(attempt)?;
+        Hybrid::create_file(&path, &unlock).or_fail(attempt)?;
+        halves = Some(service::config::Sealed {
+            path: "keys/halves.keys".into(),
+            key_file: Some("keys/halves.key".into()),
+            passphrase_file: None,
+        });
+    } else {
         let sealed = |path: &str| service::config::Sealed {
             path: path.into(),
             key_file: Some("keys/city.key".into()),
@@ -365,6 +380,7 @@ fn served_keys(folder: &Path, plan: &Plan) -> Result<config::Keys, Failure> {
         same_user: true,
         keystore,
         token: token.map(|(settings, pin)| service::config::OnToken::new(&settings, &pin)),
+        halves,
         retiring: None,
         vault,
         clients: vec![service::config::Client {

@@ -9,6 +9,7 @@
 )]
 
 mod city;
+mod hybrid;
 mod mdoc;
 mod mdoc_session;
 mod openid4vci;

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::purpose::Purpose;
+use crate::purpose::{Purpose, Suite};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -35,7 +35,7 @@ pub const RENEWAL: Duration = DAY.saturating_mul(90);
 /// The life of a key of one purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Life {
-    /// Published for so long before its first use.
+    /// Published for so long before its first use; see [`Lives::lead`].
     pub lead: Duration,
     /// Active for so long when its successor is made. It signs until the successor has had its lead.
     pub successor_after: Duration,
@@ -99,6 +99,18 @@ impl Lives {
         }
     }
 
+    /// For how long a key of `purpose` and `suite` is published before its first use: documents name a
+    /// hybrid document signer instead of carrying its certificate, so readers must know it before.
+    #[must_use]
+    pub const fn lead(&self, purpose: Purpose, suite: Suite) -> Duration {
+        match (self.leads, purpose, suite) {
+            (Leads::Kept, Purpose::DocumentSignerMdoc, Suite::Es256MlDsa44) => {
+                self.bundle_life.saturating_add(LEARNING_MARGIN)
+            }
+            _ => self.of(purpose).lead,
+        }
+    }
+
     const fn kept(&self, purpose: Purpose) -> Life {
         // A bundle from before the publication is dead everywhere by then.
         let readers_learn = self.bundle_life.saturating_add(LEARNING_MARGIN);
@@ -129,8 +141,8 @@ impl Lives {
                 hold: DOCUMENT_SIGNER_LIFE.saturating_add(LEARNING_MARGIN),
                 ..life
             },
-            // No lead: readers and verifiers trust the issuing authority, and the signer's
-            // certificate travels in every document. Documents end with that certificate.
+            // No lead but for the hybrid suite: readers and verifiers trust the issuing authority, and the
+            // signer's certificate travels in every document. Documents end with that certificate.
             Purpose::DocumentSignerMdoc | Purpose::DocumentSignerSdJwt => Life {
                 successor_after: DOCUMENT_SIGNER_LIFE.saturating_sub(DOCUMENT_SIGNER_RENEWAL),
                 renew_before: DOCUMENT_SIGNER_RENEWAL,

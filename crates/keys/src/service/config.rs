@@ -2,8 +2,9 @@
 //!
 //! Secrets stand in files of their own, in the environment or in somebody's head; here they are named.
 
+mod error;
+
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use vocabulary::time::Instant;
 
+pub use self::error::ConfigError;
 use super::decide::Rights;
 use super::rate::{SIGNATURES_PER_MINUTE, SIGNATURES_PER_MINUTE_MAX};
 use crate::purpose::Purpose;
@@ -45,6 +47,10 @@ pub struct Config {
     /// A token that holds the keys, instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<OnToken>,
+    /// A sealed file for the ML-DSA halves of hybrid keys, whose other halves lie on the token. A
+    /// keystore needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halves: Option<Sealed>,
     /// Who held the keys before: during a move to the custodian above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retiring: Option<Retiring>,
@@ -305,15 +311,15 @@ impl Config {
                 return refuse("retiring.at", "must be an instant of RFC 3339".into());
             }
         }
-        if let Some(sealed) = &self.vault {
-            if self.token.is_some() {
-                let reason = "a token holds symmetric keys itself: remove `[vault]`";
-                return refuse("vault", reason.into());
+        if let Some(halves) = &self.halves {
+            if self.token.is_none() {
+                let reason = "are for keys on a `[token]`; a keystore holds both halves itself";
+                return refuse("halves", reason.into());
             }
-            if sealed.key_file.is_some() == sealed.passphrase_file.is_some() {
-                let reason = "name a `key_file` or a `passphrase_file`, and only one";
-                return refuse("vault.key_file", reason.into());
-            }
+            Held::Sealed(halves).check(["halves.key_file", "halves"])?;
+        }
+        if let Some(vault) = &self.vault {
+            Held::Sealed(vault).check(["vault.key_file", "vault"])?;
         }
         if self.clients.len() > CLIENTS_MAX {
             return refuse("client", format!("there may be `{CLIENTS_MAX}` of them"));
@@ -341,7 +347,8 @@ impl Config {
             Some(retiring) => (retiring.keystore.as_mut(), retiring.token.as_mut()),
             None => (None, None),
         };
-        let sealed = self.keystore.iter_mut().chain(&mut self.vault).chain(old_keystore);
+        let sealed = self.keystore.iter_mut().chain(&mut self.halves);
+        let sealed = sealed.chain(&mut self.vault).chain(old_keystore);
         let sealed = sealed.flat_map(|sealed| {
             let optional = sealed.key_file.iter_mut().chain(&mut sealed.passphrase_file);
             std::iter::once(&mut sealed.path).chain(optional)
@@ -359,61 +366,6 @@ impl Config {
             .chain(pairings)
         {
             *path = folder.join(&*path);
-        }
-    }
-}
-
-/// Why a configuration is not taken.
-#[derive(Debug)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is too large to be a configuration.
-    Size {
-        /// Which.
-        path: PathBuf,
-    },
-    /// The text is not what this program understands.
-    Parse {
-        /// Where and why, with the line.
-        source: Box<toml::de::Error>,
-    },
-    /// A setting contradicts another, or is out of its range.
-    Setting {
-        /// Which.
-        key: &'static str,
-        /// What is wrong.
-        reason: String,
-    },
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read { path, .. } => {
-                write!(f, "cannot read key service configuration `{}`", path.display())
-            }
-            Self::Size { path } => {
-                let path = path.display();
-                write!(f, "key service configuration `{path}` exceeds `{FILE_BYTES_MAX}` bytes")
-            }
-            Self::Parse { .. } => f.write_str("key service configuration is not understood"),
-            Self::Setting { key, reason } => write!(f, "setting `{key}`: {reason}"),
-        }
-    }
-}
-
-impl std::error::Error for ConfigError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Read { source, .. } => Some(source),
-            Self::Parse { source } => Some(source),
-            _ => None,
         }
     }
 }
@@ -451,6 +403,7 @@ mod tests {
         check(("key_file = \"city.key\"", ""), "keystore.key_file");
         check(("\"bundle\"", "\"bundles\""), "`bundles` of `server`");
         check(("name = \"server\"", "name = \"\""), "client.name");
+        check(("[[client]]", "[halves]\npath = \"h\"\nkey_file = \"k\"\n[[client]]"), "`halves`");
         check(("generate = true", "signatures_per_minute = 0"), "client.signatures_per_minute");
         check(("[[client]]", "[token]\nmodule = \"m\"\nlabel = \"l\"\n[[client]]"), "`keystore`");
         check(("[[client]]", "[vault]\npath = \"v\"\n[[client]]"), "vault.key_file");
@@ -479,8 +432,12 @@ mod tests {
         assert!(with("").is_err());
         assert!(with("pin_prompt = true\npin_env = \"PIN\"").is_err());
         assert!(with("pin = \"1234\"").is_err(), "a PIN never stands here");
-        let vault = with("pin_prompt = true\n[vault]\npath = \"v\"\nkey_file = \"k\"");
-        assert!(vault.unwrap_err().to_string().contains("`vault`"), "nothing would open it");
+        let halves = "pin_env = \"PIN\"\n[halves]\npath = \"pq.keys\"";
+        assert!(with(halves).is_err(), "nothing opens them");
+        let halves = format!("{halves}\nkey_file = \"pq.key\"");
+        let mut config = with(&halves).unwrap();
+        config.resolve(Path::new("/etc/limen"));
+        assert_eq!(config.halves.unwrap().path, Path::new("/etc/limen/pq.keys"));
         let mut config = with("pin_file = \"pin\"").unwrap();
         config.resolve(Path::new("/etc/limen"));
         let pin = config.token.and_then(|token| token.pin());

@@ -14,6 +14,7 @@ use super::serve::{StartError, lock};
 use super::status::Examined;
 use crate::custody::Custody;
 use crate::file::read_secret;
+use crate::hybrid::Hybrid;
 use crate::pair::Pair;
 use crate::software::Keystore;
 use crate::token::{Role, Token};
@@ -56,7 +57,12 @@ impl Keepers {
     /// [`StartError`] naming who stands in the way.
     pub(crate) fn open(config: &Config) -> Result<Self, StartError> {
         let held = config.held().ok_or(StartError::NoKeeper)?;
-        let new = open(&held, &config.journal)?;
+        let mut new = open(&held, &config.journal)?;
+        if let Some(sealed) = &config.halves {
+            let unlock = unlock(sealed, &config.journal)?;
+            let hybrid = Hybrid::open(&sealed.path, &unlock, new.custody);
+            new.custody = Arc::new(hybrid.map_err(StartError::Halves)?);
+        }
         let sealed = config.vault.as_ref().map(|sealed| open_vault(sealed, &config.journal));
         let sealed = sealed.transpose()?.map(|vault| Arc::new(vault) as Arc<dyn Vault>);
         let has_new = if config.token.is_some() { new.vault.is_some() } else { sealed.is_some() };

@@ -62,7 +62,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Opens the keystore or the token that `config` names and binds the socket; nothing is served yet.
+    /// Opens the keystore, or the token with the halves beside it, that `config` names and binds the socket; nothing is served yet.
     ///
     /// # Errors
     /// [`StartError`] naming what stands in the way.
@@ -288,6 +288,8 @@ pub enum StartError {
     },
     /// The keystore cannot be opened.
     Keystore(software::OpenError),
+    /// The file of ML-DSA halves cannot be opened.
+    Halves(software::OpenError),
     /// The token cannot be opened.
     Token(TokenError),
     /// The PIN of the token cannot be had.
@@ -326,6 +328,7 @@ impl fmt::Display for StartError {
                 write!(f, "`{}` has no folder of its own", path.display())
             }
             Self::Keystore(_) => f.write_str("its keystore cannot be opened"),
+            Self::Halves(_) => f.write_str("the halves of its hybrid keys cannot be opened"),
             Self::Token(_) => f.write_str("its token cannot be opened"),
             Self::Pin(_) => f.write_str("the PIN of its token cannot be had"),
             Self::Unlock(_) => f.write_str("what opens its keystore cannot be used"),
@@ -341,7 +344,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Config(source) => Some(source),
             Self::Pairing { source, .. } => Some(source),
-            Self::Keystore(source) => Some(source),
+            Self::Keystore(source) | Self::Halves(source) => Some(source),
             Self::Token(source) => Some(source),
             Self::Pin(source) => Some(source),
             Self::Unlock(source) => Some(source),

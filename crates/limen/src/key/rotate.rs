@@ -93,6 +93,13 @@ impl Rotate {
         let operator = self.operator;
         let rotate = async |custodians: Custodians<'_>, sharing: Sharing| {
             let order = Order { levels, operator, haste, sharing, leaving: None };
+            for (key, suite) in rotation::weakened(&config, custodians, &order) {
+                let (purpose, old) = (key.purpose, key.suite);
+                eprintln!(
+                    "limen: warning: the next key for `{purpose}` is of {suite}, weaker than {old}: \
+                     [keys.suites] of the configuration says so"
+                );
+            }
             rotation::rotate(&config, custodians, &order, world::now()).await
         };
         let done = with_root(&self.files, &self.root, &config, rotate)?;

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::run::{Done, Folder};
 
-const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
-const PIN: &str = "271828";
+pub(crate) const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+pub(crate) const PIN: &str = "271828";
 
 const PLAN: &str = r#"
 [city]
@@ -59,10 +59,10 @@ fn held(plan: &str) -> Folder {
 }
 
 /// Tokens in a folder of the test.
-struct Tokens(PathBuf);
+pub(crate) struct Tokens(pub(crate) PathBuf);
 
 impl Tokens {
-    fn new(folder: &Folder) -> Self {
+    pub(crate) fn new(folder: &Folder) -> Self {
         fs::create_dir_all(folder.path("tokens")).unwrap();
         let tokens = folder.path("tokens");
         let text = format!("directories.tokendir = {}\nlog.level = ERROR\n", tokens.display());
@@ -73,14 +73,14 @@ impl Tokens {
         Self(folder.path("softhsm2.conf"))
     }
 
-    fn make(&self, label: &str) {
+    pub(crate) fn make(&self, label: &str) {
         let arguments = ["--init-token", "--free", "--label", label, "--so-pin", PIN, "--pin", PIN];
         let mut command = Command::new("softhsm2-util");
         let made = command.args(arguments).env("SOFTHSM2_CONF", &self.0).output().unwrap();
         assert!(made.status.success(), "{made:?}");
     }
 
-    fn limen(&self, folder: &Folder, input: &str, arguments: &[&str]) -> Done {
+    pub(crate) fn limen(&self, folder: &Folder, input: &str, arguments: &[&str]) -> Done {
         folder.limen_as(input, arguments, |command| {
             command.env("SOFTHSM2_CONF", &self.0);
         })

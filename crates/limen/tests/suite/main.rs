@@ -16,6 +16,7 @@ mod credential;
 mod deliveries;
 mod demo;
 mod help;
+mod hybrid;
 mod key;
 mod log;
 mod login;

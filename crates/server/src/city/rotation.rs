@@ -7,7 +7,7 @@ mod root;
 
 use credential::x509::build;
 use keys::custody::{Custody, Key, NewKey, State};
-use keys::purpose::Purpose;
+use keys::purpose::{Purpose, Suite};
 use keys::rotation::{Step, begin};
 use vocabulary::code::OperatorCode;
 use vocabulary::time::Instant;
@@ -194,6 +194,30 @@ pub async fn rotate(
     Ok(done)
 }
 
+/// Keys that would be followed by one of a weaker suite: each with the suite that is set now.
+///
+/// Readers whose root is hybrid refuse what a weaker key signs; others lose the protection unnoticed.
+#[must_use]
+pub fn weakened(config: &Config, custodians: Custodians<'_>, order: &Order) -> Vec<(Key, Suite)> {
+    let mut found: Vec<(Key, Suite)> = Vec::new();
+    let levels = order.levels.iter();
+    for purpose in levels.flat_map(|level| level.purposes()) {
+        let custodian = match purpose {
+            Purpose::CityRoot => custodians.root,
+            _ => custodians.city,
+        };
+        let set = config.keys.suites.of(*purpose);
+        let keys = custodian.keys();
+        let mut signing: Vec<&Key> = keys.iter().filter(|key| key.purpose == *purpose).collect();
+        signing.retain(|key| key.state == State::Active);
+        let is_weaker = |key: &Key| !set.algorithm().is_as_strong_as(key.suite.algorithm());
+        let weakened = signing.into_iter().filter(|key| is_weaker(key));
+        let ordered = |key: &&Key| order.operator.is_none() || key.operator == order.operator;
+        found.extend(weakened.filter(ordered).map(|key| (key.clone(), set)));
+    }
+    found
+}
+
 /// Levels of which a city is founded without a key: the first rotation makes one.
 const fn is_made_on_demand(purpose: Purpose) -> bool {
     matches!(purpose, Purpose::Staff | Purpose::Firmware)
@@ -244,7 +268,7 @@ impl Bench<'_> {
         operator: Option<&OperatorCode>,
     ) -> Result<Vec<Done>, CeremonyError> {
         let city = self.custodians.city;
-        let lead = lives().of(purpose).lead;
+        let lead = lives().lead(purpose, self.suites.of(purpose));
         if self.order.haste == Haste::Now && !lead.is_zero() {
             return Err(CeremonyError::Refused(format!(
                 "a key for `{purpose}` must be published for {} days before its first use, or \
@@ -257,11 +281,8 @@ impl Bench<'_> {
         if self.has_left(&keys, purpose, operator) {
             return Ok(done);
         }
-        let heir = keys.iter().find(|key| {
-            key.purpose == purpose
-                && key.operator.as_ref() == operator
-                && key.state == State::Published
-        });
+        let of_line = |key: &&Key| key.purpose == purpose && key.operator.as_ref() == operator;
+        let heir = keys.iter().filter(of_line).find(|key| key.state == State::Published);
         let first = || first_key(&keys, purpose, operator);
         let mut heir = match (heir, begin(&keys, purpose, operator).or_else(first)) {
             (Some(heir), _) => heir.clone(),
@@ -277,7 +298,7 @@ impl Bench<'_> {
         if keys::rotation::is_certified(purpose) && heir.certificate.is_none() {
             heir = self.certify(facts, &heir).await?;
         }
-        let first_use = heir.state_since.saturating_add(lead);
+        let first_use = heir.state_since.saturating_add(lives().lead(purpose, heir.suite));
         let is_time = first_use <= self.now || self.order.haste == Haste::Compromised;
         if !is_time {
             done.push(Done { what: "made", key: heir, next: Some(first_use) });

@@ -145,5 +145,19 @@ fn documents_are_hybrid_behind_a_flag() {
     let message = Sign1::parse(document.issuer_auth).unwrap();
     let named = message.algorithm(Culprit::Issuer).ok();
     assert_eq!(named, Some(Algorithm::MlDsa44Es256));
+    assert!(message.unprotected.x5chain.certificates().is_empty());
     verify_mdoc(&town, &collected.mdoc).unwrap();
+    // A reader has the signer from its bundle, for its operator alone; one without refuses.
+    let bundle = verify_bundle(&gate, &collected.bundle);
+    let own = bundle.issuers_of(&"harbour".parse().unwrap()).unwrap();
+    let trust = town.anyone().get("/v1/trust").expect(200);
+    let authority = trust["issuing_authorities"][0]["certificate"].as_str().unwrap();
+    let authority = TrustAnchors::from_pem(authority).unwrap();
+    for (anchors, expected) in [(own, Ok(())), (&authority, Err("signer-unknown"))] {
+        let doc_type = Some(DOC_TYPE);
+        let expectation =
+            mdoc::Expectation { crypto: &AwsLc, anchors, at: now(), doc_type, session: None };
+        let verified = mdoc::verify_issuer_signed(&collected.mdoc, &expectation, None);
+        assert_eq!(verified.map(|_| ()).map_err(|rejection| rejection.code), expected);
+    }
 }

@@ -5,7 +5,7 @@ use credential::jose::base64url;
 use credential::rights::{DOC_TYPE, Rights, VCT};
 use credential::sd_jwt::{KeyBindingRule, Presence, Profile, Window};
 use credential::status::{Status, VerifiedStatusList};
-use credential::x509::TrustAnchors;
+use credential::x509::{TrustAnchors, pem};
 use serde_json::{Value, json};
 use server::world::now;
 
@@ -36,7 +36,12 @@ pub fn anchors(town: &Town, operator: &str) -> TrustAnchors {
     let trust = town.anyone().get("/v1/trust").expect(200);
     let authorities = trust["issuing_authorities"].as_array().unwrap();
     let own = authorities.iter().find(|it| it["operator"] == operator).unwrap();
-    TrustAnchors::from_pem(own["certificate"].as_str().unwrap()).unwrap()
+    let mut anchors = TrustAnchors::from_pem(own["certificate"].as_str().unwrap()).unwrap();
+    for signer in trust["document_signers"].as_array().into_iter().flatten() {
+        let der = pem::decode(signer["certificate"].as_str().unwrap(), pem::CERTIFICATE).unwrap();
+        der.iter().for_each(|der| anchors.add_certificate(der).unwrap());
+    }
+    anchors
 }
 
 fn status(town: &Town, uri: &str, index: u64) -> Status {
