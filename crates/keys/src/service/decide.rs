@@ -14,7 +14,7 @@ use crate::wire::refusal::Refusal;
 /// What a client may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rights {
-    /// Sign with keys of these purposes.
+    /// Sign with keys of these purposes. What follows is allowed for the same purposes alone.
     pub sign: BTreeSet<Purpose>,
     /// Have keys made, and keep certificates beside keys.
     pub generate: bool,

@@ -198,7 +198,8 @@ impl Desk {
         Ok(Given::Vault(dealt.body))
     }
 
-    /// Deeds that change a key. They stand in the journal before they are begun.
+    /// Deeds that change a key. They stand in the journal before they are begun, and take from the
+    /// client's bucket like signatures.
     async fn keep(&self, visitor: &Visitor, request: Request<'_>) -> Result<Given, Refusal> {
         let (deed, handle, is_allowed) = match &request {
             Request::Attach { handle, .. } => {
@@ -210,22 +211,28 @@ impl Desk {
             Request::Destroy { handle } => (Deed::Destroy, Some(*handle), visitor.rights.destroy),
             _ => (Deed::Generate, None, visitor.rights.generate),
         };
+        let at = now();
+        let taken = visitor.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(at);
+        taken.map_err(|retry_s| Refusal::TooMany { retry_s })?;
         let key = handle.and_then(|handle| self.find(&handle));
+        let purpose = match &request {
+            Request::Generate(new) => Some(new.purpose),
+            _ => key.map(|key| key.purpose),
+        };
+        let is_allowed =
+            is_allowed && purpose.is_none_or(|purpose| visitor.rights.sign.contains(&purpose));
         let mut used = Use {
-            at: now(),
+            at,
             client: visitor.name.clone(),
             deed,
             handle,
-            purpose: match &request {
-                Request::Generate(new) => Some(new.purpose),
-                _ => key.map(|key| key.purpose),
-            },
+            purpose,
             digest: None,
             outcome: if is_allowed { Outcome::Ordered } else { Outcome::NotAllowed },
         };
         self.uses.record(used.clone()).await.map_err(|_| Refusal::Unavailable)?;
         if !is_allowed {
-            return Err(Refusal::NotAllowed { deed: deed.as_str().into(), purpose: None });
+            return Err(Refusal::NotAllowed { deed: deed.as_str().into(), purpose });
         }
         let done = self.change(request).await;
         used.outcome = if done.is_ok() { Outcome::Done } else { Outcome::Failed };

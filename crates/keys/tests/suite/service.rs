@@ -195,6 +195,37 @@ async fn a_client_of_the_same_user_must_be_meant() {
 }
 
 #[tokio::test]
+async fn a_client_keeps_keys_of_its_own_purposes_alone() {
+    let post = Post::with(|config| {
+        let folder = config.journal.parent().unwrap().to_owned();
+        let pairing = folder.join("clerk.pairing");
+        keys::wire::pairing::Pairing::create(&[&pairing]).unwrap();
+        config.clients.push(keys::service::config::Client {
+            name: "clerk".into(),
+            pairing,
+            sign: vec!["bundle".into()],
+            generate: true,
+            set_state: true,
+            destroy: true,
+            ..config.clients[0].clone()
+        });
+    })
+    .await;
+    let foreign = make(&post.remote().await, Purpose::Checkpoint).await;
+    let clerk = post.connect("clerk").await.unwrap();
+    let made = clerk.generate(NewKey::active(Purpose::StatusList, None, AT)).await;
+    assert!(matches!(made, Err(KeepError::NotAllowed { .. })));
+    let moved = clerk.set_state(&foreign.handle, State::Retired, AT).await;
+    assert!(matches!(moved, Err(KeepError::NotAllowed { .. })));
+    let destroyed = clerk.destroy(&foreign.handle).await;
+    assert!(matches!(destroyed, Err(KeepError::NotAllowed { .. })));
+    // The control: the same deeds with a key of its purpose.
+    let own = clerk.generate(NewKey::active(Purpose::Bundle, None, AT)).await.unwrap();
+    clerk.set_state(&own.handle, State::Retired, AT).await.unwrap();
+    clerk.destroy(&own.handle).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_client_does_what_it_may_and_nothing_else() {
     let post = Post::with(|config| {
         let folder = config.journal.parent().unwrap().to_owned();

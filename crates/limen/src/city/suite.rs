@@ -30,11 +30,11 @@ impl Choice {
 
 /// The suites of a city: what was said of the whole, then what was said of single purposes.
 pub(super) fn chosen(choices: &[Choice]) -> Result<Suites, Failure> {
-    let whole = choices.iter().filter_map(|choice| match choice {
+    let mut whole = choices.iter().filter_map(|choice| match choice {
         Choice::Whole(suite) => Some(*suite),
         Choice::Of(..) => None,
     });
-    let mut suites = Suites::whole(whole.last().unwrap_or(Suite::Es256));
+    let mut suites = Suites::whole(whole.next_back().unwrap_or(Suite::Es256));
     for choice in choices {
         let Choice::Of(purpose, suite) = *choice else { continue };
         let setting = match purpose {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use keys::service::config::Config;
 use keys::service::serve::Service;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
@@ -34,6 +35,7 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        leave_no_core();
         let mut config = load(&self.config)?;
         trace();
         runtime()?.block_on(async {
@@ -101,6 +103,14 @@ impl Serve {
         }
         Ok(())
     }
+}
+
+/// Keys and PINs of this process go into no core file, and into no debugger of the same user.
+fn leave_no_core() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    // Where the system refuses, there is nothing better to do.
+    let _ = setrlimit(Resource::Core, none);
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// Reads the configuration of a key service.

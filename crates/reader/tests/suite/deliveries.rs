@@ -94,7 +94,7 @@ fn scope(zone: &str) -> Scope {
 }
 
 fn context(purpose: Purpose, epoch: u64, version: u32) -> Context {
-    let kcv = Kcv([purpose.number(), epoch as u8, version as u8, 0, 0]);
+    let kcv = Kcv([purpose.number(), epoch.to_be_bytes()[7], version.to_be_bytes()[3], 0, 0]);
     let subject = if purpose == Purpose::Card { vec![1; 16] } else { Vec::new() };
     let recipient = *READER.as_bytes();
     Context { recipient, purpose, scope: scope("B"), epoch, version, subject, kcv }

@@ -270,7 +270,9 @@ impl Script {
         let good = self.root.as_ref() == Some(&link.public_key)
             && link.public_key != old.public_key
             && link.is_authority()
+            && link.basic_constraints.is_some_and(|it| it.path_length != Some(0))
             && link.issuer == old.subject
+            && link.subject == old.subject
             && signed_by(&link, &old.public_key);
         if !good {
             return Err(What::Fact("link_certificate"));
