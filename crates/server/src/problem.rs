@@ -259,8 +259,10 @@ impl From<SignFault> for Problem {
                      city renews it with `{command}`"
                 ))
             }
-            // Somebody else moved the key on, and this server is about to hear of it.
-            SignFault::Custody(SignError::Unavailable | SignError::NotActive { .. }) => {
+            // Somebody else moved the key on or destroyed it, and this server is about to hear of it.
+            SignFault::Custody(
+                SignError::Unavailable | SignError::NotActive { .. } | SignError::UnknownKey { .. },
+            ) => {
                 tracing::warn!(reason = %fault, "a request was not done");
                 Self::keys_unavailable(KEYS_RETRY_S)
             }

@@ -66,11 +66,17 @@ fn wallet_hears_of_a_new_reader_authority_and_is_not_stranded() {
     let (outcome, shown) = after.tap(&city);
     assert_ne!(outcome, "granted", "control: the wallet has not heard of the authority");
     assert_eq!(shown["outcome"], "nothing-shown", "{shown}");
+    assert_eq!(
+        before.tap(&city).0,
+        "granted",
+        "control: nor that the one before is in other hands"
+    );
     let heard = city.folder.limen(&["wallet", "refresh", "--json"]).expect(0, "changed").json();
     assert_eq!(heard["changed"], true, "{heard}");
     assert_eq!(after.tap(&city).0, "granted");
-    // What the one before it certified is good until the city tells it no more.
-    assert_eq!(before.tap(&city).0, "granted");
+    let (outcome, shown) = before.tap(&city);
+    assert_ne!(outcome, "granted", "the city tells no more of the authority in other hands");
+    assert_eq!(shown["outcome"], "nothing-shown", "{shown}");
     city.folder.limen(&["wallet", "refresh"]).expect(0, "nothing is new");
 }
 

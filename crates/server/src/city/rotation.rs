@@ -20,7 +20,7 @@ use super::facts::Facts;
 use crate::config::Config;
 use crate::lock::FolderLock;
 use crate::suites::Suites;
-use crate::work::rotation::{ACTIVATE, MAKE, RETIRE, deed_of};
+use crate::work::rotation::{ACTIVATE, DESTROY, MAKE, RETIRE, deed_of};
 
 pub use crate::work::rotation::lives;
 
@@ -90,7 +90,8 @@ impl Level {
                  revoke those that are not yours"
             }
             Self::ReaderAuthority => {
-                "phones refuse readers with new certificates until they fetch the city's trust"
+                "phones refuse readers with new certificates until they fetch the city's trust, and \
+                 readers with old ones from then on: have every reader sync now"
             }
             Self::StatusList => {
                 "readers that are offline keep the last status list; beyond its age doors of \
@@ -317,6 +318,14 @@ impl Bench<'_> {
             });
             for key in old {
                 let retired = self.move_on(key, State::Retired, RETIRE).await?;
+                if purpose == Purpose::ReaderAuthority {
+                    // For as long as the city tells of it, phones believe readers of whoever has it.
+                    let destroyed = self.custodians.city.destroy(&retired.handle).await;
+                    destroyed.map_err(CeremonyError::fault)?;
+                    self.record(&retired, DESTROY).await?;
+                    done.push(Done { what: "destroyed", key: retired, next: None });
+                    continue;
+                }
                 let end = self.now.saturating_add(lives().of(purpose).hold);
                 done.push(Done { what: "retired", key: retired, next: Some(end) });
             }
