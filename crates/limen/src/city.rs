@@ -276,6 +276,16 @@ pub(crate) struct Plan {
 
 /// Creates a city in `files`: keys outside of the data, the root in a folder of its own.
 pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failure> {
+    let is_new = !files.folder.exists();
+    let founded = make(files, plan);
+    if founded.is_err() && is_new {
+        // Half a city would stand in the way of the next try; nothing in it was there before.
+        let _ = std::fs::remove_dir_all(&files.folder);
+    }
+    founded
+}
+
+fn make(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failure> {
     let attempt = "cannot create the city";
     let folder = &files.folder;
     if files.config().exists() {

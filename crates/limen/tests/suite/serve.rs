@@ -68,6 +68,20 @@ fn listening(mut command: std::process::Command) -> Server {
 }
 
 #[test]
+fn a_city_that_cannot_be_founded_leaves_nothing_in_the_way_of_the_next_try() {
+    let folder = Folder::new();
+    let create = ["city", "create", "--folder", "city", "--name", "Test City", "--operator"];
+    let create = [&create[..], &["harbour=Harbour"]].concat();
+    let wrong = [&create[..], &["--country", "nowhere"]].concat();
+    folder.limen(&wrong).expect(1, "a country of two capitals");
+    assert!(!folder.path("city").exists());
+    folder.limen(&create).expect(0, "created");
+    // The control: a folder that was there before stays as it is.
+    folder.limen(&wrong).expect(2, "holds a city already");
+    assert!(folder.path("city/limen.toml").exists());
+}
+
+#[test]
 fn tls_serves_whoever_trusts_its_root_and_nobody_else() {
     let folder = Folder::new();
     let (port, token) = city(&folder);
