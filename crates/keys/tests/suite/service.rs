@@ -194,9 +194,9 @@ async fn a_client_of_the_same_user_must_be_meant() {
     assert!(error.to_string().contains("no client for this user"), "{error}");
 }
 
-#[tokio::test]
-async fn a_client_keeps_keys_of_its_own_purposes_alone() {
-    let post = Post::with(|config| {
+/// A service with a second client, who may sign bundles and, if it `keeps`, change their keys.
+async fn with_clerk(keeps: bool) -> Post {
+    Post::with(|config| {
         let folder = config.journal.parent().unwrap().to_owned();
         let pairing = folder.join("clerk.pairing");
         keys::wire::pairing::Pairing::create(&[&pairing]).unwrap();
@@ -204,13 +204,18 @@ async fn a_client_keeps_keys_of_its_own_purposes_alone() {
             name: "clerk".into(),
             pairing,
             sign: vec!["bundle".into()],
-            generate: true,
-            set_state: true,
-            destroy: true,
+            generate: keeps,
+            set_state: keeps,
+            destroy: keeps,
             ..config.clients[0].clone()
         });
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn a_client_keeps_keys_of_its_own_purposes_alone() {
+    let post = with_clerk(true).await;
     let foreign = make(&post.remote().await, Purpose::Checkpoint).await;
     let clerk = post.connect("clerk").await.unwrap();
     let made = clerk.generate(NewKey::active(Purpose::StatusList, None, AT)).await;
@@ -227,21 +232,7 @@ async fn a_client_keeps_keys_of_its_own_purposes_alone() {
 
 #[tokio::test]
 async fn a_client_does_what_it_may_and_nothing_else() {
-    let post = Post::with(|config| {
-        let folder = config.journal.parent().unwrap().to_owned();
-        let pairing = folder.join("clerk.pairing");
-        keys::wire::pairing::Pairing::create(&[&pairing]).unwrap();
-        config.clients.push(keys::service::config::Client {
-            name: "clerk".into(),
-            pairing,
-            sign: vec!["bundle".into()],
-            generate: false,
-            set_state: false,
-            destroy: false,
-            ..config.clients[0].clone()
-        });
-    })
-    .await;
+    let post = with_clerk(false).await;
     let (server, clerk) = (post.remote().await, post.connect("clerk").await.unwrap());
     let key = make(&server, Purpose::Checkpoint).await;
     let clerk_knows = post.connect("clerk").await.unwrap();
