@@ -10,7 +10,7 @@ use std::time::Duration;
 use credential::x509::build;
 use identity::operator::{NewOperator, register_operator};
 use identity::token::{NewToken, TokenEntropy, create_token};
-use keys::custody::{Custody, Key, NewKey, State};
+use keys::custody::{Custody, Key, NewKey};
 use keys::purpose::Purpose;
 use keys::unlock::Unlock;
 use policy::action::Action;
@@ -157,41 +157,6 @@ pub async fn add_operator(
     let public_url = config.http.public_url.as_str();
     let authority = Authority { custody: root, public_url, country: &facts.country };
     admit(&registry, keeper, &authority, &config.keys.suites, &root_key, operator, now).await
-}
-
-/// Follows the signer of status lists or of bundles with a new key of the suite that `config` says,
-/// certified by the root. The one before is retired: what it signed is believed until it ends.
-///
-/// # Errors
-/// [`CeremonyError`]; [`CeremonyError::NoSigner`] for another purpose.
-pub async fn renew_signer(
-    config: &Config,
-    custodians: Custodians<'_>,
-    purpose: Purpose,
-    now: Instant,
-) -> Result<Key, CeremonyError> {
-    let (what, profile) = match purpose {
-        Purpose::StatusList => ("status lists", build::Purpose::Leaf),
-        Purpose::Bundle => ("bundles", build::Purpose::BundleSigner),
-        _ => return Err(CeremonyError::NoSigner(purpose)),
-    };
-    config.check().map_err(StartError::Config)?;
-    let Custodians { root, city: keeper } = custodians;
-    let root_key = root.newest(Purpose::CityRoot, None).ok_or(CeremonyError::NoRoot)?;
-    let _lock = FolderLock::take(&config.store.data)?;
-    let facts = Facts::load(&open_store(&config.store.data)?).await?;
-    let before = keeper.newest(purpose, None);
-    let public_url = config.http.public_url.as_str();
-    let authority = Authority { custody: root, public_url, country: &facts.country };
-    let key = generate(keeper, &config.keys.suites, purpose, None, now).await?;
-    let name = format!("{} {what}", facts.name);
-    let subject = Subordinate { name: &name, organization: None, profile, life: SIGNER_LIFE };
-    let key = authority.certify(keeper, &root_key, &key, &subject, now).await?;
-    if let Some(before) = before {
-        let retired = keeper.set_state(&before.handle, State::Retired, now).await;
-        retired.map_err(CeremonyError::fault)?;
-    }
-    Ok(key)
 }
 
 /// Makes a token of `operator` at the machine that holds the data. A running server takes it at once.
@@ -419,8 +384,6 @@ pub enum CeremonyError {
     NoRoot,
     /// There is no such operator.
     NoOperator(OperatorCode),
-    /// The root certifies no single signer of this purpose.
-    NoSigner(Purpose),
     /// A name is not one that can be shown.
     Name(vocabulary::text::ParseTextError),
     /// What was asked for would close doors, or its time has not come; the text says when it has.
@@ -457,9 +420,6 @@ impl std::fmt::Display for CeremonyError {
             }
             Self::NoRoot => f.write_str("the file of the root holds no key"),
             Self::NoOperator(code) => write!(f, "there is no operator `{code}`"),
-            Self::NoSigner(purpose) => {
-                write!(f, "no signer for `{purpose}` is certified by the root")
-            }
             Self::Name(_) => f.write_str("a name cannot be shown to people"),
             Self::Refused(reason) => f.write_str(reason),
             Self::Failed(_) => f.write_str("a step failed"),
@@ -473,11 +433,7 @@ impl std::error::Error for CeremonyError {
             Self::Start(source) => Some(source),
             Self::Name(source) => Some(source),
             Self::Failed(source) => Some(source.as_ref()),
-            Self::Exists
-            | Self::NoRoot
-            | Self::NoOperator(_)
-            | Self::NoSigner(_)
-            | Self::Refused(_) => None,
+            Self::Exists | Self::NoRoot | Self::NoOperator(_) | Self::Refused(_) => None,
         }
     }
 }

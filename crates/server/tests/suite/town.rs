@@ -13,7 +13,6 @@ use keys::unlock::Unlock;
 use policy::role::{Role, Roles};
 use server::city::ceremony::{
     CeremonyError, Custodians, FirstToken, Founding, add_operator, create_city, make_token,
-    renew_signer,
 };
 use server::city::files::{RootFile, create_keystore, open_keystore};
 use server::city::rotation::{Haste, Level, Order, Sharing, rotate};
@@ -206,12 +205,20 @@ impl Town {
     }
 
     /// Follows a signer with a new key, as the configuration says, while the server does not run.
-    pub fn renew_signer(&self, purpose: Purpose) -> Result<Key, CeremonyError> {
+    pub fn renew_signer(&self, level: Level, purpose: Purpose) -> Key {
         let unlock = root_unlock(&self.folder);
-        let root = RootFile { path: &self.folder.join(ROOT), unlock: &unlock };
-        let (root, keys) = (root.open()?, open_keystore(&self.config)?);
-        let custodians = Custodians { root: &root, city: &keys };
-        runtime().block_on(renew_signer(&self.config, custodians, purpose, now()))
+        let root = RootFile { path: &self.folder.join(ROOT), unlock: &unlock }.open().unwrap();
+        let holder = open_keystore(&self.config).unwrap();
+        let custodians = Custodians { root: &root, city: &holder };
+        let order = Order {
+            levels: vec![level],
+            operator: None,
+            haste: Haste::Compromised,
+            sharing: Sharing::Alone,
+            leaving: None,
+        };
+        runtime().block_on(rotate(&self.config, custodians, &order, now())).unwrap();
+        keys::custody::Custody::newest(&holder, purpose, None).unwrap()
     }
 
     /// Tries to start a second server on the same data, at another port.
