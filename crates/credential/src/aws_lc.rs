@@ -7,7 +7,6 @@
 //! argument; everything else is a function of its inputs.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -25,8 +24,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::composite::{self, ML_DSA_KEY_BYTES, ML_DSA_SEED_BYTES, ML_DSA_SIGNATURE_BYTES};
 use crate::crypto::{
-    Agreement, Algorithm, BadCiphertext, BadKey, BadSignature, Crypto, Digest, HashAlgorithm,
-    P256Secret, PublicKey, SharedSecret, Signature, Signer,
+    Agreement, Algorithm, BadCiphertext, BadKey, BadSignature, Crypto, Digest, GCM_TAG_BYTES,
+    HashAlgorithm, P256Secret, PublicKey, SharedSecret, Signature, Signer,
 };
 
 /// The fast provider.
@@ -93,31 +92,44 @@ impl Crypto for AwsLc {
         out
     }
 
-    fn seal_aes256_gcm(&self, key: &[u8; 32], nonce: &[u8; 12], aad: &[u8], buffer: &mut Vec<u8>) {
-        // INVARIANT: the key has the length of the algorithm, and plaintexts of Limen are far
-        // below the 64 GiB that GCM can take.
-        let sealed = gcm(key).and_then(|cipher| {
-            let nonce = Nonce::assume_unique_for_key(*nonce);
-            cipher.seal_in_place_append_tag(nonce, Aad::from(aad), buffer).ok()
-        });
-        if sealed.is_none() {
-            buffer.clear();
-        }
-    }
-
-    fn open_aes256_gcm(
+    fn seal_aes256_gcm_in_place(
         &self,
         key: &[u8; 32],
         nonce: &[u8; 12],
         aad: &[u8],
-        buffer: &mut Vec<u8>,
-    ) -> Result<(), BadCiphertext> {
+        buffer: &mut [u8],
+    ) {
+        // INVARIANT: the key has the length of the algorithm, and plaintexts of Limen are far
+        // below the 64 GiB that GCM can take.
+        let sealed = buffer.split_last_chunk_mut::<GCM_TAG_BYTES>().and_then(|(text, tag)| {
+            let nonce = Nonce::assume_unique_for_key(*nonce);
+            let made = gcm(key)?.seal_in_place_separate_tag(nonce, Aad::from(aad), text).ok()?;
+            *tag = made.as_ref().try_into().ok()?;
+            Some(())
+        });
+        if sealed.is_none() {
+            buffer.fill(0);
+        }
+    }
+
+    fn open_aes256_gcm_in_place<'b>(
+        &self,
+        key: &[u8; 32],
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buffer: &'b mut [u8],
+    ) -> Result<&'b mut [u8], BadCiphertext> {
         let opened = gcm(key).and_then(|cipher| {
             let nonce = Nonce::assume_unique_for_key(*nonce);
             cipher.open_in_place(nonce, Aad::from(aad), buffer).map(|text| text.len()).ok()
         });
-        buffer.truncate(opened.unwrap_or(0));
-        opened.map(|_| ()).ok_or(BadCiphertext)
+        match opened {
+            Some(length) => Ok(buffer.split_at_mut(length).0),
+            None => {
+                buffer.fill(0);
+                Err(BadCiphertext)
+            }
+        }
     }
 
     fn p256_agreement(&self, secret: &P256Secret) -> Result<Box<dyn Agreement>, BadKey> {

@@ -379,8 +379,34 @@ pub trait Crypto {
     /// HKDF-SHA-256, extract and expand to 32 bytes (RFC 5869).
     fn hkdf_sha256(&self, secret: &[u8], salt: &[u8], info: &[u8]) -> [u8; 32];
 
+    /// AES-256-GCM without memory of its own: encrypts all of `buffer` but its last
+    /// [`GCM_TAG_BYTES`] in place and writes the tag there. A shorter buffer is erased.
+    fn seal_aes256_gcm_in_place(
+        &self,
+        key: &[u8; 32],
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buffer: &mut [u8],
+    );
+
+    /// AES-256-GCM without memory of its own: `buffer` ends with the tag; the plaintext, which is
+    /// returned, takes the place of what is before it.
+    ///
+    /// # Errors
+    /// [`BadCiphertext`]; the buffer is then erased.
+    fn open_aes256_gcm_in_place<'b>(
+        &self,
+        key: &[u8; 32],
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buffer: &'b mut [u8],
+    ) -> Result<&'b mut [u8], BadCiphertext>;
+
     /// AES-256-GCM: encrypts `buffer` in place and appends the tag.
-    fn seal_aes256_gcm(&self, key: &[u8; 32], nonce: &[u8; 12], aad: &[u8], buffer: &mut Vec<u8>);
+    fn seal_aes256_gcm(&self, key: &[u8; 32], nonce: &[u8; 12], aad: &[u8], buffer: &mut Vec<u8>) {
+        buffer.extend([0; GCM_TAG_BYTES]);
+        self.seal_aes256_gcm_in_place(key, nonce, aad, buffer);
+    }
 
     /// AES-256-GCM: checks and removes the tag, decrypts `buffer` in place.
     ///
@@ -392,7 +418,11 @@ pub trait Crypto {
         nonce: &[u8; 12],
         aad: &[u8],
         buffer: &mut Vec<u8>,
-    ) -> Result<(), BadCiphertext>;
+    ) -> Result<(), BadCiphertext> {
+        let opened = self.open_aes256_gcm_in_place(key, nonce, aad, buffer).map(|text| text.len());
+        buffer.truncate(opened.unwrap_or(0));
+        opened.map(|_| ())
+    }
 
     /// A private key of P-256, read once for any number of agreements.
     ///

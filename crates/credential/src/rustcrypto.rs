@@ -3,7 +3,6 @@
 //! ECDSA nonces are deterministic (RFC 6979), so that signing needs no generator.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes256Gcm, KeyInit, Nonce, Tag};
@@ -98,33 +97,46 @@ impl Crypto for RustCrypto {
         out
     }
 
-    fn seal_aes256_gcm(&self, key: &[u8; 32], nonce: &[u8; 12], aad: &[u8], buffer: &mut Vec<u8>) {
-        let cipher = Aes256Gcm::new(&(*key).into());
-        // INVARIANT: plaintexts of Limen are far below the 64 GiB that GCM can take.
-        match cipher.encrypt_inout_detached(&Nonce::from(*nonce), aad, buffer.as_mut_slice().into())
-        {
-            Ok(tag) => buffer.extend_from_slice(&tag),
-            Err(_) => buffer.clear(),
-        }
-    }
-
-    fn open_aes256_gcm(
+    fn seal_aes256_gcm_in_place(
         &self,
         key: &[u8; 32],
         nonce: &[u8; 12],
         aad: &[u8],
-        buffer: &mut Vec<u8>,
-    ) -> Result<(), BadCiphertext> {
-        let opened = buffer.len().checked_sub(GCM_TAG_BYTES).and_then(|length| {
-            let (text, tag) = buffer.split_at_mut_checked(length)?;
-            let tag: [u8; GCM_TAG_BYTES] = (&*tag).try_into().ok()?;
-            Aes256Gcm::new(&(*key).into())
-                .decrypt_inout_detached(&Nonce::from(*nonce), aad, text.into(), &Tag::from(tag))
-                .ok()
-                .map(|()| length)
+        buffer: &mut [u8],
+    ) {
+        let sealed = buffer.split_last_chunk_mut::<GCM_TAG_BYTES>().and_then(|(text, tag)| {
+            let cipher = Aes256Gcm::new(&(*key).into());
+            // INVARIANT: plaintexts of Limen are far below the 64 GiB that GCM can take.
+            let made = cipher.encrypt_inout_detached(&Nonce::from(*nonce), aad, text.into());
+            *tag = made.ok()?.into();
+            Some(())
         });
-        buffer.truncate(opened.unwrap_or(0));
-        opened.map(|_| ()).ok_or(BadCiphertext)
+        if sealed.is_none() {
+            buffer.fill(0);
+        }
+    }
+
+    fn open_aes256_gcm_in_place<'b>(
+        &self,
+        key: &[u8; 32],
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buffer: &'b mut [u8],
+    ) -> Result<&'b mut [u8], BadCiphertext> {
+        if buffer.len() < GCM_TAG_BYTES {
+            buffer.fill(0);
+            return Err(BadCiphertext);
+        }
+        let (text, tag) = buffer.split_last_chunk_mut::<GCM_TAG_BYTES>().ok_or(BadCiphertext)?;
+        let cipher = Aes256Gcm::new(&(*key).into());
+        let (nonce, tag) = (Nonce::from(*nonce), Tag::from(*tag));
+        match cipher.decrypt_inout_detached(&nonce, aad, (&mut *text).into(), &tag) {
+            Ok(()) => Ok(text),
+            Err(_) => {
+                text.fill(0);
+                Err(BadCiphertext)
+            }
+        }
     }
 
     fn p256_agreement(&self, secret: &P256Secret) -> Result<Box<dyn Agreement>, BadKey> {

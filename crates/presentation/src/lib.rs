@@ -15,6 +15,7 @@ extern crate alloc;
 
 pub mod apdu;
 pub mod engagement;
+pub mod express;
 pub mod gatt;
 pub mod holder;
 pub mod ndef;

@@ -101,18 +101,24 @@ impl Crypto for Remembering {
         AwsLc.hkdf_sha256(secret, salt, info)
     }
 
-    fn seal_aes256_gcm(&self, key: &[u8; 32], nonce: &[u8; 12], aad: &[u8], buffer: &mut Vec<u8>) {
-        AwsLc.seal_aes256_gcm(key, nonce, aad, buffer);
-    }
-
-    fn open_aes256_gcm(
+    fn seal_aes256_gcm_in_place(
         &self,
         key: &[u8; 32],
         nonce: &[u8; 12],
         aad: &[u8],
-        buffer: &mut Vec<u8>,
-    ) -> Result<(), BadCiphertext> {
-        AwsLc.open_aes256_gcm(key, nonce, aad, buffer)
+        buffer: &mut [u8],
+    ) {
+        AwsLc.seal_aes256_gcm_in_place(key, nonce, aad, buffer);
+    }
+
+    fn open_aes256_gcm_in_place<'b>(
+        &self,
+        key: &[u8; 32],
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buffer: &'b mut [u8],
+    ) -> Result<&'b mut [u8], BadCiphertext> {
+        AwsLc.open_aes256_gcm_in_place(key, nonce, aad, buffer)
     }
 
     fn p256_agreement(&self, secret: &P256Secret) -> Result<Box<dyn Agreement>, BadKey> {

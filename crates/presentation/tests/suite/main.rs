@@ -12,6 +12,7 @@
 mod annex_d;
 mod channel;
 mod edges;
+mod express;
 mod faults;
 mod pair;
 mod replay;
