@@ -33,6 +33,7 @@ use credential::aws_lc::AwsLc;
 use credential::crypto::{Crypto as _, P256Secret};
 use credential::mdoc::disclose;
 use credential::x509::{Certificate, SIGNER_CACHE_ENTRIES_MAX, build::Purpose};
+use reader::engine::sabotage::DangerSabotage;
 use reader::engine::{Config, Engine, Input, Memory, Output};
 
 use city::{City, GATE, READER, identity, key, noon, place, public, ticket};
@@ -90,6 +91,8 @@ fn engine(city: &City) -> Engine {
     let config = Config { journal_records_max: u64::MAX, ..city.config() };
     let head = Head::start(*READER.as_bytes());
     let mut engine = Engine::new(&AwsLc, config, Memory::default(), head, 0);
+    // Else no recording would open again.
+    engine.danger_sabotage(DangerSabotage::named("nonce-reused").unwrap());
     let (bundle, list) = (city.signed(&city.bundle(1)), city.status_list(city::hours(1)));
     for input in [Input::Bundle(&bundle), Input::StatusList(&list)] {
         engine.handle(&AwsLc, noon(), input);
@@ -114,7 +117,8 @@ fn tap(engine: &mut Engine, recording: &Recording) {
             Output::Command(command) => {
                 std::hint::black_box(command);
                 if let Some(response) = responses.next() {
-                    engine.handle(&AwsLc, noon(), Input::Response(response));
+                    let input = Input::Response { bytes: response, took: Duration::ZERO };
+                    engine.handle(&AwsLc, noon(), input);
                 }
             }
             Output::Record(record) => {

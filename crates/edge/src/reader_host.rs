@@ -1,7 +1,7 @@
 //! A reader on a machine: the engine with its files and the local link.
 //!
 //! The folder of a reader: `reader.cbor` (what it is), `reader.key` (32 bytes, its owner only),
-//! `memory` (what the city told it), `element` (its symmetric keys, where no chip has them), `journal` and `journal.base` (what it did, and how much of that
+//! `restarts` (how often it woke up), `memory` (what the city told it), `element` (its symmetric keys, where no chip has them), `journal` and `journal.base` (what it did, and how much of that
 //! the city has). Everything is durable before it counts. `reader.cbor`, `memory` and `journal.base`
 //! begin with a check sum. One process at a time works in a folder.
 
@@ -19,7 +19,7 @@ use credential::x509::{Certificate, TrustAnchors};
 use presentation::apdu::LinkLimits;
 use reader::decision::Reason;
 use reader::delivery::{SecureElement, Taken, take};
-use reader::engine::{Config, Engine, Input, Memory, Output, ReaderKey};
+use reader::engine::{Config, Engine, Input, Memory, Output, ReaderKey, TimeBounds};
 use reader::journal::Watermark;
 use vocabulary::code::PlaceCode;
 use vocabulary::id::ReaderId;
@@ -188,6 +188,8 @@ impl ReaderHost {
             key: ReaderKey::Held(key),
             journal_records_max: JOURNAL_RECORDS,
             link: LinkLimits::EXTENDED,
+            bounds: TimeBounds::default(),
+            restarts: count_restart(folder)?,
         };
         let mut engine = Engine::new(&*crypto, config, memory, head, ledger.taken());
         let mut disbelieved = Vec::new();
@@ -381,10 +383,12 @@ impl ReaderHost {
         let until = self.engine.poll_timeout();
         let wait = until.map_or(link.wait(), |until| until.duration_since(clock()));
         let wait = wait.min(link.wait());
+        let sent = std::time::Instant::now();
         let answered = link.send(&command).and_then(|()| link.receive_within(wait));
+        let took = sent.elapsed();
         let now = clock();
         let input = match &answered {
-            Ok(response) => Input::Response(response),
+            Ok(bytes) => Input::Response { bytes, took },
             Err(_) if until.is_some_and(|until| until <= now) => Input::Timeout,
             Err(_) => Input::LinkLost,
         };
@@ -424,6 +428,16 @@ impl ReaderHost {
 
 fn lock(folder: &Path) -> Result<Lock, HostError> {
     Lock::take(folder)?.ok_or_else(|| HostError::Locked { folder: folder.into() })
+}
+
+/// Counts this start, durably: a count that went back could let a recording in.
+fn count_restart(folder: &Path) -> Result<u64, HostError> {
+    let file = folder.join("restarts");
+    let before = file::read_checked(&file, 8)?.unwrap_or_else(|| vec![0; 8]);
+    let before = before.try_into().map_err(|_| HostError::Damaged { file: file.clone() })?;
+    let restarts = u64::from_be_bytes(before).saturating_add(1);
+    file::replace_checked(&file, &restarts.to_be_bytes())?;
+    Ok(restarts)
 }
 
 fn read_memory(folder: &Path) -> Result<Memory, HostError> {

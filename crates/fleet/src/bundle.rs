@@ -11,6 +11,7 @@ use ::reader::bundle::{
 };
 use ::reader::roots::{ROOTS_MAX, Root};
 use ::reader::table::AccessTable;
+use ::reader::taps::Taps;
 use credential::delivery::{DELIVERY_BYTES_MAX, Scope};
 use credential::unsigned::Unsigned;
 use policy::action::Action;
@@ -52,6 +53,8 @@ pub struct City<'a> {
     pub freshness: Freshness,
     /// For how long a grant unlocks a door, at most [`UNLOCK_MS_MAX`].
     pub unlock_ms: u32,
+    /// What a tap must prove.
+    pub taps: Taps,
     /// How long a bundle counts, at most [`LIFE_MAX`]; more is cut.
     pub life: Duration,
     /// The DER certificate of the bundle signer.
@@ -126,6 +129,7 @@ pub fn make_bundle(
         status_signers: city.status_signers.to_vec(),
         freshness: city.freshness,
         unlock_ms: city.unlock_ms,
+        taps: city.taps,
         table,
         deliveries: city.deliveries.to_vec(),
     };

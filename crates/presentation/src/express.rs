@@ -23,8 +23,6 @@ pub const APPLICATION: [u8; 7] = [0xF0, 0x4C, 0x49, 0x4D, 0x45, 0x4E, 0x01];
 pub const VERSION: u16 = 0x0100;
 /// Handles in a row that a holder shows without a proof in return.
 pub const SHOWN_FOR_NOTHING_MAX: u8 = 8;
-/// How long after midnight a gate still takes handles of the epoch before, in seconds.
-pub const EPOCH_GRACE_SECONDS: u32 = 300;
 /// Bytes of the fresh value of either end.
 pub const FRESH_BYTES: usize = 16;
 

@@ -19,6 +19,7 @@ pub mod express;
 pub mod gatt;
 pub mod holder;
 pub mod ndef;
+pub mod profile;
 pub mod session;
 pub mod transcript;
 pub mod verifier;

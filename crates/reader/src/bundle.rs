@@ -8,25 +8,27 @@
 //! public keys and rules, never a name of a person, and no secret but keys that are wrapped for this
 //! reader alone ([`crate::delivery`]).
 
+mod read;
+
 use alloc::format;
 use alloc::vec::Vec;
-use core::time::Duration;
 
-use credential::cbor::{Decoder, Encoder, Kind};
+use credential::cbor::Encoder;
 use credential::cose::{Sign1, Sign1Parts, sign1};
 use credential::crypto::{Algorithm, Crypto};
-use credential::delivery::DELIVERY_BYTES_MAX;
 use credential::rejection::{Culprit, Rejection};
 use credential::unsigned::Unsigned;
 use credential::x509::{Certificate, Judgement, Profile, TrustAnchors};
-use vocabulary::code::OperatorCode;
+use vocabulary::code::{OperatorCode, PlaceCode};
 use vocabulary::id::ReaderId;
 use vocabulary::text::Line;
 use vocabulary::time::Instant;
 
-use crate::roots::{self, ROOTS_MAX, Root};
+use crate::express::ExpressDoor;
+use crate::roots::{self, Root};
 use crate::snapshot::{ClassPolicy, Stale};
 use crate::table::{AccessTable, ZoneClass};
+use crate::taps::Taps;
 
 /// `typ` of a trust bundle (RFC 9596).
 pub const BUNDLE_TYP: &str = "application/limen-bundle+cose";
@@ -44,7 +46,7 @@ pub const DELIVERIES_MAX: usize = 40;
 /// The longest time for which one grant unlocks a door.
 pub const UNLOCK_MS_MAX: u32 = 60_000;
 
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 /// What a bundle says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +61,7 @@ pub struct Bundle {
     pub issued_at: Instant,
     /// First instant at which it no longer counts, in whole seconds.
     pub expires_at: Instant,
-    /// The roots of the city in force, oldest first, at most [`ROOTS_MAX`]; none says nothing of them.
+    /// The roots of the city in force, oldest first, at most [`roots::ROOTS_MAX`]; none says nothing of them.
     pub roots: Vec<Root>,
     /// Whose passes are believed, and by which authority or document signer: at most [`ISSUERS_MAX`].
     pub issuers: Vec<Issuer>,
@@ -70,10 +72,12 @@ pub struct Bundle {
     pub freshness: Freshness,
     /// For how long a grant unlocks a door, in milliseconds, at most [`UNLOCK_MS_MAX`].
     pub unlock_ms: u32,
+    /// What a tap must prove, by class of door.
+    pub taps: Taps,
     /// Which products open which doors.
     pub table: AccessTable,
     /// Keys wrapped for this reader, as they came from the vault: at most [`DELIVERIES_MAX`] of at most
-    /// [`DELIVERY_BYTES_MAX`] bytes. A bundle holds whatever they are ([`crate::delivery::take`]).
+    /// [`credential::delivery::DELIVERY_BYTES_MAX`] bytes. A bundle holds whatever they are ([`crate::delivery::take`]).
     pub deliveries: Vec<Vec<u8>>,
 }
 
@@ -130,7 +134,7 @@ impl Bundle {
     }
 
     fn write(&self, encoder: &mut Encoder) {
-        encoder.map(13).text("version").unsigned(VERSION);
+        encoder.map(14).text("version").unsigned(VERSION);
         encoder.text("city").text(self.city.as_str());
         encoder.text("reader").bytes(self.reader.as_bytes());
         encoder.text("epoch").unsigned(self.epoch);
@@ -158,39 +162,14 @@ impl Bundle {
             encoder.array(2).unsigned(status_age_max.as_secs()).bool(stale == Stale::Accept);
         }
         encoder.text("unlock_ms").unsigned(self.unlock_ms.into());
+        encoder.text("taps");
+        self.taps.write(encoder);
         encoder.text("table");
         self.table.write(encoder);
         encoder.text("deliveries").array(self.deliveries.len());
         for delivery in &self.deliveries {
             encoder.bytes(delivery);
         }
-    }
-
-    /// Reads a payload: exactly the fields of this version, in any order.
-    fn read(payload: &[u8]) -> Result<Self, Rejection> {
-        let mut decoder = Decoder::new(payload)?;
-        let mut fields = Fields::default();
-        let mut entries = decoder.map()?;
-        while decoder.more(&mut entries)? {
-            match decoder.text()? {
-                "version" => fields.version = Some(decoder.unsigned()?),
-                "city" => fields.city = decoder.text()?.parse().ok(),
-                "reader" => fields.reader = Some(ReaderId::from_bytes(decoder.byte_array()?)),
-                "epoch" => fields.epoch = Some(decoder.unsigned()?),
-                "issued_at" => fields.issued_at = Some(seconds(&mut decoder)?),
-                "expires_at" => fields.expires_at = Some(seconds(&mut decoder)?),
-                "roots" => fields.roots = Some(read_roots(&mut decoder)?),
-                "issuers" => fields.issuers = Some(read_issuers(&mut decoder)?),
-                "status_signers" => fields.status_signers = Some(read_signers(&mut decoder)?),
-                "freshness" => fields.freshness = Some(read_freshness(&mut decoder)?),
-                "unlock_ms" => fields.unlock_ms = Some(read_unlock(&mut decoder)?),
-                "table" => fields.table = Some(read_table(&mut decoder)?),
-                "deliveries" => fields.deliveries = Some(read_deliveries(&mut decoder)?),
-                field => return Err(form(&format!("has an unknown `{}`", field.escape_debug()))),
-            }
-        }
-        decoder.finish()?;
-        fields.whole().ok_or_else(|| form("lacks a field, or has one out of its range"))
     }
 }
 
@@ -204,6 +183,7 @@ pub struct VerifiedBundle {
     issuers: TrustAnchors,
     by_operator: Vec<(OperatorCode, TrustAnchors)>,
     status_signers: TrustAnchors,
+    express: Vec<ExpressDoor>,
 }
 
 /// By what a bundle is judged.
@@ -265,6 +245,12 @@ impl VerifiedBundle {
             issuers: with_signers(crypto, anchors(issuers)?),
             by_operator: by_operator(&claimed.issuers)?,
             status_signers: anchors(signers)?,
+            express: claimed
+                .table
+                .doors()
+                .iter()
+                .map(|door| ExpressDoor::new(crypto, door))
+                .collect(),
             bundle: claimed,
             bytes: bytes.to_vec(),
             roots,
@@ -308,6 +294,12 @@ impl VerifiedBundle {
         self.by_operator.iter().find(|(code, _)| code == operator).map(|(_, anchors)| anchors)
     }
 
+    /// A door as express taps see it.
+    pub(crate) fn express_door(&self, place: &PlaceCode) -> Option<&ExpressDoor> {
+        let doors = self.bundle.table.doors().iter().zip(&self.express);
+        doors.into_iter().find(|(door, _)| door.place() == place).map(|(_, express)| express)
+    }
+
     /// Whom the reader believes about the status of passes: signers with a key as strong as the root.
     #[must_use]
     pub const fn status_signers(&self) -> &TrustAnchors {
@@ -332,133 +324,6 @@ impl Bundle {
         }
         Ok(())
     }
-}
-
-#[derive(Default)]
-struct Fields {
-    version: Option<u64>,
-    city: Option<Line<CITY_BYTES_MAX>>,
-    reader: Option<ReaderId>,
-    epoch: Option<u64>,
-    issued_at: Option<Instant>,
-    expires_at: Option<Instant>,
-    roots: Option<Vec<Root>>,
-    issuers: Option<Vec<Issuer>>,
-    status_signers: Option<Vec<Vec<u8>>>,
-    freshness: Option<Freshness>,
-    unlock_ms: Option<u32>,
-    table: Option<AccessTable>,
-    deliveries: Option<Vec<Vec<u8>>>,
-}
-
-impl Fields {
-    fn whole(self) -> Option<Bundle> {
-        self.version.filter(|version| *version == VERSION)?;
-        Some(Bundle {
-            city: self.city?,
-            reader: self.reader?,
-            epoch: self.epoch?,
-            issued_at: self.issued_at?,
-            expires_at: self.expires_at?,
-            roots: self.roots?,
-            issuers: self.issuers?,
-            status_signers: self.status_signers?,
-            freshness: self.freshness?,
-            unlock_ms: self.unlock_ms?,
-            table: self.table?,
-            deliveries: self.deliveries?,
-        })
-    }
-}
-
-fn read_roots(decoder: &mut Decoder<'_>) -> Result<Vec<Root>, Rejection> {
-    let mut roots = Vec::new();
-    let mut entries = decoder.array()?;
-    while decoder.more(&mut entries)? {
-        if roots.len() == ROOTS_MAX {
-            return Err(form(&format!("names more than {ROOTS_MAX} roots")));
-        }
-        decoder.array_of(2)?;
-        let certificate = decoder.bytes()?.to_vec();
-        let link = match decoder.kind() {
-            Kind::Null => decoder.null().map(|()| None)?,
-            _ => Some(decoder.bytes()?.to_vec()),
-        };
-        roots.push(Root { certificate, link });
-    }
-    Ok(roots)
-}
-
-fn read_issuers(decoder: &mut Decoder<'_>) -> Result<Vec<Issuer>, Rejection> {
-    let mut issuers = Vec::new();
-    let mut entries = decoder.array()?;
-    while decoder.more(&mut entries)? {
-        if issuers.len() == ISSUERS_MAX {
-            return Err(form(&format!("names more than {ISSUERS_MAX} issuers")));
-        }
-        decoder.array_of(2)?;
-        let operator = decoder.text()?.parse();
-        let operator = operator.map_err(|_| form("names an issuer that is no operator"))?;
-        issuers.push(Issuer { operator, certificate: decoder.bytes()?.to_vec() });
-    }
-    Ok(issuers)
-}
-
-fn read_signers(decoder: &mut Decoder<'_>) -> Result<Vec<Vec<u8>>, Rejection> {
-    let mut signers = Vec::new();
-    let mut entries = decoder.array()?;
-    while decoder.more(&mut entries)? {
-        if signers.len() == STATUS_SIGNERS_MAX {
-            return Err(form(&format!("names more than {STATUS_SIGNERS_MAX} status signers")));
-        }
-        signers.push(decoder.bytes()?.to_vec());
-    }
-    Ok(signers)
-}
-
-fn read_deliveries(decoder: &mut Decoder<'_>) -> Result<Vec<Vec<u8>>, Rejection> {
-    let mut deliveries = Vec::new();
-    let mut entries = decoder.array()?;
-    while decoder.more(&mut entries)? {
-        if deliveries.len() == DELIVERIES_MAX {
-            return Err(form(&format!("holds more than {DELIVERIES_MAX} key deliveries")));
-        }
-        let delivery = decoder.bytes()?;
-        if delivery.len() > DELIVERY_BYTES_MAX {
-            return Err(form(&format!("holds a key delivery past {DELIVERY_BYTES_MAX} bytes")));
-        }
-        deliveries.push(delivery.to_vec());
-    }
-    Ok(deliveries)
-}
-
-fn read_freshness(decoder: &mut Decoder<'_>) -> Result<Freshness, Rejection> {
-    decoder.array_of(ZoneClass::ALL.len() as u64)?;
-    let (low, normal, high) = (policy(decoder)?, policy(decoder)?, policy(decoder)?);
-    Ok(Freshness { low, normal, high })
-}
-
-fn policy(decoder: &mut Decoder<'_>) -> Result<ClassPolicy, Rejection> {
-    decoder.array_of(2)?;
-    let status_age_max = Duration::from_secs(decoder.unsigned()?);
-    let stale = if decoder.bool()? { Stale::Accept } else { Stale::Refuse };
-    Ok(ClassPolicy { status_age_max, stale })
-}
-
-fn read_unlock(decoder: &mut Decoder<'_>) -> Result<u32, Rejection> {
-    let unlock_ms = u32::try_from(decoder.unsigned()?).unwrap_or(u32::MAX);
-    if unlock_ms > UNLOCK_MS_MAX {
-        return Err(form(&format!("unlocks a door for more than {UNLOCK_MS_MAX} ms")));
-    }
-    Ok(unlock_ms)
-}
-
-fn read_table(decoder: &mut Decoder<'_>) -> Result<AccessTable, Rejection> {
-    AccessTable::read(decoder).map_err(|error| form(&format!("has no sound table: {error}")))
-}
-
-fn seconds(decoder: &mut Decoder<'_>) -> Result<Instant, Rejection> {
-    Ok(Instant::from_unix_seconds(decoder.integer()?))
 }
 
 fn is_authority(der: &[u8]) -> bool {

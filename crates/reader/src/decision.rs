@@ -66,6 +66,16 @@ pub enum Reason {
     UsesCounted,
     /// The phone left, or did not answer in time.
     Interrupted,
+    /// An answer took longer than this door allows: a relay is suspected.
+    TooSlow,
+    /// The pass needs its owner to be present to the device, and nobody was.
+    NoPresence,
+    /// The handle was used here before: the pass is on two devices.
+    HandleCopied,
+    /// All uses of the pass are used.
+    UsesSpent,
+    /// The phone or card left before it said whether the use was written.
+    Unratified,
     /// The reader has no trust bundle yet.
     NoBundle,
     /// The reader's trust bundle has expired.
@@ -82,7 +92,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 35] = [
         Self::Closed(Closed::Door),
         Self::Closed(Closed::Product),
         Self::Closed(Closed::Class),
@@ -107,6 +117,11 @@ impl Reason {
         Self::Withheld,
         Self::UsesCounted,
         Self::Interrupted,
+        Self::TooSlow,
+        Self::NoPresence,
+        Self::HandleCopied,
+        Self::UsesSpent,
+        Self::Unratified,
         Self::NoBundle,
         Self::BundleExpired,
         Self::ClockBehind,
@@ -139,6 +154,11 @@ impl Reason {
             Self::Withheld => "rights-withheld",
             Self::UsesCounted => "uses-counted",
             Self::Interrupted => "interrupted",
+            Self::TooSlow => "too-slow",
+            Self::NoPresence => "presence-needed",
+            Self::HandleCopied => "handle-copied",
+            Self::UsesSpent => "uses-spent",
+            Self::Unratified => "unratified",
             Self::NoBundle => "no-bundle",
             Self::BundleExpired => "bundle-expired",
             Self::ClockBehind => "clock-behind",
@@ -169,6 +189,7 @@ impl Reason {
             (Culprit::Holder, code) if is_alteration(code) => Self::PassAltered,
             (Culprit::Holder, _) => Self::HolderMismatch,
             (Culprit::Wire, "link-lost" | "session-timed-out") => Self::Interrupted,
+            (Culprit::Wire, "too-slow") => Self::TooSlow,
             (Culprit::Wire, _) => Self::Malformed,
             (Culprit::Reader, _) => Self::ReaderFault,
         }
@@ -203,6 +224,11 @@ impl fmt::Display for Reason {
             Self::Withheld => "the phone withheld a part of the pass that is needed",
             Self::UsesCounted => "the pass counts its uses, which this reader cannot",
             Self::Interrupted => "the phone left before it had answered",
+            Self::TooSlow => "the answer took too long to come from here: a relay is suspected",
+            Self::NoPresence => "the owner must confirm on the device",
+            Self::HandleCopied => "this pass is on another device, too",
+            Self::UsesSpent => "all uses of the pass are used",
+            Self::Unratified => "the card left too early: hold it to the reader again",
             Self::NoBundle => "the reader has no instructions from the city yet",
             Self::BundleExpired => "the reader's instructions from the city have expired",
             Self::ClockBehind => "the reader's clock is wrong",

@@ -8,9 +8,11 @@
 //! The engine holds no list of people, asks no network, and never accepts a time below the
 //! greatest that the city has signed to it.
 
+mod express;
 mod judge;
 mod knowledge;
 mod memory;
+mod pace;
 mod record;
 #[cfg(feature = "danger-sabotage")]
 pub mod sabotage;
@@ -26,17 +28,24 @@ use credential::crypto::{BadKey, Crypto, P256Secret, Signature, Signer};
 use credential::rejection::Rejection;
 use credential::x509::{SignerCache, TrustAnchors};
 use presentation::apdu::LinkLimits;
+use presentation::express::Context;
+use presentation::express::handle::{Content, Handle, TapKey};
+use presentation::express::reader::OpenError;
 use vocabulary::code::PlaceCode;
 use vocabulary::id::ReaderId;
 use vocabulary::time::Instant;
 
-use self::judge::{Measure, Verdict};
+use self::judge::{Measure, Trace, Verdict};
 pub use self::memory::{Memory, MemoryError};
+use self::pace::Pace;
+pub use self::pace::{TimeBound, TimeBounds};
 use self::tap::Tap;
 use crate::bundle::VerifiedBundle;
 use crate::decision::Reason;
-use crate::journal::{Event, PassTrace, Watermark};
+use crate::express::{Seen, Unratified};
+use crate::journal::{Event, Watermark};
 use crate::snapshot::StatusSnapshot;
+use crate::table::{Door, ZoneClass};
 
 /// How far the reader's clock may lie behind the greatest time that was signed to it. Within this
 /// span the signed time counts; beyond it no door opens.
@@ -63,6 +72,11 @@ pub struct Config {
     pub journal_records_max: u64,
     /// What its contactless link carries.
     pub link: LinkLimits,
+    /// How fast a phone or a card must answer.
+    pub bounds: TimeBounds,
+    /// How often this reader woke up, this time counted: the host keeps the count durably. It keeps two
+    /// taps apart for which a generator gives the same values.
+    pub restarts: u64,
 }
 
 /// Where the reader's key is.
@@ -85,9 +99,20 @@ pub enum Input<'a> {
         secret: P256Secret,
     },
     /// A response APDU arrived.
-    Response(&'a [u8]),
+    Response {
+        /// The response.
+        bytes: &'a [u8],
+        /// How long it took at the link, by a clock that nobody sets: from the last byte of the command
+        /// to the last byte of the response.
+        took: Duration,
+    },
     /// The signature that [`Output::Sign`] asked for, 64 bytes.
     Signature(&'a [u8]),
+    /// What the secure element made of the handle of [`Output::OpenHandle`].
+    HandleOpened(Result<(Content, TapKey), OpenError>),
+    /// The scopes and epochs of which the secure element holds keys, after each change. Without any no
+    /// tap is express.
+    EpochKeys(&'a [Context]),
     /// The instant of `poll_timeout` has come.
     Timeout,
     /// The phone has gone.
@@ -124,6 +149,13 @@ pub enum Output {
     Command(Vec<u8>),
     /// Sign these bytes with the reader's key (ES256), hand in [`Input::Signature`].
     Sign(Vec<u8>),
+    /// Have the secure element open this handle, hand in [`Input::HandleOpened`].
+    OpenHandle {
+        /// The scope and the epoch whose key opens it.
+        context: Context,
+        /// The handle.
+        handle: Handle,
+    },
     /// Append this record to the journal, durably, then hand in [`Input::Recorded`] or
     /// [`Input::RecordFailed`]. One record is under way at a time.
     Record(Vec<u8>),
@@ -175,6 +207,13 @@ pub struct Engine {
     acknowledged: u64,
     missed: u32,
     tap: Option<Tap>,
+    /// Taps since it woke up.
+    taps: u64,
+    epoch_keys: Vec<Context>,
+    seen: Seen,
+    unratified: Unratified,
+    /// Of the counted use that was sent last.
+    last_mark: [u8; 4],
     /// The record under way: the head after it, and what to do then.
     recording: Option<(Head, After)>,
     waiting: VecDeque<(Instant, Event, After)>,
@@ -199,7 +238,7 @@ struct Grant {
     door: PlaceCode,
     duration_ms: u32,
     granted_at: Instant,
-    pass: Option<PassTrace>,
+    trace: Trace,
 }
 
 impl Config {
@@ -244,6 +283,11 @@ impl Engine {
             acknowledged,
             missed: 0,
             tap: None,
+            taps: 0,
+            epoch_keys: Vec::new(),
+            seen: Seen::default(),
+            unratified: Unratified::default(),
+            last_mark: [0; 4],
             recording: None,
             waiting: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -268,12 +312,16 @@ impl Engine {
     pub fn handle(&mut self, crypto: &dyn Crypto, now: Instant, input: Input<'_>) {
         match input {
             Input::Tap { door, secret } => self.begin(crypto, now, door, secret),
-            Input::Response(bytes) => {
-                self.talk(crypto, now, presentation::verifier::Input::Response(bytes));
+            Input::Response { bytes, took } => {
+                self.talk(crypto, now, |tap| tap.response(crypto, now, bytes, took));
             }
             Input::Signature(bytes) => self.signed(crypto, now, bytes),
-            Input::Timeout => self.talk(crypto, now, presentation::verifier::Input::Timeout),
-            Input::LinkLost => self.talk(crypto, now, presentation::verifier::Input::LinkLost),
+            Input::HandleOpened(opened) => {
+                self.talk(crypto, now, |tap| tap.opened(crypto, now, opened));
+            }
+            Input::EpochKeys(contexts) => self.epoch_keys = contexts.to_vec(),
+            Input::Timeout => self.talk(crypto, now, |tap| tap.timeout(crypto, now)),
+            Input::LinkLost => self.talk(crypto, now, |tap| tap.lost(crypto, now)),
             Input::Egress { door } => self.egress(now, door),
             Input::Recorded => self.recorded(now),
             Input::RecordFailed => self.record_failed(),
@@ -359,8 +407,11 @@ impl Engine {
         if let Err(reason) = ready {
             return self.conclude(now, door, Verdict::refused(reason));
         }
-        let secret = self.session_secret(secret);
-        match Tap::new(crypto, now, door.clone(), secret, self.config.link) {
+        let drawn = self.draw(crypto, &secret);
+        let terms = self.express_terms(now, &door, &drawn);
+        let secret = self.session_secret(drawn.secret);
+        let pace = Pace::new(self.config.bounds.of(self.class(&door)));
+        match Tap::new(crypto, now, (door.clone(), pace), (secret, terms), &self.config) {
             Ok(tap) => {
                 self.tap = Some(tap);
                 self.drain(crypto, now);
@@ -369,14 +420,15 @@ impl Engine {
         }
     }
 
-    fn talk(
-        &mut self,
-        crypto: &dyn Crypto,
-        now: Instant,
-        input: presentation::verifier::Input<'_>,
-    ) {
+    /// The class of a door; the highest for one that the bundle does not know.
+    fn class(&self, door: &PlaceCode) -> ZoneClass {
+        let table = self.bundle.as_ref().map(|bundle| &bundle.bundle().table);
+        table.and_then(|table| table.door(door)).map_or(ZoneClass::High, Door::class)
+    }
+
+    fn talk(&mut self, crypto: &dyn Crypto, now: Instant, say: impl FnOnce(&mut Tap)) {
         if let Some(tap) = &mut self.tap {
-            tap.handle(crypto, now, input);
+            say(tap);
             self.drain(crypto, now);
         }
     }
@@ -387,7 +439,7 @@ impl Engine {
         if let Ok(signature) = Signature::new(algorithm, bytes) {
             tap.signed(crypto, now, &signature);
         } else {
-            tap.fail(Reason::ReaderFault);
+            tap.fail(Reason::ReaderFault, None);
         }
         self.drain(crypto, now);
     }
@@ -405,6 +457,22 @@ impl Engine {
                 tap::Step::Answer(presented) => {
                     let verdict = self.judge(crypto, now, tap.door(), &presented);
                     self.conclude(now, tap.door().clone(), verdict);
+                }
+                tap::Step::OpenHandle(context, handle) => {
+                    self.outputs.push_back(Output::OpenHandle { context, handle });
+                }
+                tap::Step::Proven(context, proven) => {
+                    if self.proven(crypto, now, &mut tap, (context, &proven)) {
+                        continue;
+                    }
+                }
+                tap::Step::Committed(verdict) => {
+                    self.conclude(now, tap.door().clone(), verdict);
+                    continue;
+                }
+                tap::Step::Torn(verdict, proven) => {
+                    self.torn(now, tap.door().clone(), verdict, &proven);
+                    continue;
                 }
                 tap::Step::Ended(reason, rejection) => {
                     let verdict = Verdict { rejection, ..Verdict::refused(reason) };

@@ -10,6 +10,9 @@ use core::fmt;
 
 use credential::cbor::{CborError, Decoder, Encoder, Fault, Kind};
 use credential::crypto::{Crypto, PublicKey};
+use presentation::express::Context;
+use presentation::express::handle::Index;
+use presentation::profile::Profile;
 use vocabulary::code::{OperatorCode, PlaceCode, ProductCode};
 use vocabulary::time::Instant;
 
@@ -18,9 +21,13 @@ use crate::decision::Reason;
 /// Records of the journal's room that taps never use: they are for ways out, which are always free.
 pub const RESERVE: u64 = 64;
 
-const VERSION: u64 = 1;
-const FIELDS: u64 = 9;
+const VERSION: u64 = 2;
+const FIELDS: u64 = 10;
+/// Journals from before the express tap are still read: their events have no field of the tap.
+const VERSION_BEFORE: u64 = 1;
+const FIELDS_BEFORE: u64 = 9;
 const PASS_LABEL: &[u8] = b"limen/journal-pass/1\0";
+const EXPRESS_LABEL: &[u8] = b"limen/journal-express/1\0";
 
 /// What happened at a door.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +42,39 @@ pub struct Event {
     pub watermark: Watermark,
     /// Events before this one, since the last record, for which there was no room.
     pub missed: u32,
+    /// How the pass was shown; nothing for a way out, and where no pass was verified.
+    pub tap: Option<Tapped>,
+}
+
+/// How a pass was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tapped {
+    /// By a profile that proves the key of the device.
+    Keyed(Profile),
+    /// By the express tap, with this handle.
+    Express(HandleTrace),
+}
+
+/// What is kept of a handle: by it the city finds forged and copied ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandleTrace {
+    /// The scope and epoch whose key it was sealed by.
+    pub context: Context,
+    /// Its status.
+    pub status: Index,
+    /// Its number among the handles of its index.
+    pub number: u16,
+    /// The taps with handles of its index, as the device counts them.
+    pub taps: u32,
+}
+
+impl HandleTrace {
+    /// Stands for the pass in journals, for one scope and epoch.
+    #[must_use]
+    pub fn pass_trace(&self, crypto: &dyn Crypto) -> [u8; 32] {
+        let (context, Index { list, index }) = (self.context.to_bytes(), self.status);
+        crypto.sha256(&[EXPRESS_LABEL, &context, &list, &index.to_be_bytes()].concat())
+    }
 }
 
 /// What became of a tap or a way out.
@@ -105,12 +145,12 @@ impl From<CborError> for EventError {
 }
 
 impl Event {
-    /// The payload: an array of nine, as `specs/journal.md` lists them. Far below the limit of a
+    /// The payload: an array of ten, as `specs/journal.md` lists them. Far below the limit of a
     /// record.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::with_capacity(192);
-        encoder.array(9).unsigned(VERSION).text(self.door.as_str());
+        encoder.array(10).unsigned(VERSION).text(self.door.as_str());
         match self.outcome {
             Outcome::Granted { rule } => encoder.unsigned(rule.into()),
             Outcome::Refused(reason) => encoder.text(reason.as_str()),
@@ -128,6 +168,17 @@ impl Event {
             None => encoder.null(),
         };
         encoder.unsigned(self.missed.into());
+        match self.tap {
+            None => encoder.null(),
+            Some(Tapped::Keyed(profile)) => encoder.unsigned(profile.number()),
+            Some(Tapped::Express(HandleTrace { context, status, number, taps })) => encoder
+                .array(5)
+                .bytes(&context.to_bytes())
+                .bytes(&status.list)
+                .unsigned(status.index.into())
+                .unsigned(number.into())
+                .unsigned(taps.into()),
+        };
         encoder.into_bytes()
     }
 
@@ -137,10 +188,15 @@ impl Event {
     /// [`EventError`] when it is not exactly one event.
     pub fn decode(payload: &[u8]) -> Result<Self, EventError> {
         let mut decoder = Decoder::new(payload)?;
-        decoder.array_of(FIELDS)?;
-        if decoder.unsigned()? != VERSION {
-            return Err(EventError::Version);
-        }
+        let mut ahead = decoder.clone();
+        let mut entries = ahead.array()?;
+        let version = if ahead.more(&mut entries)? { ahead.unsigned()? } else { 0 };
+        decoder.array_of(match version {
+            VERSION => FIELDS,
+            VERSION_BEFORE => FIELDS_BEFORE,
+            _ => return Err(EventError::Version),
+        })?;
+        decoder.unsigned()?;
         let door = parse(&mut decoder)?;
         let outcome = read_outcome(&mut decoder)?;
         let pass = read_pass(&mut decoder)?;
@@ -150,9 +206,10 @@ impl Event {
             _ => Some(Instant::from_unix_seconds(decoder.integer()?)),
         };
         let missed = number(&mut decoder)?;
+        let tap = if version == VERSION { read_tap(&mut decoder)? } else { None };
         decoder.finish()?;
         let watermark = Watermark { bundle_epoch, status_issued_at };
-        Ok(Self { door, outcome, pass, watermark, missed })
+        Ok(Self { door, outcome, pass, watermark, missed, tap })
     }
 }
 
@@ -174,6 +231,25 @@ fn read_pass(decoder: &mut Decoder<'_>) -> Result<Option<PassTrace>, CborError> 
     }
     let (operator, product) = (parse(decoder)?, parse(decoder)?);
     Ok(Some(PassTrace { operator, product, device: decoder.byte_array()? }))
+}
+
+fn read_tap(decoder: &mut Decoder<'_>) -> Result<Option<Tapped>, CborError> {
+    let range = out_of_range(decoder);
+    match decoder.kind() {
+        Kind::Null => decoder.null().map(|()| None),
+        Kind::Unsigned => {
+            let profile = Profile::from_number(decoder.unsigned()?).ok_or(range)?;
+            let is_keyed = profile != Profile::Express;
+            is_keyed.then_some(Some(Tapped::Keyed(profile))).ok_or(range)
+        }
+        _ => {
+            decoder.array_of(5)?;
+            let context = Context::from_bytes(decoder.byte_array()?);
+            let status = Index { list: decoder.byte_array()?, index: number(decoder)? };
+            let (number, taps) = (number(decoder)?, number(decoder)?);
+            Ok(Some(Tapped::Express(HandleTrace { context, status, number, taps })))
+        }
+    }
 }
 
 fn parse<T: core::str::FromStr>(decoder: &mut Decoder<'_>) -> Result<T, CborError> {
@@ -208,8 +284,19 @@ mod tests {
             device,
         }));
         let at = proptest::option::of(any::<u32>());
-        (outcome, pass, any::<u64>(), at, any::<u32>()).prop_map(
-            |(outcome, pass, bundle_epoch, at, missed)| Event {
+        let tap = prop_oneof![
+            Just(None),
+            Just(Some(Tapped::Keyed(Profile::Identity))),
+            any::<([u8; 12], [u8; 4], u32, u16, u32)>().prop_map(
+                |(context, list, index, number, taps)| {
+                    let context = Context::from_bytes(context);
+                    let status = Index { list, index };
+                    Some(Tapped::Express(HandleTrace { context, status, number, taps }))
+                }
+            ),
+        ];
+        (outcome, pass, any::<u64>(), at, any::<u32>(), tap).prop_map(
+            |(outcome, pass, bundle_epoch, at, missed, tap)| Event {
                 door: "harbour/hall/door".parse().unwrap(),
                 outcome,
                 pass,
@@ -218,8 +305,20 @@ mod tests {
                     status_issued_at: at.map(|at| Instant::from_unix_seconds(at.into())),
                 },
                 missed,
+                tap,
             },
         )
+    }
+
+    #[test]
+    fn events_from_before_the_express_tap_are_read() {
+        let door: PlaceCode = "harbour/hall/door".parse().unwrap();
+        let mut before = Encoder::new();
+        before.array(9).unsigned(1).text(door.as_str()).null();
+        before.null().null().null().unsigned(7).null().unsigned(2);
+        let event = Event::decode(before.as_bytes()).unwrap();
+        assert_eq!((event.door, event.outcome, event.tap), (door, Outcome::Egress, None));
+        assert_eq!((event.watermark.bundle_epoch, event.missed), (7, 2));
     }
 
     proptest! {

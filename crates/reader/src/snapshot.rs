@@ -16,6 +16,8 @@ use credential::crypto::Crypto;
 use credential::rejection::Rejection;
 use credential::status::{Expectation, Status, StatusReference, VerifiedStatusList};
 use credential::x509::TrustAnchors;
+use presentation::express::handle::Index;
+use presentation::express::list_tag;
 use vocabulary::time::Instant;
 
 use crate::decision::Reason;
@@ -60,6 +62,8 @@ pub struct StatusSnapshot {
 #[derive(Debug)]
 struct Known {
     uri: String,
+    /// Stands for the URI in a handle.
+    tag: [u8; 4],
     issued_at: Instant,
     /// Nothing once it is lost.
     held: Option<Held>,
@@ -116,7 +120,8 @@ impl StatusSnapshot {
         };
         let mut known = Vec::with_capacity(kept.len());
         for Kept { uri, issued_at, token } in kept {
-            known.push(Known { uri, issued_at, held: token.and_then(&mut verify) });
+            let tag = list_tag(crypto, &uri);
+            known.push(Known { uri, tag, issued_at, held: token.and_then(&mut verify) });
         }
         let mut snapshot = Self { known, is_beyond };
         snapshot.trim();
@@ -150,7 +155,8 @@ impl StatusSnapshot {
         }
         self.known.retain(|known| known.uri != uri);
         let held = Some(Held { list, token: (at, token.to_vec()) });
-        self.known.push(Known { uri, issued_at, held });
+        let tag = list_tag(crypto, &uri);
+        self.known.push(Known { uri, tag, issued_at, held });
         Ok(issued_at)
     }
 
@@ -192,17 +198,46 @@ impl StatusSnapshot {
         policy: ClassPolicy,
         at: Instant,
     ) -> Result<(), Reason> {
-        let unproved = |reason| match policy.stale {
-            Stale::Accept if class != ZoneClass::High => Ok(()),
-            Stale::Accept | Stale::Refuse => Err(reason),
+        let Some(StatusReference { uri, index }) = reference else {
+            return unproved(Reason::StatusUnknown, class, policy);
         };
-        let Some(reference) = reference else { return unproved(Reason::StatusUnknown) };
-        let list = match self.known.iter().find(|known| known.uri == reference.uri) {
+        let known = self.known.iter().find(|known| known.uri == uri);
+        self.judge_known(known, index, (class, policy), at)
+    }
+
+    /// As [`StatusSnapshot::judge`], for a status that a handle names by the tag of its list. Where the
+    /// tag is that of two lists nobody knows which is meant.
+    ///
+    /// # Errors
+    /// As [`StatusSnapshot::judge`].
+    pub fn judge_tagged(
+        &self,
+        Index { list, index }: Index,
+        class: ZoneClass,
+        policy: ClassPolicy,
+        at: Instant,
+    ) -> Result<(), Reason> {
+        let mut tagged = self.known.iter().filter(|known| known.tag == list);
+        let known = tagged.next();
+        if tagged.next().is_some() {
+            return Err(Reason::StatusUnknown);
+        }
+        self.judge_known(known, index.into(), (class, policy), at)
+    }
+
+    fn judge_known(
+        &self,
+        known: Option<&Known>,
+        index: u64,
+        (class, policy): (ZoneClass, ClassPolicy),
+        at: Instant,
+    ) -> Result<(), Reason> {
+        let list = match known {
             Some(Known { held: Some(Held { list, .. }), .. }) => list,
-            None if !self.is_beyond => return unproved(Reason::StatusUnknown),
+            None if !self.is_beyond => return unproved(Reason::StatusUnknown, class, policy),
             Some(_) | None => return Err(Reason::StatusUnknown),
         };
-        match list.status(reference) {
+        match list.status(StatusReference { uri: list.uri(), index }) {
             Ok(Status::Valid) => {}
             Ok(Status::Invalid) => return Err(Reason::Revoked),
             Ok(Status::Suspended) => return Err(Reason::Suspended),
@@ -211,7 +246,10 @@ impl StatusSnapshot {
         }
         let is_old = at.duration_since(list.issued_at()) > policy.status_age_max;
         let has_expired = list.expires_at().is_some_and(|end| at >= end);
-        if is_old || has_expired { unproved(Reason::StatusStale) } else { Ok(()) }
+        if is_old || has_expired {
+            return unproved(Reason::StatusStale, class, policy);
+        }
+        Ok(())
     }
 
     /// When the oldest list was signed, if there is one.
@@ -234,6 +272,14 @@ impl StatusSnapshot {
     /// Whether more lists were lost than there are names kept of.
     pub(crate) const fn is_beyond(&self) -> bool {
         self.is_beyond
+    }
+}
+
+/// What follows where the reader cannot prove that its knowledge is fresh.
+fn unproved(reason: Reason, class: ZoneClass, policy: ClassPolicy) -> Result<(), Reason> {
+    match policy.stale {
+        Stale::Accept if class != ZoneClass::High => Ok(()),
+        Stale::Accept | Stale::Refuse => Err(reason),
     }
 }
 

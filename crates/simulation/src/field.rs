@@ -252,6 +252,7 @@ impl<'w> Gate<'w> {
             status_signers: &snapshot.status_signers,
             freshness: Freshness { low: policy, normal: policy, high: policy },
             unlock_ms: 5_000,
+            taps: reader::taps::Taps::default(),
             life: core::time::Duration::from_secs(86_400) * scenario.bundle_life_days,
             signer: &snapshot.bundle_signer.der,
         };

@@ -148,6 +148,7 @@ impl City {
             status_signers: Vec::new(),
             freshness: Freshness { low: policy, normal: policy, high: policy },
             unlock_ms: UNLOCK_MS,
+            taps: reader::taps::Taps::default(),
             deliveries,
             table: AccessTable::new(vec![door]).unwrap(),
         };

@@ -26,7 +26,8 @@ fn reader_with(place: &Place, payloads: impl Iterator<Item = Vec<u8>>) -> Reader
 
 fn way_out() -> Vec<u8> {
     let watermark = Watermark::default();
-    Event { door: door(), outcome: Outcome::Egress, pass: None, watermark, missed: 0 }.encode()
+    Event { door: door(), outcome: Outcome::Egress, pass: None, watermark, missed: 0, tap: None }
+        .encode()
 }
 
 /// The city takes everything, piece by piece.

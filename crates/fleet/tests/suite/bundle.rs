@@ -95,6 +95,7 @@ impl World {
             status_signers: &self.status_signers,
             freshness: Freshness { low: policy, normal: policy, high: policy },
             unlock_ms: 5_000,
+            taps: reader::taps::Taps::default(),
             life: 7 * DAY,
             signer: &self.signer,
             deliveries: &[],

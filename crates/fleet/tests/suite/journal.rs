@@ -21,6 +21,7 @@ fn grant(door: &str, bundle_epoch: u64) -> Event {
         pass: None,
         watermark: reader::journal::Watermark { bundle_epoch, status_issued_at: Some(NOW) },
         missed: 0,
+        tap: None,
     }
 }
 

@@ -199,6 +199,16 @@ impl ReaderEnd {
         Self { terms, stage: Stage::Selecting }
     }
 
+    /// The handle that `response` shows, if that is what it does: for a caller whose secure element opens
+    /// it meanwhile. Nothing has happened yet; hand the response in afterwards.
+    #[must_use]
+    pub fn shown(&self, response: &[u8]) -> Option<(Context, Handle)> {
+        let response = Response::parse(response).ok()?;
+        let is_shown = matches!(self.stage, Stage::Opening(_)) && response.status == StatusWord::OK;
+        let data = exactly::<OPENED_BYTES>(response.data).ok().filter(|_| is_shown)?;
+        data.first_chunk().map(|handle| (self.terms.context, Handle(*handle)))
+    }
+
     /// Takes the answer to the last command.
     ///
     /// # Errors

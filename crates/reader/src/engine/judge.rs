@@ -10,17 +10,21 @@ use credential::mdoc::{Expectation, Session, VerifiedDocument, verify_response};
 use credential::rejection::Rejection;
 use credential::rights::{DOC_TYPE, Rights};
 use credential::status::StatusReference;
-use credential::x509::{Judgement, Profile, SignerCache};
+use credential::x509::{self, Judgement, SignerCache};
+use presentation::express::Context;
+use presentation::express::reader::{Presence, Proven};
+use presentation::profile::Profile;
 use vocabulary::code::PlaceCode;
 use vocabulary::time::Instant;
 
 use crate::bundle::VerifiedBundle;
 use crate::decision::{Decision, Reason};
-use crate::journal::{PassTrace, pass_trace};
+use crate::journal::{HandleTrace, PassTrace, Tapped, pass_trace};
 use crate::snapshot::StatusSnapshot;
 use crate::table::{Claim, Closed, Door};
 
 /// What a phone presented, and the session in which it did.
+#[derive(Debug)]
 pub(super) struct Presented {
     pub(super) device_response: Vec<u8>,
     pub(super) session_transcript: Vec<u8>,
@@ -28,15 +32,24 @@ pub(super) struct Presented {
 }
 
 /// What was decided, about what, and what was wrong with it.
+#[derive(Debug)]
 pub(super) struct Verdict {
     pub(super) decision: Decision,
-    pub(super) pass: Option<PassTrace>,
+    pub(super) trace: Trace,
     pub(super) rejection: Option<Rejection>,
+}
+
+/// What is kept of a pass and of how it was shown.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trace {
+    pub(super) pass: Option<PassTrace>,
+    pub(super) tap: Option<Tapped>,
 }
 
 impl Verdict {
     pub(super) const fn refused(reason: Reason) -> Self {
-        Self { decision: Decision::Refused(reason), pass: None, rejection: None }
+        let trace = Trace { pass: None, tap: None };
+        Self { decision: Decision::Refused(reason), trace, rejection: None }
     }
 
     pub(super) fn rejected(rejection: Rejection) -> Self {
@@ -133,7 +146,8 @@ impl Bench<'_> {
             device: pass_trace(self.crypto, &facts.device_key),
         };
         let decision = self.decide(facts).unwrap_or_else(Decision::Refused);
-        Verdict { decision, pass: Some(pass), rejection: None }
+        let trace = Trace { pass: Some(pass), tap: Some(Tapped::Keyed(Profile::Identity)) };
+        Verdict { decision, trace, rejection: None }
     }
 
     /// An authority vouches for one operator; another's name in a pass of its own is a forgery.
@@ -143,7 +157,7 @@ impl Bench<'_> {
             let message = alloc::format!("nobody here vouches for operator `{operator}`");
             Rejection::trust("operator-unknown", message)
         })?;
-        let profile = Profile::DocumentSigner;
+        let profile = x509::Profile::DocumentSigner;
         let judgement = Judgement { crypto: self.crypto, anchors, at: self.at, profile };
         // The chain was verified a moment ago: its signature comes out of the cache.
         judgement.signer(&[facts.signer], Some(cache)).map(|_| ()).map_err(|rejection| {
@@ -173,6 +187,58 @@ impl Bench<'_> {
         }
         let rule = self.rule(door, rights)?;
         Ok(Decision::Granted { rule, unlock_ms: bundle.unlock_ms })
+    }
+
+    /// The verdict on a holder that proved itself by the express tap; `is_copied` if its handle was used
+    /// here before.
+    pub(super) fn judge_express(
+        &self,
+        context: Context,
+        proven: &Proven,
+        is_copied: bool,
+    ) -> Verdict {
+        let Proven { content, taps, .. } = *proven;
+        let (status, number) = (content.status, content.number);
+        let handle = HandleTrace { context, status, number, taps };
+        let rule = self.bundle.express_door(self.door).ok_or(Closed::Door);
+        let rule = rule.and_then(|door| door.judge(context.scope, &content));
+        let pass = rule.as_ref().ok().map(|rule| PassTrace {
+            operator: rule.operator.clone(),
+            product: rule.product.clone(),
+            device: handle.pass_trace(self.crypto),
+        });
+        let decision = match rule {
+            _ if is_copied => Err(Reason::HandleCopied),
+            Ok(rule) => self
+                .decide_express(proven)
+                .map(|unlock_ms| Decision::Granted { rule: rule.rule, unlock_ms }),
+            Err(closed) => Err(Reason::Closed(closed)),
+        };
+        let trace = Trace { pass, tap: Some(Tapped::Express(handle)) };
+        let decision = decision.unwrap_or_else(Decision::Refused);
+        Verdict { decision, trace, rejection: None }
+    }
+
+    fn decide_express(&self, proven: &Proven) -> Result<u32, Reason> {
+        let Proven { content, presence, .. } = proven;
+        let bundle = self.bundle.bundle();
+        let now = self.at.unix_seconds();
+        match () {
+            () if self.breaks(Measure::Validity) => {}
+            () if now < content.not_before.into() => return Err(Reason::NotYetValid),
+            () if now > content.not_after.into() => return Err(Reason::Expired),
+            () if self.at >= bundle.expires_at => return Err(Reason::BundleExpired),
+            () => {}
+        }
+        if content.needs_presence && *presence == Presence::None {
+            return Err(Reason::NoPresence);
+        }
+        if !self.breaks(Measure::Status) {
+            let door = bundle.table.door(self.door).ok_or(Reason::Closed(Closed::Door))?;
+            let policy = bundle.freshness.of(door.class());
+            self.status.judge_tagged(content.status, door.class(), policy, self.at)?;
+        }
+        Ok(bundle.unlock_ms)
     }
 
     fn check_time(&self, rights: &Rights) -> Result<(), Reason> {

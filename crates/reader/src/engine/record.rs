@@ -5,14 +5,14 @@ use vocabulary::time::Instant;
 
 use credential::rejection::Rejection;
 
-use super::judge::{Measure, Verdict};
+use super::judge::{Measure, Trace, Verdict};
 use super::{After, EGRESS_UNLOCK_MS, Engine, Grant, Output, RECORD_WAIT_MAX, WAITING_MAX};
 use crate::decision::{Decision, Reason};
-use crate::journal::{Event, Outcome, PassTrace, RESERVE};
+use crate::journal::{Event, Outcome, RESERVE};
 
 impl Engine {
     pub(super) fn conclude(&mut self, now: Instant, door: PlaceCode, verdict: Verdict) {
-        let Verdict { decision, pass, rejection } = verdict;
+        let Verdict { decision, trace, rejection } = verdict;
         let (outcome, after) = match decision {
             Decision::Granted { .. } if self.room() <= RESERVE => {
                 return self.refuse(door, Reason::JournalFull, None);
@@ -21,8 +21,8 @@ impl Engine {
                 if self.breaks(Measure::Journal) {
                     return self.outputs.push_back(Output::Unlock { door, duration_ms: unlock_ms });
                 }
-                let (door, pass) = (door.clone(), pass.clone());
-                let grant = Grant { door, duration_ms: unlock_ms, granted_at: now, pass };
+                let (door, trace) = (door.clone(), trace.clone());
+                let grant = Grant { door, duration_ms: unlock_ms, granted_at: now, trace };
                 (Outcome::Granted { rule }, After::Unlock(grant))
             }
             // Whoever holds a phone to the reader and goes away shall not fill its journal.
@@ -37,7 +37,7 @@ impl Engine {
                 (Outcome::Refused(reason), After::Refuse { door: door.clone(), reason, rejection })
             }
         };
-        self.record(now, door, outcome, pass, after);
+        self.record(now, door, outcome, trace, after);
     }
 
     pub(super) fn egress(&mut self, now: Instant, door: PlaceCode) {
@@ -48,7 +48,7 @@ impl Engine {
             self.missed = self.missed.saturating_add(1);
             return;
         }
-        self.record(now, door, Outcome::Egress, None, After::Nothing);
+        self.record(now, door, Outcome::Egress, Trace::default(), After::Nothing);
     }
 
     fn refuse(&mut self, door: PlaceCode, reason: Reason, rejection: Option<Rejection>) {
@@ -67,10 +67,10 @@ impl Engine {
         now: Instant,
         door: PlaceCode,
         outcome: Outcome,
-        pass: Option<PassTrace>,
+        Trace { pass, tap }: Trace,
         after: After,
     ) {
-        let event = Event { door, outcome, pass, watermark: self.watermark(), missed: 0 };
+        let event = Event { door, outcome, pass, watermark: self.watermark(), missed: 0, tap };
         if self.waiting.len() >= WAITING_MAX {
             return self.give_up(after);
         }
@@ -107,7 +107,7 @@ impl Engine {
 
     /// Opens the door, unless its record came too late: then the journal gets a second word.
     fn unlock(&mut self, now: Instant, grant: Grant) {
-        let Grant { door, duration_ms, granted_at, pass } = grant;
+        let Grant { door, duration_ms, granted_at, trace } = grant;
         // A clock that was set back meanwhile says nothing about how long it took.
         let waited = now.duration_since(granted_at).max(granted_at.duration_since(now));
         if waited <= RECORD_WAIT_MAX {
@@ -118,7 +118,7 @@ impl Engine {
             self.missed = self.missed.saturating_add(1);
             return;
         }
-        self.record(now, door, Outcome::Refused(Reason::RecordLate), pass, After::Nothing);
+        self.record(now, door, Outcome::Refused(Reason::RecordLate), trace, After::Nothing);
     }
 
     pub(super) fn record_failed(&mut self) {

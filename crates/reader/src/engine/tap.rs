@@ -1,40 +1,63 @@
-//! One tap: the session with a phone (ISO/IEC 18013-5), driven to its answer.
+//! One tap: whatever is in the field, driven by one profile after another to its answer.
+//!
+//! What the door and the holder both can is tried in the order of speed. A profile that comes to nothing
+//! gives way to a stronger one, never to a weaker one, and never once the holder has proved itself.
 
+mod express;
+mod identity;
+
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use credential::crypto::{Algorithm, BadKey, Crypto, P256Secret, Signature, Signer};
-use credential::mdoc::{
-    DocRequestBytes, ItemsRequest, RequestedNameSpace, device_request, doc_request,
-};
+use credential::crypto::{BadKey, Crypto, P256Secret, Signature, Signer};
 use credential::rejection::Rejection;
-use credential::rights::{CLAIMS, DOC_TYPE, NAME_SPACE};
-use credential::unsigned::Unsigned;
-use presentation::apdu::LinkLimits;
-use presentation::verifier::{Input, Output, Verifier};
+use presentation::express::Context;
+use presentation::express::handle::Handle;
+use presentation::express::reader::{Counted, Proven, Terms};
+use presentation::verifier::Input;
 use vocabulary::code::PlaceCode;
 use vocabulary::time::Instant;
 
-use super::judge::Presented;
-use super::{Config, ReaderKey};
+use self::express::Express;
+pub(super) use self::express::Opened;
+use self::identity::Identity;
+use super::Config;
+use super::judge::{Presented, Verdict};
+use super::pace::Pace;
 use crate::decision::Reason;
 
-/// A phone at a door.
+/// Whatever is in the field at a door.
 #[derive(Debug)]
 pub(super) struct Tap {
     door: PlaceCode,
-    verifier: Verifier,
-    /// The request, while its signature is made elsewhere.
-    unsigned: Option<Unsigned<DocRequestBytes>>,
-    /// Whether the phone has answered: what goes wrong after that is of no interest.
-    is_answered: bool,
-    failure: Option<Reason>,
+    pace: Pace,
+    /// For the session of a stronger profile, as long as it has not begun.
+    secret: Option<P256Secret>,
+    course: Course,
+    failure: Option<(Reason, Option<Rejection>)>,
+}
+
+#[derive(Debug)]
+enum Course {
+    Express(Box<Express>),
+    Identity(Box<Identity>),
 }
 
 /// What the tap wants its engine to do.
+#[derive(Debug)]
 pub(super) enum Step {
     Command(Vec<u8>),
     Sign(Vec<u8>),
     Answer(Presented),
+    /// Have the secure element open this handle.
+    OpenHandle(Context, Handle),
+    /// The holder proved itself by the express tap.
+    Proven(Context, Proven),
+    /// The holder has written its counted use: this is the verdict that waited for it.
+    Committed(Verdict),
+    /// Whether it has, nobody knows.
+    Torn(Verdict, Proven),
     /// It ended without an answer.
     Ended(Reason, Option<Rejection>),
     /// It ended after its answer.
@@ -42,15 +65,23 @@ pub(super) enum Step {
 }
 
 impl Tap {
+    /// A tap that begins with the express profile, where there are terms for it, or else with the
+    /// identity profile.
     pub(super) fn new(
         crypto: &dyn Crypto,
         now: Instant,
-        door: PlaceCode,
-        secret: P256Secret,
-        link: LinkLimits,
+        (door, pace): (PlaceCode, Pace),
+        (secret, express): (P256Secret, Option<Terms>),
+        config: &Config,
     ) -> Result<Self, BadKey> {
-        let verifier = Verifier::new(crypto, now, secret, link)?;
-        Ok(Self { door, verifier, unsigned: None, is_answered: false, failure: None })
+        let (secret, course) = match express {
+            Some(terms) => (Some(secret), Course::Express(Box::new(Express::new(now, terms)))),
+            None => {
+                let identity = Identity::new(crypto, now, secret, config.link)?;
+                (None, Course::Identity(Box::new(identity)))
+            }
+        };
+        Ok(Self { door, pace, secret, course, failure: None })
     }
 
     pub(super) const fn door(&self) -> &PlaceCode {
@@ -58,23 +89,70 @@ impl Tap {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.verifier.poll_timeout()
+        match &self.course {
+            Course::Express(express) => Some(express.deadline()),
+            Course::Identity(identity) => identity.poll_timeout(),
+        }
     }
 
-    pub(super) fn handle(&mut self, crypto: &dyn Crypto, now: Instant, input: Input<'_>) {
-        self.verifier.handle(crypto, now, input);
+    /// A response, unless it came too late to be from here.
+    pub(super) fn response(
+        &mut self,
+        crypto: &dyn Crypto,
+        now: Instant,
+        bytes: &[u8],
+        took: Duration,
+    ) {
+        let is_answered =
+            matches!(&self.course, Course::Identity(identity) if identity.is_answered());
+        let kept = if is_answered { Ok(()) } else { self.pace.count(took) };
+        match (kept, &mut self.course) {
+            (Err(rejection), _) => self.fail(Reason::of(&rejection), Some(rejection)),
+            (Ok(()), Course::Identity(identity)) => {
+                identity.handle(crypto, now, Input::Response(bytes));
+            }
+            (Ok(()), Course::Express(express)) => express.response(crypto, now, bytes),
+        }
     }
 
-    /// The reader itself failed: the tap ends.
-    pub(super) fn fail(&mut self, reason: Reason) {
-        self.failure = Some(reason);
+    /// The secure element has opened the handle of [`Step::OpenHandle`], or has not.
+    pub(super) fn opened(&mut self, crypto: &dyn Crypto, now: Instant, opened: Opened) {
+        if let Course::Express(express) = &mut self.course {
+            express.opened(crypto, now, opened);
+        }
     }
 
-    /// The signature over the request is there.
+    /// Has the holder write `next`; `verdict` waits for it.
+    pub(super) fn commit(&mut self, crypto: &dyn Crypto, next: Counted, verdict: Verdict) {
+        if let Course::Express(express) = &mut self.course {
+            express.commit(crypto, next, verdict);
+        }
+    }
+
+    pub(super) fn timeout(&mut self, crypto: &dyn Crypto, now: Instant) {
+        match &mut self.course {
+            Course::Identity(identity) => identity.handle(crypto, now, Input::Timeout),
+            Course::Express(express) if now >= express.deadline() => express.lost(),
+            Course::Express(_) => {}
+        }
+    }
+
+    pub(super) fn lost(&mut self, crypto: &dyn Crypto, now: Instant) {
+        match &mut self.course {
+            Course::Identity(identity) => identity.handle(crypto, now, Input::LinkLost),
+            Course::Express(express) => express.lost(),
+        }
+    }
+
+    /// The tap ends without an answer.
+    pub(super) fn fail(&mut self, reason: Reason, rejection: Option<Rejection>) {
+        self.failure = Some((reason, rejection));
+    }
+
+    /// The signature that was asked for is there.
     pub(super) fn signed(&mut self, crypto: &dyn Crypto, now: Instant, signature: &Signature) {
-        if let Some(unsigned) = self.unsigned.take() {
-            let request = device_request(&[unsigned.complete(signature)]);
-            self.verifier.handle(crypto, now, Input::Request(&request));
+        if let Course::Identity(identity) = &mut self.course {
+            identity.signed(crypto, now, signature);
         }
     }
 
@@ -86,66 +164,27 @@ impl Tap {
         config: &Config,
         signer: Option<&dyn Signer>,
     ) -> Option<Step> {
-        loop {
-            if let Some(reason) = self.failure.take() {
-                return Some(Step::Ended(reason, None));
+        if let Some((reason, rejection)) = self.failure.take() {
+            // What a holder may have written is not forgotten because it was slow.
+            let torn = match &mut self.course {
+                Course::Express(express) => express.torn(),
+                Course::Identity(_) => None,
+            };
+            return Some(torn.unwrap_or(Step::Ended(reason, rejection)));
+        }
+        if let Course::Express(express) = &mut self.course {
+            match express.step()? {
+                express::Next::Step(step) => return Some(step),
+                express::Next::Stronger => {}
             }
-            match self.verifier.poll_output()? {
-                Output::Command(command) => return Some(Step::Command(command)),
-                Output::NeedRequest { session_transcript } => {
-                    if let Some(step) =
-                        self.request(crypto, now, (config, signer), &session_transcript)
-                    {
-                        return Some(step);
-                    }
-                }
-                Output::Response { device_response, session_transcript, reader_secret } => {
-                    self.is_answered = true;
-                    let presented =
-                        Presented { device_response, session_transcript, reader_secret };
-                    return Some(Step::Answer(presented));
-                }
-                Output::Closed(_) if self.is_answered => return Some(Step::Over),
-                Output::Closed(outcome) => {
-                    let rejection = outcome.err().map(|error| error.rejection());
-                    let reason = rejection.as_ref().map_or(Reason::Interrupted, Reason::of);
-                    return Some(Step::Ended(reason, rejection));
-                }
+            // INVARIANT: a tap that began with the express profile has its secret still.
+            let secret = self.secret.take()?;
+            match Identity::new(crypto, now, secret, config.link) {
+                Ok(identity) => self.course = Course::Identity(Box::new(identity)),
+                Err(BadKey) => return Some(Step::Ended(Reason::ReaderFault, None)),
             }
         }
-    }
-
-    /// Builds the request for a city pass and proves who asks (ISO/IEC 18013-5, 9.1.4).
-    fn request(
-        &mut self,
-        crypto: &dyn Crypto,
-        now: Instant,
-        (config, signer): (&Config, Option<&dyn Signer>),
-        transcript: &[u8],
-    ) -> Option<Step> {
-        // The journal keeps of a pass who issued it and of which product it is.
-        let elements = CLAIMS.map(|claim| (claim, matches!(claim, "operator" | "product")));
-        let name_spaces = [RequestedNameSpace { name: NAME_SPACE, elements: &elements }];
-        let items = ItemsRequest { doc_type: DOC_TYPE, name_spaces: &name_spaces };
-        let chain: Vec<&[u8]> = config.chain.iter().map(Vec::as_slice).collect();
-        let unsigned = match doc_request(&items, transcript, Algorithm::Es256, &chain) {
-            Ok(unsigned) => unsigned,
-            Err(rejection) => return Some(Step::Ended(Reason::ReaderFault, Some(rejection))),
-        };
-        match &config.key {
-            ReaderKey::Held(_) => match signer.map(|signer| signer.sign(unsigned.to_be_signed())) {
-                Some(Ok(signature)) => {
-                    self.unsigned = Some(unsigned);
-                    self.signed(crypto, now, &signature);
-                    None
-                }
-                Some(Err(BadKey)) | None => Some(Step::Ended(Reason::ReaderFault, None)),
-            },
-            ReaderKey::Elsewhere => {
-                let bytes = unsigned.to_be_signed().to_vec();
-                self.unsigned = Some(unsigned);
-                Some(Step::Sign(bytes))
-            }
-        }
+        let Course::Identity(identity) = &mut self.course else { return None };
+        identity.step(crypto, now, config, signer)
     }
 }

@@ -79,7 +79,8 @@ fn event(outcome: Outcome) -> Vec<u8> {
 
 fn event_at(door: &str, outcome: Outcome) -> Vec<u8> {
     let door = door.parse().unwrap();
-    Event { door, outcome, pass: None, watermark: Watermark::default(), missed: 0 }.encode()
+    Event { door, outcome, pass: None, watermark: Watermark::default(), missed: 0, tap: None }
+        .encode()
 }
 
 #[test]

@@ -38,6 +38,8 @@ impl Gate {
             key: ReaderKey::Held(city.reader.key.clone()),
             journal_records_max: 1000,
             link: LinkLimits::EXTENDED,
+            bounds: reader::engine::TimeBounds::default(),
+            restarts: 1,
         };
         let head = Head::start(*READER.as_bytes());
         let engine = Engine::new(CRYPTO, config, Memory::default(), head, 0);
@@ -75,7 +77,9 @@ impl Gate {
                 Output::Unlock { .. } => self.deed = Some(Ok(())),
                 Output::Refused { reason, .. } => self.deed = Some(Err(reason)),
                 Output::Installed(_) => {}
-                Output::Sign(_) | Output::Rejected(_) => panic!("{output:?}"),
+                Output::Sign(_) | Output::OpenHandle { .. } | Output::Rejected(_) => {
+                    panic!("{output:?}")
+                }
             }
         }
         None
@@ -85,7 +89,7 @@ impl Gate {
 impl Reader for Gate {
     fn next(&mut self, now: Instant, response: Option<&[u8]>) -> Option<Vec<u8>> {
         let input = match response {
-            Some(response) => Input::Response(response),
+            Some(bytes) => Input::Response { bytes, took: core::time::Duration::ZERO },
             None => {
                 self.taps += 1;
                 self.deed = None;
@@ -122,6 +126,7 @@ fn bundle(city: &City) -> Bundle {
         status_signers: Vec::new(),
         freshness: Freshness { low: policy, normal: policy, high: policy },
         unlock_ms: 3000,
+        taps: reader::taps::Taps::default(),
         deliveries: Vec::new(),
         table: AccessTable::new(vec![door]).unwrap(),
     }

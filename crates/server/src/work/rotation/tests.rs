@@ -304,6 +304,7 @@ async fn root_hands_over_with_a_link_and_ends() {
         status_signers: Vec::new(),
         freshness: reader::bundle::Freshness { low: policy, normal: policy, high: policy },
         unlock_ms: 5_000,
+        taps: reader::taps::Taps::default(),
         table: table.unwrap(),
     };
     let signed = sign(&*home.server.custody, &key, bundle.unsigned(&signer)).await.unwrap();

@@ -1,0 +1,148 @@
+//! The express tap in the engine: whether to try it, what came of it, and values that never repeat.
+
+use credential::crypto::{Crypto, P256Secret};
+use presentation::express::reader::{Counted, Proven, Terms};
+use presentation::express::{Context, FRESH_BYTES, Transport};
+use presentation::profile::Profile;
+use vocabulary::code::PlaceCode;
+use vocabulary::time::Instant;
+use zeroize::Zeroizing;
+
+use super::judge::{Bench, Verdict};
+use super::tap::Tap;
+use super::{Engine, ReaderKey};
+use crate::decision::{Decision, Reason};
+
+/// What one tap draws.
+pub(super) struct Drawn {
+    pub(super) secret: P256Secret,
+    fresh: [u8; FRESH_BYTES],
+    /// Below 1,000.
+    lot: u16,
+}
+
+impl Engine {
+    /// Values for one tap from `entropy`, from the reader's own key, and from what is never twice the same:
+    /// restarts, taps and the head of the journal. So a generator that repeats gives away nothing, and
+    /// no recording is good again.
+    pub(super) fn draw(&mut self, crypto: &dyn Crypto, entropy: &P256Secret) -> Drawn {
+        self.taps = self.taps.wrapping_add(1);
+        let own: &[u8] = match &self.config.key {
+            ReaderKey::Held(key) => key.danger_bytes(),
+            ReaderKey::Elsewhere => &[],
+        };
+        let secret = Zeroizing::new([entropy.danger_bytes(), own].concat());
+        let salt = [
+            self.config.reader.as_bytes(),
+            &self.config.restarts.to_be_bytes()[..],
+            &self.taps.to_be_bytes(),
+            &self.head.entries().to_be_bytes(),
+            self.head.hash().as_bytes(),
+        ];
+        let salt = salt.concat();
+        let derive = |info: &[u8]| crypto.hkdf_sha256(&secret, &salt, info);
+        let public = derive(b"limen reader tap 1 fresh");
+        let (fresh, rest) = public.split_first_chunk().unwrap_or((&[0; FRESH_BYTES], &[]));
+        let lot = rest.first_chunk().map_or(0, |lot| u64::from_be_bytes(*lot) % 1_000);
+        Drawn {
+            secret: P256Secret::from_bytes(derive(b"limen reader tap 1 session")),
+            fresh: *fresh,
+            // INVARIANT: it is below 1,000.
+            lot: u16::try_from(lot).unwrap_or(0),
+        }
+    }
+
+    /// With what the express tap begins at `door`, if it is to be tried: the door accepts it, the secure
+    /// element has the key of a scope that the door knows, and the lot does not say otherwise.
+    pub(super) fn express_terms(
+        &self,
+        now: Instant,
+        door: &PlaceCode,
+        drawn: &Drawn,
+    ) -> Option<Terms> {
+        let bundle = self.bundle.as_ref()?;
+        let policy = bundle.bundle().taps.of(self.class(door));
+        if policy.least > Profile::Express || drawn.lot < policy.stronger_per_mille {
+            return None;
+        }
+        let at = u32::try_from(self.time(now).ok()?.unix_seconds()).ok()?;
+        let epoch = at / credential::delivery::EPOCH_SECONDS;
+        let held = self.epoch_keys.iter().filter(|context| context.epoch == epoch);
+        let express = bundle.express_door(door)?;
+        // Keys are delivered for the scopes of the reader's own operator; at a door they are of one zone.
+        let scope = held.map(|context| context.scope).find(|scope| express.knows(*scope))?;
+        let context = Context { scope, epoch };
+        let (reader, fresh) = (self.config.reader, drawn.fresh);
+        Some(Terms { transport: Transport::Nfc, context, fresh, reader, at })
+    }
+
+    /// The holder has proved itself: judge, and have a counted use written. Whether the tap is over.
+    pub(super) fn proven(
+        &mut self,
+        crypto: &dyn Crypto,
+        now: Instant,
+        tap: &mut Tap,
+        (context, proven): (Context, &Proven),
+    ) -> bool {
+        let is_copied = self.seen.note(context, &proven.content);
+        let mut verdict = match (self.time(now), &self.bundle) {
+            (Err(reason), _) => Verdict::refused(reason),
+            (_, None) => Verdict::refused(Reason::NoBundle),
+            (Ok(at), Some(bundle)) => {
+                let bench = Bench {
+                    crypto,
+                    bundle,
+                    status: &self.status,
+                    door: tap.door(),
+                    at,
+                    #[cfg(feature = "danger-sabotage")]
+                    sabotage: self.sabotage,
+                };
+                bench.judge_express(context, proven, is_copied)
+            }
+        };
+        let Counted { sequence, value, mark } = proven.counted;
+        let is_counted =
+            proven.content.is_counted && matches!(verdict.decision, Decision::Granted { .. });
+        if is_counted && !self.unratified.settle(proven.content.status, mark) {
+            let next = value.checked_sub(1).zip(sequence.checked_add(1));
+            if let Some((value, sequence)) = next {
+                let mark = self.mark(crypto, sequence);
+                tap.commit(crypto, Counted { sequence, value, mark }, verdict);
+                return false;
+            }
+            verdict.decision = Decision::Refused(Reason::UsesSpent);
+        }
+        self.conclude(now, tap.door().clone(), verdict);
+        true
+    }
+
+    /// The holder left while it wrote: the gate remembers what it sent, and refuses.
+    pub(super) fn torn(
+        &mut self,
+        now: Instant,
+        door: PlaceCode,
+        verdict: Verdict,
+        proven: &Proven,
+    ) {
+        self.unratified.note(proven.content.status, self.last_mark);
+        let decision = Decision::Refused(Reason::Unratified);
+        self.conclude(now, door, Verdict { decision, ..verdict });
+    }
+
+    /// A mark for the state that is about to be written, by which this gate knows it again.
+    fn mark(&mut self, crypto: &dyn Crypto, sequence: u32) -> [u8; 4] {
+        let (restarts, taps) = (self.config.restarts.to_be_bytes(), self.taps.to_be_bytes());
+        let parts: [&[u8]; 6] = [
+            b"limen reader mark 1",
+            self.config.reader.as_bytes(),
+            &restarts,
+            &taps,
+            &sequence.to_be_bytes(),
+            self.head.hash().as_bytes(),
+        ];
+        let digest = crypto.sha256(&parts.concat());
+        self.last_mark = digest.first_chunk().copied().unwrap_or_default();
+        self.last_mark
+    }
+}
