@@ -83,13 +83,7 @@ impl Crypto for AwsLc {
         hmac::sign(&key, message).as_ref().try_into().unwrap_or_default()
     }
 
-    fn hkdf_sha256_blocks(
-        &self,
-        secret: &[u8],
-        salt: &[u8],
-        info: &[u8],
-        blocks: &mut [[u8; 32]],
-    ) {
+    fn hkdf_sha256_blocks(&self, secret: &[u8], salt: &[u8], info: &[u8], blocks: &mut [[u8; 32]]) {
         let key = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(secret);
         let out = blocks.as_flattened_mut();
         // INVARIANT: callers ask for a fixed number of blocks, far below the 255 of HKDF.

@@ -380,13 +380,7 @@ pub trait Crypto {
 
     /// HKDF-SHA-256, extract and expand to fill `blocks` (RFC 5869). More than [`HKDF_BLOCKS_MAX`]
     /// of them are left as they are: ask for a number that is known.
-    fn hkdf_sha256_blocks(
-        &self,
-        secret: &[u8],
-        salt: &[u8],
-        info: &[u8],
-        blocks: &mut [[u8; 32]],
-    );
+    fn hkdf_sha256_blocks(&self, secret: &[u8], salt: &[u8], info: &[u8], blocks: &mut [[u8; 32]]);
 
     /// HKDF-SHA-256, extract and expand to 32 bytes (RFC 5869).
     fn hkdf_sha256(&self, secret: &[u8], salt: &[u8], info: &[u8]) -> [u8; 32] {

@@ -90,13 +90,7 @@ impl Crypto for RustCrypto {
             .unwrap_or_default()
     }
 
-    fn hkdf_sha256_blocks(
-        &self,
-        secret: &[u8],
-        salt: &[u8],
-        info: &[u8],
-        blocks: &mut [[u8; 32]],
-    ) {
+    fn hkdf_sha256_blocks(&self, secret: &[u8], salt: &[u8], info: &[u8], blocks: &mut [[u8; 32]]) {
         let key = hkdf::Hkdf::<Sha256>::new(Some(salt), secret);
         // INVARIANT: callers ask for a fixed number of blocks, far below the 255 of HKDF.
         let expanded = key.expand(info, blocks.as_flattened_mut());

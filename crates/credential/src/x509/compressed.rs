@@ -205,8 +205,7 @@ impl<'a> Fields<'a> {
     }
 
     fn check(&self) -> Result<(), CompressedError> {
-        let is_time =
-            |time: &[u8]| matches!(time.len(), UTC_TIME_BYTES | GENERALIZED_TIME_BYTES);
+        let is_time = |time: &[u8]| matches!(time.len(), UTC_TIME_BYTES | GENERALIZED_TIME_BYTES);
         let is_name = |name: &[u8]| {
             (1..=NAME_BYTES_MAX).contains(&name.len()) && core::str::from_utf8(name).is_ok()
         };

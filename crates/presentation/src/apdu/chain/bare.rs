@@ -74,8 +74,7 @@ impl CommandJoiner {
     /// [`JoinCommandError`] when the command does not continue the chain that has begun, or the
     /// chain exceeds its limit.
     pub fn push(&mut self, command: &Command<'_>) -> Result<Option<Joined>, JoinCommandError> {
-        let header =
-            [command.class & !MORE_BIT, command.instruction, command.p1, command.p2];
+        let header = [command.class & !MORE_BIT, command.instruction, command.p1, command.p2];
         let begun = self.header.take();
         let mut data = core::mem::take(&mut self.data);
         if begun.is_some_and(|begun| begun != header) {
@@ -111,7 +110,9 @@ impl fmt::Display for JoinCommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Broken => "join chained commands: another command in the middle of a chain",
-            Self::Part => "join chained commands: a part without data, or one that asks for an answer",
+            Self::Part => {
+                "join chained commands: a part without data, or one that asks for an answer"
+            }
             Self::TooLong => "join chained commands: more data than the chain may have",
         })
     }
