@@ -69,7 +69,7 @@ pub struct Credential {
     pub device_key: [u8; 65],
     /// The slot by which the reader's side knows that key.
     pub key_slot: [u8; 8],
-    /// Which documents there are.
+    /// Which documents there are, and whether the step-up phase begins with another SELECT.
     pub documents: Signaling,
     /// When they were signed.
     pub timestamps: Timestamps,

@@ -15,4 +15,5 @@ mod edges;
 mod faults;
 mod pair;
 mod replay;
+mod standard;
 mod tap;

@@ -55,6 +55,8 @@ pub(super) struct Open {
     channel: Channel,
     /// The channel of the step-up phase; none after the fast phase.
     step_up: Option<Channel>,
+    /// Whether the step-up phase begins with another SELECT.
+    needs_select: bool,
     device_key: [u8; 65],
     expected_bytes: u32,
 }
@@ -282,8 +284,13 @@ impl Device {
         let key = keyed.context.persistent_key(crypto, &agreed, &device_key);
         self.memory.keyring.keep(keyed.context.reader, key);
         self.outputs.push_back(Output::Save);
-        let open = Open { channel, step_up: Some(step_up), device_key, expected_bytes: 0 };
-        self.stage = Stage::Open(Box::new(open));
+        self.stage = Stage::Open(Box::new(Open {
+            channel,
+            step_up: Some(step_up),
+            needs_select: credential.documents.has(Signaling::STEP_UP_SELECT),
+            device_key,
+            expected_bytes: 0,
+        }));
         self.wait(super::COMMAND_TIMEOUT);
         self.answer_data(sealed, expected_bytes)
     }
@@ -344,8 +351,13 @@ impl Device {
             Stage::Keyed(keyed) => match *keyed {
                 Keyed { fast: Some(channel), credential: Some(credential), .. } => {
                     let device_key = credential.device_key;
-                    let open = Open { channel, step_up: None, device_key, expected_bytes: 0 };
-                    Stage::Open(Box::new(open))
+                    Stage::Open(Box::new(Open {
+                        channel,
+                        step_up: None,
+                        needs_select: true,
+                        device_key,
+                        expected_bytes: 0,
+                    }))
                 }
                 _ => return Err(DeviceError::Unexpected),
             },
@@ -364,7 +376,11 @@ impl Device {
         expected_bytes: u32,
     ) -> Result<(), DeviceError> {
         let stage = core::mem::replace(&mut self.stage, Stage::Idle);
-        let Stage::StepUp(mut open) = stage else { return Err(DeviceError::Unexpected) };
+        let mut open = match stage {
+            Stage::StepUp(open) => open,
+            Stage::Open(open) if !open.needs_select => open,
+            _ => return Err(DeviceError::Unexpected),
+        };
         let sealed = match self.setup.dialect.envelope {
             EnvelopeForm::Bare => data,
             EnvelopeForm::Object => {
@@ -425,10 +441,6 @@ impl Device {
 
     fn signaling(&self, credential: &Credential) -> Signaling {
         let mut signaling = credential.documents;
-        let has = |bit| credential.documents.has(bit);
-        if has(Signaling::ACCESS_DOCUMENT) || has(Signaling::REVOCATION_DOCUMENT) {
-            signaling = signaling.with(Signaling::STEP_UP_SELECT);
-        }
         let mailbox = self.memory.mailbox.as_bytes();
         if !mailbox.is_empty() {
             signaling =
