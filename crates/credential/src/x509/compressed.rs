@@ -10,8 +10,10 @@ use core::fmt;
 
 use vocabulary::time::Instant;
 
-use crate::crypto::{Crypto, PublicKey};
+use crate::composite::ecdsa_to_der;
+use crate::crypto::{Algorithm, Crypto, PublicKey};
 use crate::rejection::Rejection;
+use crate::unsigned::Unsigned;
 use crate::x509::der::{self, DerError, Reader, Writer};
 use crate::x509::key_id::key_id;
 use crate::x509::{Certificate, KeyUsage, oid};
@@ -95,6 +97,63 @@ impl From<DerError> for CompressedError {
     }
 }
 
+/// A certificate of a reader that is to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'r> {
+    /// Serial number, big endian: 1 to [`SERIAL_BYTES_MAX`] bytes, positive and without padding.
+    pub serial: &'r [u8],
+    /// Common name of the issuer: 1 to [`NAME_BYTES_MAX`] bytes.
+    pub issuer: &'r str,
+    /// Common name of the reader: 1 to [`NAME_BYTES_MAX`] bytes.
+    pub subject: &'r str,
+    /// First instant of validity, to the second.
+    pub not_before: Instant,
+    /// Last instant of validity, to the second.
+    pub not_after: Instant,
+    /// The reader's key, uncompressed.
+    pub key: &'r [u8; 65],
+}
+
+/// The compressed certificate that `request` describes, waiting for the signature of `issuer`.
+///
+/// # Errors
+/// [`CompressedError`] when a field does not fit the profile.
+pub fn issue(
+    request: &Request<'_>,
+    issuer: &PublicKey,
+) -> Result<Unsigned<Vec<u8>>, CompressedError> {
+    let time = |at: Instant| {
+        let mut text = Writer::new();
+        text.time(at);
+        // Tag and length are not carried.
+        text.into_bytes().split_off(2)
+    };
+    let (not_before, not_after) = (time(request.not_before), time(request.not_after));
+    let fields = Fields {
+        serial: request.serial,
+        issuer: request.issuer.as_bytes(),
+        not_before: &not_before,
+        not_after: &not_after,
+        subject: request.subject.as_bytes(),
+        key: request.key,
+        signature: &[],
+    };
+    fields.check()?;
+    if request.not_after < request.not_before || !is_positive(request.serial) {
+        return Err(CompressedError::Field);
+    }
+    let tbs = fields.tbs(issuer)?;
+    let mut list = Writer::new();
+    fields.write(&mut list);
+    let list = list.into_bytes();
+    Ok(Unsigned::new(Algorithm::Es256, tbs, move |signature| {
+        let signature = ecdsa_to_der(signature.as_bytes());
+        wrap(|out| {
+            out.raw(&list).primitive(der::context(6), &[&[0], &signature[..]].concat());
+        })
+    }))
+}
+
 /// The compressed form of a certificate in DER that `issuer` signed.
 ///
 /// # Errors
@@ -105,12 +164,10 @@ pub fn compress(certificate: &[u8], issuer: &PublicKey) -> Result<Vec<u8>, Compr
     if fields.certificate(issuer)? != certificate {
         return Err(CompressedError::Differs);
     }
-    let mut out = Writer::new();
-    out.nested(der::SEQUENCE, |out| {
-        out.primitive(der::OCTET_STRING, PROFILE);
-        out.nested(der::SEQUENCE, |list| fields.write(list));
-    });
-    Ok(out.into_bytes())
+    Ok(wrap(|list| {
+        fields.write(list);
+        list.primitive(der::context(6), &[&[0], fields.signature].concat());
+    }))
 }
 
 /// The certificate in DER that a compressed form stands for, if `issuer` signed it.
@@ -228,43 +285,64 @@ impl<'a> Fields<'a> {
             list.primitive(der::context(number), value);
         }
         list.primitive(der::context(5), &[&[0], self.key].concat());
-        list.primitive(der::context(6), &[&[0], self.signature].concat());
     }
 
-    /// The certificate in full, with the extensions in their order: authority key identifier, basic
-    /// constraints (critical, empty), key usage (critical, digitalSignature).
     fn certificate(&self, issuer: &PublicKey) -> Result<Vec<u8>, CompressedError> {
-        let PublicKey::P256(issuer_key) = issuer else { return Err(CompressedError::IssuerKey) };
+        let tbs = self.tbs(issuer)?;
         let mut out = Writer::new();
         out.nested(der::SEQUENCE, |out| {
-            out.nested(der::SEQUENCE, |tbs| {
-                tbs.nested(der::context_constructed(0), |version| {
-                    version.unsigned(&[2]);
-                });
-                tbs.primitive(der::INTEGER, self.serial);
-                write_algorithm(tbs);
-                write_name(tbs, self.issuer);
-                tbs.nested(der::SEQUENCE, |validity| {
-                    write_time(validity, self.not_before);
-                    write_time(validity, self.not_after);
-                });
-                write_name(tbs, self.subject);
-                tbs.nested(der::SEQUENCE, |info| {
-                    info.nested(der::SEQUENCE, |kind| {
-                        kind.primitive(der::OBJECT_IDENTIFIER, oid::EC_PUBLIC_KEY)
-                            .primitive(der::OBJECT_IDENTIFIER, oid::SECP256R1);
-                    });
-                    info.whole_bits(self.key);
-                });
-                tbs.nested(der::context_constructed(3), |explicit| {
-                    explicit.nested(der::SEQUENCE, |list| write_extensions(list, issuer_key));
-                });
-            });
+            out.raw(&tbs);
             write_algorithm(out);
             out.whole_bits(self.signature);
         });
         Ok(out.into_bytes())
     }
+
+    /// What is signed, with the extensions in their order: authority key identifier, basic
+    /// constraints (critical, empty), key usage (critical, digitalSignature).
+    fn tbs(&self, issuer: &PublicKey) -> Result<Vec<u8>, CompressedError> {
+        let PublicKey::P256(issuer_key) = issuer else { return Err(CompressedError::IssuerKey) };
+        let mut out = Writer::new();
+        out.nested(der::SEQUENCE, |tbs| {
+            tbs.nested(der::context_constructed(0), |version| {
+                version.unsigned(&[2]);
+            });
+            tbs.primitive(der::INTEGER, self.serial);
+            write_algorithm(tbs);
+            write_name(tbs, self.issuer);
+            tbs.nested(der::SEQUENCE, |validity| {
+                write_time(validity, self.not_before);
+                write_time(validity, self.not_after);
+            });
+            write_name(tbs, self.subject);
+            tbs.nested(der::SEQUENCE, |info| {
+                info.nested(der::SEQUENCE, |kind| {
+                    kind.primitive(der::OBJECT_IDENTIFIER, oid::EC_PUBLIC_KEY)
+                        .primitive(der::OBJECT_IDENTIFIER, oid::SECP256R1);
+                });
+                info.whole_bits(self.key);
+            });
+            tbs.nested(der::context_constructed(3), |explicit| {
+                explicit.nested(der::SEQUENCE, |list| write_extensions(list, issuer_key));
+            });
+        });
+        Ok(out.into_bytes())
+    }
+}
+
+/// The profile and the list of fields.
+fn wrap(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let mut out = Writer::new();
+    out.nested(der::SEQUENCE, |out| {
+        out.primitive(der::OCTET_STRING, PROFILE);
+        out.nested(der::SEQUENCE, write);
+    });
+    out.into_bytes()
+}
+
+/// Whether these are the contents of a positive INTEGER.
+fn is_positive(serial: &[u8]) -> bool {
+    !matches!(serial, [] | [0] | [0x80..=0xFF, ..] | [0, 0..=0x7F, ..])
 }
 
 fn write_algorithm(out: &mut Writer) {

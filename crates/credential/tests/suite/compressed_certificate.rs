@@ -3,7 +3,7 @@
 
 use credential::crypto::{P256Secret, PublicKey};
 use credential::rustcrypto::RustCrypto;
-use credential::x509::compressed::{self, CompressedError};
+use credential::x509::compressed::{self, CompressedError, Request};
 use credential::{crypto::Crypto, x509::Certificate};
 use proptest::prelude::*;
 use vocabulary::time::Instant;
@@ -80,6 +80,40 @@ fn another_issuer_and_any_changed_byte_are_refused() {
         }
         let control = compressed::verify(&RustCrypto, &case.compressed, &issuer, then);
         assert!(control.is_ok());
+    }
+}
+
+#[test]
+fn issued_certificates_verify_until_their_last_second() {
+    let issuer_secret = P256Secret::from_bytes([9; 32]);
+    let issuer = PublicKey::P256(RustCrypto.p256_public(&issuer_secret).unwrap());
+    let key = RustCrypto.p256_public(&P256Secret::from_bytes([8; 32])).unwrap();
+    let request = Request {
+        serial: &[0x12, 0x34],
+        issuer: "group of the north",
+        subject: "door 7",
+        not_before: at("2026-01-01T00:00:00Z"),
+        // From 2050 on a certificate has times of another form.
+        not_after: at("2051-01-01T00:00:00Z"),
+        key: &key,
+    };
+    let unsigned = compressed::issue(&request, &issuer).unwrap();
+    let signature = RustCrypto.p256_sign(&issuer_secret, unsigned.to_be_signed()).unwrap();
+    let bytes = unsigned.complete(&signature);
+    let full = compressed::rebuild(&bytes, &issuer).unwrap();
+    assert_eq!(compressed::compress(&full, &issuer).unwrap(), bytes);
+    let verify = |time: &str| compressed::verify(&RustCrypto, &bytes, &issuer, at(time));
+    assert_eq!(verify("2051-01-01T00:00:00Z").unwrap(), PublicKey::P256(key));
+    assert_eq!(verify("2051-01-01T00:00:01Z").unwrap_err().code, "reader-certificate-dates");
+    for wrong in [
+        Request { serial: &[0x80], ..request },
+        Request { serial: &[], ..request },
+        Request { serial: &[1; 21], ..request },
+        Request { subject: "", ..request },
+        Request { issuer: "a name of more than thirty-two bytes", ..request },
+        Request { not_after: at("2025-01-01T00:00:00Z"), ..request },
+    ] {
+        assert_eq!(compressed::issue(&wrong, &issuer).unwrap_err(), CompressedError::Field);
     }
 }
 

@@ -117,7 +117,7 @@ impl Pair {
         let mut pair = Self {
             now: NOW,
             device: Device::new(device, memory),
-            reader: new_reader(0, reader),
+            reader: new_reader(0, NOW, reader),
             reader_secret: secret(READER_SECRET),
             device_secret: secret(DEVICE_SECRET),
             slot: None,
@@ -145,13 +145,13 @@ impl Pair {
     /// The next tap of the same device at a reader with this setup.
     pub(super) fn next_tap(&mut self, setup: reader::Setup, then: &[Then]) {
         self.tap += 1;
-        self.reader = new_reader(self.tap, setup);
         self.then = then.iter().cloned().collect();
         (self.reader_closed, self.device_ended) = (None, Vec::new());
         (self.sent, self.authenticated) = (Vec::new(), Vec::new());
         (self.exchanged, self.step_ups) = (Vec::new(), Vec::new());
         self.wire.clear();
         self.now = self.now.saturating_add(Duration::from_secs(200));
+        self.reader = new_reader(self.tap, self.now, setup);
         let entropy = entropy(self.tap);
         self.feed_device(device::Input::Tap(entropy));
         // What a tap that was left open had to say.
@@ -295,7 +295,7 @@ fn entropy(tap: u8) -> device::Entropy {
     device::Entropy { ephemeral: secret(0x40 + tap), filler: [0x50 + tap; 64] }
 }
 
-fn new_reader(tap: u8, setup: reader::Setup) -> Reader {
+fn new_reader(tap: u8, now: Instant, setup: reader::Setup) -> Reader {
     let entropy = reader::Entropy { ephemeral: secret(0x30 + tap), transaction: [tap; 16] };
-    Reader::new(&AwsLc, NOW, Arc::new(setup), &entropy, LinkLimits::SHORT).unwrap()
+    Reader::new(&AwsLc, now, Arc::new(setup), &entropy, LinkLimits::SHORT).unwrap()
 }
