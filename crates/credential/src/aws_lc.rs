@@ -82,14 +82,12 @@ impl Crypto for AwsLc {
         hmac::sign(&key, message).as_ref().try_into().unwrap_or_default()
     }
 
-    fn hkdf_sha256(&self, secret: &[u8], salt: &[u8], info: &[u8]) -> [u8; 32] {
-        let mut out = [0; 32];
+    fn hkdf_sha256_blocks(&self, secret: &[u8], salt: &[u8], info: &[u8], blocks: &mut [[u8; 32]]) {
         let key = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(secret);
-        // INVARIANT: the length asked for is that of one SHA-256 block.
-        let filled =
-            key.expand(&[info], hkdf::HKDF_SHA256).and_then(|material| material.fill(&mut out));
+        let out = blocks.as_flattened_mut();
+        // INVARIANT: callers ask for a fixed number of blocks, far below the 255 of HKDF.
+        let filled = key.expand(&[info], Length(out.len())).and_then(|material| material.fill(out));
         debug_assert!(filled.is_ok());
-        out
     }
 
     fn seal_aes256_gcm_in_place(
@@ -152,6 +150,15 @@ impl Crypto for AwsLc {
 /// ECPrivateKey (RFC 5915) of P-256 without its public key, around the scalar.
 const SEC1_BEFORE: &[u8] = &[0x30, 0x31, 0x02, 0x01, 0x01, 0x04, 0x20];
 const SEC1_AFTER: &[u8] = &[0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+
+/// How many bytes HKDF shall expand to.
+struct Length(usize);
+
+impl hkdf::KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
 
 struct AgreementKey {
     private: agreement::PrivateKey,

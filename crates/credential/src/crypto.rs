@@ -342,6 +342,8 @@ impl fmt::Display for BadCiphertext {
 
 impl core::error::Error for BadCiphertext {}
 
+/// Blocks of 32 bytes that HKDF-SHA-256 can expand to.
+pub const HKDF_BLOCKS_MAX: usize = 255;
 /// Bytes that AES-GCM adds to a plaintext.
 pub const GCM_TAG_BYTES: usize = 16;
 
@@ -376,8 +378,17 @@ pub trait Crypto {
     /// HMAC-SHA-256 (RFC 2104).
     fn hmac_sha256(&self, key: &[u8], message: &[u8]) -> [u8; 32];
 
+    /// HKDF-SHA-256, extract and expand to fill `blocks` (RFC 5869). More than [`HKDF_BLOCKS_MAX`]
+    /// of them are left as they are: ask for a number that is known.
+    fn hkdf_sha256_blocks(&self, secret: &[u8], salt: &[u8], info: &[u8], blocks: &mut [[u8; 32]]);
+
     /// HKDF-SHA-256, extract and expand to 32 bytes (RFC 5869).
-    fn hkdf_sha256(&self, secret: &[u8], salt: &[u8], info: &[u8]) -> [u8; 32];
+    fn hkdf_sha256(&self, secret: &[u8], salt: &[u8], info: &[u8]) -> [u8; 32] {
+        let mut out = [[0; 32]];
+        self.hkdf_sha256_blocks(secret, salt, info, &mut out);
+        let [block] = out;
+        block
+    }
 
     /// AES-256-GCM without memory of its own: encrypts all of `buffer` but its last
     /// [`GCM_TAG_BYTES`] in place and writes the tag there. A shorter buffer is erased.

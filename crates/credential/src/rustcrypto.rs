@@ -89,12 +89,11 @@ impl Crypto for RustCrypto {
             .unwrap_or_default()
     }
 
-    fn hkdf_sha256(&self, secret: &[u8], salt: &[u8], info: &[u8]) -> [u8; 32] {
-        let mut out = [0; 32];
-        // INVARIANT: 32 bytes are within the 255 blocks that HKDF can expand to.
-        let expanded = hkdf::Hkdf::<Sha256>::new(Some(salt), secret).expand(info, &mut out);
+    fn hkdf_sha256_blocks(&self, secret: &[u8], salt: &[u8], info: &[u8], blocks: &mut [[u8; 32]]) {
+        let key = hkdf::Hkdf::<Sha256>::new(Some(salt), secret);
+        // INVARIANT: callers ask for a fixed number of blocks, far below the 255 of HKDF.
+        let expanded = key.expand(info, blocks.as_flattened_mut());
         debug_assert!(expanded.is_ok());
-        out
     }
 
     fn seal_aes256_gcm_in_place(

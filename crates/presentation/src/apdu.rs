@@ -193,8 +193,14 @@ impl StatusWord {
     pub const OK: Self = Self(0x9000);
     /// Wrong length, no further indication.
     pub const WRONG_LENGTH: Self = Self(0x6700);
+    /// Command not allowed, no further indication.
+    pub const NOT_ALLOWED: Self = Self(0x6900);
+    /// Security status not satisfied.
+    pub const SECURITY: Self = Self(0x6982);
     /// Conditions of use not satisfied.
     pub const CONDITIONS: Self = Self(0x6985);
+    /// Incorrect parameters in the data field.
+    pub const WRONG_DATA: Self = Self(0x6A80);
     /// File or application not found.
     pub const NOT_FOUND: Self = Self(0x6A82);
     /// Incorrect parameters P1-P2.

@@ -1,6 +1,7 @@
-//! Showing a credential: both ends of the ISO/IEC 18013-5:2021 proximity session, and its framings.
+//! Showing a credential: both ends of the ISO/IEC 18013-5:2021 proximity session, both ends of the
+//! standard and the fast tap of doors ([`standard`]), and their framings.
 //!
-//! The wallet's end is [`holder::Holder`], the reader's end [`verifier::Verifier`]. Both are values
+//! The wallet's end of a session is [`holder::Holder`], the reader's end [`verifier::Verifier`]. Both are values
 //! with three verbs: `handle(now, input)`, then drain `poll_output()` and look at `poll_timeout()`.
 //! They carry DeviceRequest and DeviceResponse as opaque bytes next to the SessionTranscript; what
 //! is inside is judged by `credential`.
@@ -21,5 +22,6 @@ pub mod holder;
 pub mod ndef;
 pub mod profile;
 pub mod session;
+pub mod standard;
 pub mod transcript;
 pub mod verifier;

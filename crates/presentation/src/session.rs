@@ -35,6 +35,18 @@ pub struct SessionKeys {
 }
 
 impl SessionKeys {
+    /// The keys of the reader's and of the device's direction, derived elsewhere.
+    #[must_use]
+    pub fn from_bytes(reader: [u8; 32], device: [u8; 32]) -> Self {
+        Self { reader: Zeroizing::new(reader), device: Zeroizing::new(device) }
+    }
+
+    /// The keys of the reader's and of the device's direction, for a channel that is run elsewhere.
+    #[must_use]
+    pub fn danger_bytes(&self) -> [&[u8; 32]; 2] {
+        [&self.reader, &self.device]
+    }
+
     /// Agrees on SKReader and SKDevice (clause 9.1.1.5) from one's own ephemeral secret and the
     /// other end's ephemeral key.
     ///

@@ -97,8 +97,14 @@ impl Crypto for Remembering {
         AwsLc.hmac_sha256(key, message)
     }
 
-    fn hkdf_sha256(&self, secret: &[u8], salt: &[u8], info: &[u8]) -> [u8; 32] {
-        AwsLc.hkdf_sha256(secret, salt, info)
+    fn hkdf_sha256_blocks(
+        &self,
+        secret: &[u8],
+        salt: &[u8],
+        info: &[u8],
+        blocks: &mut [[u8; 32]],
+    ) {
+        AwsLc.hkdf_sha256_blocks(secret, salt, info, blocks);
     }
 
     fn seal_aes256_gcm_in_place(

@@ -9,6 +9,7 @@ mod anchors;
 pub mod build;
 mod cache;
 mod certificate;
+pub mod compressed;
 pub mod der;
 mod key_id;
 pub mod oid;

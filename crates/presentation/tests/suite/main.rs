@@ -16,4 +16,5 @@ mod express;
 mod faults;
 mod pair;
 mod replay;
+mod standard;
 mod tap;
