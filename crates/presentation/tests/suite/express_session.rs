@@ -254,12 +254,10 @@ impl Draw {
     pub fn session(&mut self) -> Session {
         let epoch = 20_000 + self.below(2_000);
         let zone = ["", "a", "b", "ring"][self.below(4) as usize];
-        let counted = Counted {
-            sequence: self.below(100_000),
-            value: self.number(),
-            mark: self.bytes(),
-        };
-        let next = Counted { sequence: counted.sequence + 1, value: self.number(), mark: self.bytes() };
+        let counted =
+            Counted { sequence: self.below(100_000), value: self.number(), mark: self.bytes() };
+        let next =
+            Counted { sequence: counted.sequence + 1, value: self.number(), mark: self.bytes() };
         Session {
             epoch_key: self.bytes(),
             operator: ["metro", "tram", "ferry"][self.below(3) as usize].to_owned(),

@@ -254,7 +254,8 @@ impl Between {
         let content = gcm(&self.seal, nonce, &aad, &handle[12..]);
         assert_eq!(content[18..22], session.content.status.index.to_be_bytes());
         let counter = |count: u8| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, count];
-        let opened = |key, count, sealed: &[u8]| gcm(key, &counter(count), &self.transcript, sealed);
+        let opened =
+            |key, count, sealed: &[u8]| gcm(key, &counter(count), &self.transcript, sealed);
         let data = |command: &[u8]| command[5..command.len() - 1].to_vec();
         let body = |answer: &[u8]| answer[..answer.len() - 2].to_vec();
         let prove = opened(&self.reader, 1, &data(&log[2].command));
