@@ -24,6 +24,8 @@ pub enum Implementation {
     OpenId4Vci,
     /// npm `@noble/post-quantum` 0.4.1 and node's own ECDSA: verifiers of the halves of a composite.
     NobleHybrid,
+    /// The express tap, written from its specification alone; PyPI `cryptography` 50.0.2 beneath.
+    Express,
 }
 
 impl Implementation {
@@ -36,6 +38,7 @@ impl Implementation {
             Self::SdJwtPython => "sd_jwt_python.py",
             Self::OpenId4Vci => "openid4vci.mjs",
             Self::NobleHybrid => "hybrid.mjs",
+            Self::Express => "express.py",
         }
     }
 

@@ -9,6 +9,9 @@
 )]
 
 mod city;
+mod express;
+#[path = "../../../presentation/tests/suite/express_session.rs"]
+mod express_session;
 mod hybrid;
 mod mdoc;
 mod mdoc_session;

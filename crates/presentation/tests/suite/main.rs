@@ -13,6 +13,8 @@ mod annex_d;
 mod channel;
 mod edges;
 mod express;
+mod express_session;
+mod express_vectors;
 mod faults;
 mod pair;
 mod replay;
