@@ -30,6 +30,7 @@ const TOOLS: &[Tool] = &[
     Tool { program: "python3", proof: &["-c", "import venv, ensurepip"], package: "python3-venv" },
     Tool { program: "softhsm2-util", proof: &["--version"], package: "softhsm2" },
     Tool { program: "opensc-tool", proof: &["--info"], package: "opensc" },
+    Tool { program: "faketime", proof: &["--version"], package: "faketime" },
 ];
 
 /// What building the second token of the slow tests takes besides.

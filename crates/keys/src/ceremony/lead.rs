@@ -51,7 +51,7 @@ pub struct Setting<'s> {
 /// # Errors
 /// [`LeadError`] with what was left behind, if anything.
 pub async fn lead(setting: &Setting<'_>, room: &mut dyn Room) -> Result<Verified, LeadError> {
-    check_before(setting).map_err(|cause| LeadError::at(0, cause))?;
+    check_before(setting).await.map_err(|cause| LeadError::at(0, cause))?;
     let mut id = [0; 10];
     rand::fill(&mut id).map_err(|_| LeadError::at(0, Cause::Random))?;
     let id = CeremonyId::from_bytes(id);
@@ -101,7 +101,7 @@ pub async fn discard(plan: &Plan, root: &dyn RootSeat, now: Instant) -> Vec<Stri
     left
 }
 
-fn check_before(setting: &Setting<'_>) -> Result<(), Cause> {
+async fn check_before(setting: &Setting<'_>) -> Result<(), Cause> {
     let plan = setting.plan;
     let partial = files::partial(&plan.transcript);
     if exists(&partial) {
@@ -116,14 +116,13 @@ fn check_before(setting: &Setting<'_>) -> Result<(), Cause> {
             return Err(Cause::InTheWay { path: path.clone() });
         }
     }
-    setting.root.check_ready()?;
     if let Some(key) = setting.root.keys().iter().find(|key| key.purpose == Purpose::CityRoot) {
         return Err(Cause::RootThere { handle: key.handle, held_by: setting.root.held_by() });
     }
     if plan.kind == Kind::Renew {
         old_root(setting)?;
     }
-    Ok(())
+    Ok(setting.root.check_ready().await?)
 }
 
 pub(super) fn old_root(setting: &Setting<'_>) -> Result<(Key, Vec<u8>), Cause> {

@@ -103,6 +103,10 @@ pub struct TokenPlace {
     /// Where its PIN is to be found: `file:PATH`, `env:NAME` or `prompt`.
     #[serde(default = "prompt")]
     pub pin: String,
+    /// Where its security officer's PIN is to be found, for a token whose roots leave it only under a
+    /// trusted wrapping key.
+    #[serde(default)]
+    pub officer_pin: Option<String>,
 }
 
 /// A sealed file and what opens it.
@@ -244,6 +248,9 @@ impl Plan {
         if years == 0 || years > YEARS_MAX {
             return Err(setting("ceremony.years", "expected 1 to 40"));
         }
+        if matches!(&self.old_root, Some(Place::Token(place)) if place.officer_pin.is_some()) {
+            return Err(setting("old_root.token.officer_pin", "only the new root is wrapped"));
+        }
         match (self.kind, &self.old_root) {
             (Kind::Create, Some(_)) => {
                 return Err(setting("old_root", "only a renewal (`kind = \"renew\"`) has one"));
@@ -277,6 +284,17 @@ impl Plan {
                 Err(setting("old_root", "the new root needs a place of its own"))
             }
             None => Ok(()),
+        }
+    }
+}
+
+impl Place {
+    /// The same place, for who does not wrap a root there.
+    #[must_use]
+    pub fn without_officer(&self) -> Self {
+        match self {
+            Self::Token(place) => Self::Token(TokenPlace { officer_pin: None, ..place.clone() }),
+            Self::File(_) => self.clone(),
         }
     }
 }

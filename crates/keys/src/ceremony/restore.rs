@@ -63,7 +63,6 @@ pub async fn restore(
     now: Instant,
 ) -> Result<Key, RestoreError> {
     let city = city_of(&backup.certificate).ok_or(RestoreError::Certificate)?;
-    seat.check_ready().map_err(RestoreError::Seat)?;
     let root = WrappedRoot {
         wrapped: &backup.wrapped,
         public_key: &backup.public_key,

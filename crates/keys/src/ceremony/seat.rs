@@ -14,17 +14,18 @@ use crate::contents::Stored;
 use crate::custody::{Custody, KeepError, Key, KeyHandle, NewKey, Pending, State};
 use crate::purpose::{Purpose, Suite};
 use crate::software::Keystore;
+use crate::token::pool::PinRefusal;
 
 /// A custodian of a root that takes part in ceremonies.
 pub trait RootSeat: Custody {
     /// Who holds the root, as [`Key::held_by`] will say: `software`, or `token:` and a label.
     fn held_by(&self) -> String;
 
-    /// Whether a ceremony can be held here; asked before anything is made.
-    ///
-    /// # Errors
-    /// [`SeatError`].
-    fn check_ready(&self) -> Result<(), SeatError>;
+    /// Whether a security officer makes the wrapping key trusted when the root is wrapped.
+    fn trusts_by_officer(&self) -> bool;
+
+    /// Whether a root can be made and wrapped here; asked before anything is made.
+    fn check_ready(&self) -> Pending<'_, (), SeatError>;
 
     /// The private half of the root `handle` under `key`: PKCS#8 in AES key wrap with padding
     /// (RFC 5649). The wrapping key does not stay here.
@@ -60,8 +61,12 @@ impl RootSeat for Keystore {
         String::from("software")
     }
 
-    fn check_ready(&self) -> Result<(), SeatError> {
-        Ok(())
+    fn trusts_by_officer(&self) -> bool {
+        false
+    }
+
+    fn check_ready(&self) -> Pending<'_, (), SeatError> {
+        Box::pin(ready(Ok(())))
     }
 
     fn wrap_root<'a>(
@@ -135,10 +140,24 @@ pub enum SeatError {
         /// Its label.
         label: String,
     },
-    /// The token wraps a root only under a key that its security officer marked as trusted.
+    /// The token wraps a root only under a key that its security officer made trusted.
     NeedsOfficer {
         /// Its label.
         label: String,
+    },
+    /// The token does not take the security officer's PIN.
+    Officer {
+        /// Its label.
+        label: String,
+        /// Why.
+        refusal: PinRefusal,
+    },
+    /// The token lets its security officer make no trusted wrapping key, or does not wrap under it.
+    CannotTrust {
+        /// Its label.
+        label: String,
+        /// What it answered; nothing where it passed over the attribute.
+        source: Option<Box<dyn core::error::Error + Send + Sync>>,
     },
     /// The token cannot be reached.
     Away,
@@ -169,7 +188,16 @@ impl fmt::Display for SeatError {
             Self::NeedsOfficer { label } => write!(
                 f,
                 "wrap root: the token `{label}` wraps a root only under a key that its security \
-                 officer trusts, which a ceremony cannot bring; use another token"
+                 officer made trusted: write into the plan where the officer's PIN is (`officer_pin`)"
+            ),
+            Self::Officer { label, refusal } => {
+                write!(f, "log in to token `{label}` as its security officer: {refusal}")
+            }
+            Self::CannotTrust { label, .. } => write!(
+                f,
+                "wrap root: the token `{label}` does not wrap under a key that its security officer \
+                 makes through PKCS#11: with the vendor's tool, allow the officer to set `CKA_TRUSTED` \
+                 on a secret key; where the vendor has no such step, use another token"
             ),
             Self::Away => f.write_str("wrap or restore root: the token cannot be reached"),
             Self::Keep(_) => f.write_str("restore root: the custodian could not keep it"),
@@ -182,7 +210,9 @@ impl core::error::Error for SeatError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Keep(source) => Some(source),
-            Self::Token(source) => Some(source.as_ref()),
+            Self::Token(source) | Self::CannotTrust { source: Some(source), .. } => {
+                Some(source.as_ref())
+            }
             _ => None,
         }
     }

@@ -13,7 +13,7 @@ use super::plan::{Custodian, Handover, Kind};
 use super::shares::{SPLIT_ENTROPY_BYTES, Share, split};
 use super::staff;
 use super::transcript::verify::{Expected, Verified, verify};
-use super::transcript::wire::Facts;
+use super::transcript::wire::{Facts, TRUSTED_BY_OFFICER};
 use super::transcript::{DEED, hex};
 use super::wrapping::{CheckValue, WrappingKey};
 use crate::custody::{Custody, Key, NewKey, State};
@@ -170,9 +170,17 @@ impl Lead<'_> {
         check_value: CheckValue,
     ) -> Result<(), Cause> {
         let path = &self.setting.plan.backup;
+        let by_officer = self.setting.root.trusts_by_officer();
+        let trusting = if by_officer {
+            "For this one wrapping the security officer logs in to the token and makes the wrapping key \
+             trusted (CKA_TRUSTED); under no other key does the token give the root out \
+             (CKA_WRAP_WITH_TRUSTED).\n"
+        } else {
+            ""
+        };
         let text = format!(
-            "The root's private half is wrapped and written to `{}`. Without the shares the file is of no \
-             use to anybody; copy it afterwards to at least two places.",
+            "{trusting}The root's private half is wrapped and written to `{}`. Without the shares the file \
+             is of no use to anybody; copy it afterwards to at least two places.",
             path.display()
         );
         let shown = self.confirm("the backup", text, Vec::new(), self.everybody())?;
@@ -192,6 +200,7 @@ impl Lead<'_> {
             digest: sha256(&bytes),
             bytes: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
             check_value: check_value.to_string(),
+            trusted_by: by_officer.then(|| TRUSTED_BY_OFFICER.to_owned()),
         };
         self.record(shown, &result, facts)
     }

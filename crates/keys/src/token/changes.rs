@@ -88,7 +88,7 @@ impl Keeper {
             Attribute::Verify(true),
             Attribute::EcParams(on_token.curve.to_vec()),
         ]);
-        let mut private = class.rules().template(self.quirks.officer_can_trust);
+        let mut private = class.rules().template(self.can_trust());
         private.extend(shared.into_iter().filter(|one| !matches!(one, Attribute::Token(_))));
         let (public, private) = session.generate_key_pair(&on_token.making(), &public, &private)?;
         let point = session.get_attributes(public, &[AttributeType::EcPoint])?;

@@ -20,6 +20,7 @@ use crate::object::TypedObject;
 use crate::token::listing::Listing;
 use crate::token::lock::{Held, Lock};
 use crate::token::mechanism::SuiteOnToken;
+use crate::token::pin::Pin;
 use crate::token::pool::{Pool, PoolError};
 use crate::token::quirks::Quirks;
 use crate::token::{Role, TokenError};
@@ -32,6 +33,8 @@ const UNKNOWN_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct Keeper {
     pub(super) pool: Pool,
     pub(super) role: Role,
+    /// The PIN of the security officer, in a ceremony.
+    pub(super) officer: Option<Pin>,
     held_by: Arc<str>,
     pub(super) quirks: &'static Quirks,
     pub(super) mechanisms: Vec<MechanismType>,
@@ -65,7 +68,7 @@ impl From<PoolError> for Trouble {
 }
 
 impl Keeper {
-    pub(crate) fn open(pool: Pool, role: Role) -> Result<Self, TokenError> {
+    pub(crate) fn open(pool: Pool, role: Role, officer: Option<Pin>) -> Result<Self, TokenError> {
         let (token, mechanisms) = pool.with_slot(|library, slot| {
             Ok((library.get_token_info(slot)?, library.get_mechanism_list(slot)?))
         })?;
@@ -99,6 +102,7 @@ impl Keeper {
             quirks: Quirks::of(token.manufacturer_id(), token.model()),
             pool,
             role,
+            officer,
             held_by,
             mechanisms,
             lock,
@@ -127,6 +131,11 @@ impl Keeper {
 
     pub(crate) const fn quirks(&self) -> &'static Quirks {
         self.quirks
+    }
+
+    /// Whether a key that leaves under a trusted wrapping key alone can leave at all.
+    pub(super) const fn can_trust(&self) -> bool {
+        self.quirks.officer_can_trust || self.officer.is_some()
     }
 
     pub(crate) fn listing(&self) -> Arc<Listing> {

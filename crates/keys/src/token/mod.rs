@@ -35,6 +35,7 @@ pub mod listing;
 pub mod lock;
 mod mechanism;
 mod module;
+mod officer;
 pub mod pin;
 pub mod pool;
 pub mod probe;
@@ -93,7 +94,24 @@ impl Token {
     /// [`TokenError`].
     pub fn open(settings: &Settings, pin: Pin, role: Role) -> Result<Self, TokenError> {
         let pool = Pool::open(settings, pin)?;
-        let keeper = Keeper::open(pool, role)?;
+        Self::begin(Keeper::open(pool, role, None)?, settings)
+    }
+
+    /// As [`Token::open`] in the role [`Role::Root`], with the security officer, who makes the wrapping
+    /// key of a ceremony trusted. The officer logs in when the root is wrapped, and once before, to try.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub fn open_with_officer(
+        settings: &Settings,
+        pin: Pin,
+        officer: Pin,
+    ) -> Result<Self, TokenError> {
+        let pool = Pool::open(settings, pin)?;
+        Self::begin(Keeper::open(pool, Role::Root, Some(officer))?, settings)
+    }
+
+    fn begin(keeper: Keeper, settings: &Settings) -> Result<Self, TokenError> {
         let started = Signers::start(keeper.quirks().signers, &settings.label);
         match started {
             Ok(signers) => Ok(Self { keeper: Arc::new(keeper), signers: Some(signers) }),

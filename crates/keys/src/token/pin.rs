@@ -72,6 +72,18 @@ impl PinSource {
     /// # Errors
     /// [`PinError`].
     pub fn read(&self, label: &str) -> Result<Pin, PinError> {
+        self.fetch(&format!("PIN of the token `{label}`: "))
+    }
+
+    /// Fetches the PIN of the token's security officer.
+    ///
+    /// # Errors
+    /// [`PinError`].
+    pub fn read_officer(&self, label: &str) -> Result<Pin, PinError> {
+        self.fetch(&format!("PIN of the security officer of the token `{label}`: "))
+    }
+
+    fn fetch(&self, question: &str) -> Result<Pin, PinError> {
         match self {
             Self::File(path) => {
                 let bytes = file::read_secret(path)?;
@@ -82,7 +94,7 @@ impl PinSource {
                 let text = Zeroizing::new(std::env::var(name).map_err(|_| missing())?);
                 Pin::new(&text)
             }
-            Self::Prompt => ask(label),
+            Self::Prompt => ask(question),
         }
     }
 }
@@ -117,18 +129,18 @@ fn one_line(text: &str) -> &str {
 }
 
 /// Asks at the controlling terminal, so that input and output may be redirected.
-fn ask(label: &str) -> Result<Pin, PinError> {
-    let line = hidden_line(label).map_err(|source| PinError::Terminal { source })?;
+fn ask(question: &str) -> Result<Pin, PinError> {
+    let line = hidden_line(question).map_err(|source| PinError::Terminal { source })?;
     Pin::new(one_line(&line))
 }
 
-fn hidden_line(label: &str) -> io::Result<Zeroizing<String>> {
+fn hidden_line(question: &str) -> io::Result<Zeroizing<String>> {
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
     let limit = u64::try_from(PIN_BYTES_MAX + 2).unwrap_or(u64::MAX);
     let mut line = Zeroizing::new(String::with_capacity(PIN_BYTES_MAX + 2));
     // First: what is typed as soon as the question stands there is not shown either.
     let hidden = Hidden::new(&terminal)?;
-    write!(&terminal, "PIN of the token `{label}`: ")?;
+    write!(&terminal, "{question}")?;
     // A buffer of one byte, so that no copy of the PIN stays behind in it.
     let read = BufReader::with_capacity(1, (&terminal).take(limit)).read_line(&mut line);
     drop(hidden);

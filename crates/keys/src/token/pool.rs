@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error, RvError};
 use cryptoki::session::{Session, UserType};
-use cryptoki::slot::Slot;
+use cryptoki::slot::{Slot, TokenInfo};
 
 use crate::token::Settings;
 use crate::token::desk::{Desk, Link, Loan, Taken, Up, lent_max};
@@ -32,20 +32,20 @@ pub const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// Sessions with one token. Clones share them.
 #[derive(Clone)]
-pub struct Pool(Arc<Inner>);
+pub struct Pool(pub(super) Arc<Inner>);
 
 /// Which connection to the token is meant. Handles of objects hold within one connection only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection(u64);
 
 pub(crate) struct Inner {
-    module: Arc<Module>,
-    label: String,
+    pub(super) module: Arc<Module>,
+    pub(super) label: String,
     desk: Mutex<Desk>,
     /// Woken when a session comes back.
     pub(super) returned: Condvar,
     /// One thread at a time looks for the token.
-    connecting: Mutex<()>,
+    pub(super) connecting: Mutex<()>,
 }
 
 impl Pool {
@@ -313,6 +313,22 @@ impl Inner {
         }
     }
 
+    /// The token, which is the one that was opened first.
+    pub(super) fn find(
+        &self,
+        hold: &State,
+        serial: Option<&str>,
+    ) -> Result<(Slot, TokenInfo), PoolError> {
+        if !hold.is_initialised {
+            return Err(PoolError::Away { label: self.label.clone() });
+        }
+        let (slot, token) = self.module.find(&self.label)?;
+        if serial.is_some_and(|serial| serial != token.serial_number()) {
+            return Err(PoolError::OtherToken { label: self.label.clone() });
+        }
+        Ok((slot, token))
+    }
+
     fn log_in(&self, pin: &Pin, serial: Option<&str>) -> Result<(Up, String), (PoolError, u64)> {
         let hold = self.module.hold();
         let generation = hold.generation;
@@ -325,13 +341,7 @@ impl Inner {
         pin: &Pin,
         serial: Option<&str>,
     ) -> Result<(Up, String), PoolError> {
-        if !hold.is_initialised {
-            return Err(PoolError::Away { label: self.label.clone() });
-        }
-        let (slot, token) = self.module.find(&self.label)?;
-        if serial.is_some_and(|serial| serial != token.serial_number()) {
-            return Err(PoolError::OtherToken { label: self.label.clone() });
-        }
+        let (slot, token) = self.find(hold, serial)?;
         let refuse = |refusal| PoolError::Pin { label: self.label.clone(), refusal };
         if token.user_pin_final_try() {
             return Err(refuse(PinRefusal::FinalTry));

@@ -14,8 +14,8 @@ pub struct Quirks {
     pub model: &'static str,
     /// Threads that sign at one time; more than a token can use makes it slower.
     pub signers: usize,
-    /// Whether its security officer can set `CKA_TRUSTED` on a private wrapping key, so that
-    /// `CKA_WRAP_WITH_TRUSTED` can be used.
+    /// Whether its security officer can make a wrapping key with `CKA_TRUSTED`, so that roots are made
+    /// with `CKA_WRAP_WITH_TRUSTED`. A ceremony tries it before it begins.
     pub officer_can_trust: bool,
     /// Lists a mechanism that does not work, by the name in the standard.
     pub does_not_work: &'static [&'static str],
@@ -40,14 +40,14 @@ pub const ALL: &[Quirks] = &[
         manufacturer: "SoftHSM project",
         model: "SoftHSM v2",
         signers: 1,
-        officer_can_trust: false,
+        officer_can_trust: true,
         does_not_work: &[],
         notes: &[
             "a token in software: whoever reads its files and knows the PIN has the keys",
             "slots get other numbers when a token is initialised: name the token, not the slot",
             "no CKM_ECDSA_SHA256: hashes are taken in the application",
             "no CKM_HKDF_DERIVE and no CKM_SP800_108_COUNTER_KDF: card keys need a fallback",
-            "its security officer sees no private key, so CKA_WRAP_WITH_TRUSTED cannot be used",
+            "its security officer sees no private key: a trusted wrapping key is not private",
             "a token that was away is seen again only after C_Finalize and C_Initialize",
             "one lock for all sessions: a second thread that signs makes it slower",
         ],
@@ -62,6 +62,7 @@ pub const ALL: &[Quirks] = &[
         notes: &[
             "a token in software: whoever reads its database and knows the PIN has the keys",
             "no CKM_AES_KEY_WRAP_PAD: only keys of whole blocks of 8 bytes are wrapped",
+            "no officer can set CKA_TRUSTED, so roots are made without CKA_WRAP_WITH_TRUSTED",
             "Ed25519 only where it was built with OpenSSL 3.2 or later",
         ],
     },

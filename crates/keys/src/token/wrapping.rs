@@ -2,10 +2,12 @@
 //!
 //! The wrapping key comes into the token as an object of the session (`CKA_TOKEN` false) that wraps and
 //! unwraps only; it is destroyed in the same call, and a process that dies meanwhile takes it along. A
-//! root is wrapped as PKCS#8 (PKCS #11 2.40, 2.14.3) by `CKM_AES_KEY_WRAP_PAD`.
+//! root is wrapped as PKCS#8 (PKCS #11 2.40, 2.14.3) by `CKM_AES_KEY_WRAP_PAD`; where the security officer
+//! takes part, under a key that the officer made trusted ([`super::officer`]).
 
 use std::sync::PoisonError;
 
+use aws_lc_rs::rand;
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
@@ -21,6 +23,8 @@ use crate::token::class::{Class, Flag};
 use crate::token::keeper::Keeper;
 use crate::token::label::{self, Description};
 use crate::token::mechanism::SuiteOnToken;
+use crate::token::officer::OfficerError;
+use crate::token::pin::Pin;
 use crate::token::pool::PoolError;
 use crate::token::{Role, Token};
 
@@ -39,8 +43,12 @@ impl RootSeat for Token {
         format!("token:{}", self.pool().label())
     }
 
-    fn check_ready(&self) -> Result<(), SeatError> {
-        self.keeper.check_ready()
+    fn trusts_by_officer(&self) -> bool {
+        self.keeper.officer.is_some()
+    }
+
+    fn check_ready(&self) -> Pending<'_, (), SeatError> {
+        Box::pin(async move { self.ask(Keeper::check_ready).await.unwrap_or(Err(SeatError::Away)) })
     }
 
     fn wrap_root<'a>(
@@ -75,8 +83,30 @@ impl RootSeat for Token {
 }
 
 impl Keeper {
-    /// Told before anything is made: a root that cannot be wrapped is a root without a backup.
+    /// Told before anything is made: a root that cannot be wrapped is a root without a backup. With the
+    /// officer it is tried, on a key of the session in place of the root.
     fn check_ready(&self) -> Result<(), SeatError> {
+        self.check_role()?;
+        let Some(officer) = &self.officer else {
+            return match self.quirks.officer_can_trust {
+                true => Err(SeatError::NeedsOfficer { label: self.pool.label().to_owned() }),
+                false => Ok(()),
+            };
+        };
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut key = Bytes::default();
+        rand::fill(key.as_mut()).map_err(|_| SeatError::Wrap(WrapError::Cryptography))?;
+        let on_token = SuiteOnToken::of(Suite::Es256).ok_or(SeatError::OtherRoot)?;
+        let tried = self.with_trusted(officer, &key, |session, wrapping| {
+            let root = stand_in(session, on_token)?;
+            Ok(session.wrap_key(&Mechanism::AesKeyWrapPad, wrapping, root))
+        });
+        let wrapped = tried
+            .and_then(|wrapped| wrapped.map_err(|answer| OfficerError::CannotTrust(Some(answer))));
+        wrapped.map(drop).map_err(|error| self.officer_failed(error))
+    }
+
+    fn check_role(&self) -> Result<(), SeatError> {
         let label = || self.pool.label().to_owned();
         if self.role != Role::Root {
             return Err(SeatError::OtherRole { label: label() });
@@ -84,27 +114,59 @@ impl Keeper {
         if !self.mechanisms.contains(&MechanismType::AES_KEY_WRAP_PAD) {
             return Err(SeatError::NoWrapping { label: label() });
         }
-        if self.quirks.officer_can_trust {
-            return Err(SeatError::NeedsOfficer { label: label() });
-        }
         Ok(())
     }
 
     fn wrap_root(&self, handle: &KeyHandle, key: &Bytes) -> Result<Vec<u8>, SeatError> {
-        self.check_ready()?;
+        self.check_role()?;
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let wrapped = self.pool.once(|session| {
+        let wrap = |session: &Session, wrapping| {
             let root = objects(session, ObjectClass::PRIVATE_KEY, handle)?;
             let Some(root) = root.first() else { return Ok(None) };
-            with_wrapping_key(session, key, |wrapping| {
-                session.wrap_key(&Mechanism::AesKeyWrapPad, wrapping, *root).map(Some)
-            })
-        });
-        wrapped.map_err(refused)?.ok_or(SeatError::NoRoot { handle: *handle })
+            session.wrap_key(&Mechanism::AesKeyWrapPad, wrapping, *root).map(Some)
+        };
+        let wrapped = match &self.officer {
+            Some(officer) => {
+                let wrapped = self.with_trusted(officer, key, wrap);
+                wrapped.map_err(|error| self.officer_failed(error))?
+            }
+            None => self
+                .pool
+                .once(|session| with_wrapping_key(session, key, |wrapping| wrap(session, wrapping)))
+                .map_err(refused)?,
+        };
+        wrapped.ok_or(SeatError::NoRoot { handle: *handle })
+    }
+
+    /// Does `work` with the wrapping key, which the officer makes trusted.
+    fn with_trusted<T>(
+        &self,
+        officer: &Pin,
+        key: &Bytes,
+        work: impl FnOnce(&Session, ObjectHandle) -> Result<T, Error>,
+    ) -> Result<T, OfficerError> {
+        let mut template = template(key);
+        template.retain(|one| Flag::Private.value(one).is_none());
+        template.extend([Attribute::Private(false), Attribute::Trusted(true)]);
+        let done = self.pool.with_trusted(officer, &template, work);
+        wipe(&mut template);
+        done
+    }
+
+    fn officer_failed(&self, error: OfficerError) -> SeatError {
+        let label = self.pool.label().to_owned();
+        match error {
+            OfficerError::Pool(error) => refused(error),
+            OfficerError::Work(error) => refused(PoolError::of(error)),
+            OfficerError::Pin(refusal) => SeatError::Officer { label, refusal },
+            OfficerError::CannotTrust(answer) => {
+                SeatError::CannotTrust { label, source: answer.map(Into::into) }
+            }
+        }
     }
 
     fn unwrap_root(&self, root: &Returning, key: &Bytes) -> Result<Key, SeatError> {
-        self.check_ready()?;
+        self.check_role()?;
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let handle = KeyHandle::of(&root.point);
         self.refresh().map_err(|_| SeatError::Away)?;
@@ -154,6 +216,17 @@ fn with_wrapping_key<T>(
     key: &Bytes,
     work: impl FnOnce(ObjectHandle) -> Result<T, Error>,
 ) -> Result<T, Error> {
+    let mut template = template(key);
+    let imported = session.create_object(&template);
+    wipe(&mut template);
+    let wrapping = imported?;
+    let done = work(wrapping);
+    session.destroy_object(wrapping)?;
+    done
+}
+
+/// The wrapping key as an object of the session.
+fn template(key: &Bytes) -> Vec<Attribute> {
     let mut template = Class::Custodians.rules().template(false);
     template.retain(|one| Flag::Token.value(one).is_none());
     template.extend([
@@ -162,16 +235,29 @@ fn with_wrapping_key<T>(
         Attribute::KeyType(KeyType::AES),
         Attribute::Value(key.to_vec()),
     ]);
-    let imported = session.create_object(&template);
-    for attribute in &mut template {
+    template
+}
+
+fn wipe(template: &mut [Attribute]) {
+    for attribute in template {
         if let Attribute::Value(bytes) = attribute {
             bytes.zeroize();
         }
     }
-    let wrapping = imported?;
-    let done = work(wrapping);
-    session.destroy_object(wrapping)?;
-    done
+}
+
+/// A private key of the session that may do what a root may, to be wrapped for a trial.
+fn stand_in(session: &Session, on_token: &SuiteOnToken) -> Result<ObjectHandle, Error> {
+    let public = [
+        Attribute::Token(false),
+        Attribute::Private(false),
+        Attribute::Verify(true),
+        Attribute::EcParams(on_token.curve.to_vec()),
+    ];
+    let mut private = Class::Root.rules().template(true);
+    private.retain(|one| Flag::Token.value(one).is_none());
+    private.push(Attribute::Token(false));
+    session.generate_key_pair(&on_token.making(), &public, &private).map(|(_, private)| private)
 }
 
 /// A root that came back is not extractable again: its backup is still there.

@@ -1,8 +1,8 @@
-//! The custody of a token on two tokens that share no code: SoftHSM2 and Kryoptic. What the second
-//! lacks is data, and is refused by name.
+//! The custody of a token, and the vault, on two tokens that share no code: SoftHSM2 and Kryoptic. What
+//! one of them lacks is data, and is refused by name.
 //!
 //! `cargo xtask test --slow` builds Kryoptic and says in `LIMEN_KRYOPTIC` where its module is; without
-//! it the test prints `NOT RUN`, and with `CI=true` it fails.
+//! it its tests print `NOT RUN`, and with `CI=true` they fail.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,14 +12,16 @@
     reason = "tests may panic"
 )]
 
+mod cards;
+mod kryoptic;
 #[path = "../suite/samples.rs"]
 #[allow(dead_code, reason = "the quick tests use more of the samples")]
 mod samples;
 #[path = "../suite/softhsm.rs"]
 #[allow(dead_code, reason = "the quick tests use more of the fixture")]
 mod softhsm;
+mod trusted;
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant as Moment;
 
@@ -63,46 +65,10 @@ fn softhsm_keeps_the_city() {
 
 #[test]
 fn kryoptic_keeps_the_city() {
-    let Some(module) = std::env::var_os("LIMEN_KRYOPTIC").map(PathBuf::from) else {
-        assert!(std::env::var_os("CI").is_none(), "LIMEN_KRYOPTIC is not set");
-        println!("NOT RUN: LIMEN_KRYOPTIC is not set");
-        return;
-    };
-    // Its configuration comes from the environment, too; the child inherits it.
-    let folder = std::env::temp_dir().join("limen-kryoptic").join(std::process::id().to_string());
-    let begun = std::env::var_os("KRYOPTIC_CONF").is_some();
-    if !begun {
-        std::fs::create_dir_all(&folder).unwrap();
-        let configuration = folder.join("kryoptic.conf");
-        let database = folder.join("token.sql");
-        let text = format!(
-            "[[slots]]\nslot = 1\ndbtype = \"sqlite\"\ndbargs = \"{}\"\n",
-            database.display()
-        );
-        std::fs::write(&configuration, text).unwrap();
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["kryoptic_keeps_the_city", "--exact", "--nocapture", "--test-threads", "1"]);
-        let status = child.env("KRYOPTIC_CONF", &configuration).status().unwrap();
-        std::fs::remove_dir_all(&folder).unwrap();
-        assert!(status.success());
-        return;
-    }
-    let tool = |arguments: &[&str]| {
-        let module = module.to_str().unwrap();
-        let output =
-            Command::new("pkcs11-tool").args(["--module", module]).args(arguments).output();
-        let output = output.unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{arguments:?}: {errors}");
-    };
-    let officer = ["--so-pin", Softhsm::OFFICER_PIN];
-    tool(&[&["--init-token", "--slot", "1", "--label", "city"], &officer[..]].concat());
-    let login = ["--login", "--login-type", "so", "--token-label", "city"];
-    let pin = ["--init-pin", "--pin", Softhsm::PIN];
-    tool(&[&login[..], &officer, &pin].concat());
-    let settings = Settings { module: module.clone(), label: "city".to_owned() };
-    custody(&settings, &KRYOPTIC);
-    last_try(&settings);
+    kryoptic::alone(|settings| {
+        custody(settings, &KRYOPTIC);
+        last_try(settings);
+    });
 }
 
 /// A token that says that one more wrong PIN locks it is shown none, not even the right one, until a
@@ -217,8 +183,8 @@ fn pace(token: &Token, key: &Key, kind: &Kind) {
 
 fn sign(token: &Token, key: &Key) -> Result<(Vec<u8>, Vec<u8>), SignError> {
     let wanted = key.purpose.object_type();
-    let (_, bytes) =
-        samples::all().into_iter().find(|(object_type, _)| *object_type == wanted).unwrap();
+    let mut objects = samples::naming(key.suite).into_iter();
+    let (_, bytes) = objects.find(|(object_type, _)| *object_type == wanted).unwrap();
     let object = TypedObject::parse(wanted, &bytes).unwrap();
     let signature = wait(token.sign(&key.handle, &object))?;
     Ok((bytes, signature.as_bytes().to_vec()))
@@ -235,6 +201,7 @@ fn sign_and_verify(token: &Token, key: &Key) {
             UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, public).verify(&bytes, &signature)
         }
         Suite::Ed25519 => UnparsedPublicKey::new(&ED25519, public).verify(&bytes, &signature),
+        Suite::Es256MlDsa44 => panic!("{}: no token holds this suite alone", key.purpose),
     };
     assert_eq!(verified, Ok(()), "{}", key.purpose);
 }

@@ -101,6 +101,10 @@ impl Softhsm {
         Pin::new(Self::PIN).unwrap()
     }
 
+    pub(crate) fn officer_pin() -> Pin {
+        Pin::new(Self::OFFICER_PIN).unwrap()
+    }
+
     /// What the foreign client says; it must succeed.
     pub(crate) fn pkcs11_tool(&self, label: &str, arguments: &[&str]) -> String {
         self.run(self.pkcs11_tool_command(label).args(arguments))

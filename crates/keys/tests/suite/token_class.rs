@@ -178,8 +178,8 @@ fn never_leaves(session: &Session, custodians: ObjectHandle) -> Result<(), Error
     session.wrap_key(&Mechanism::AesKeyWrap, custodians, transport).map(drop)
 }
 
-/// Why quirks say that SoftHSM's officer cannot trust: the attribute is enforced, but no private
-/// wrapping key can be marked.
+/// Why the wrapping key of a ceremony is not private: the attribute is enforced, but no private key
+/// can be marked.
 #[test]
 fn wrap_with_trusted_is_enforced_and_no_private_key_can_be_trusted() {
     alone(|softhsm| {

@@ -30,12 +30,19 @@ impl Seat {
     ) -> Result<Self, Failure> {
         match place {
             Place::Token(place) => {
-                let pin: PinSource = place.pin.parse().or_fail("cannot open the root's token")?;
-                let pin = pin.read(&place.label).or_fail("cannot open the root's token")?;
+                let attempt = "cannot open the root's token";
+                let pin: PinSource = place.pin.parse().or_fail(attempt)?;
+                let pin = pin.read(&place.label).or_fail(attempt)?;
+                let officer = place.officer_pin.as_deref().map(str::parse::<PinSource>);
+                let officer = officer.transpose().or_fail(attempt)?;
+                let officer = officer.map(|source| source.read_officer(&place.label)).transpose();
                 let settings =
                     Settings { module: place.module.clone(), label: place.label.clone() };
-                let token = Token::open(&settings, pin, Role::Root);
-                Ok(Self::Token(token.or_fail("cannot open the root's token")?))
+                let token = match officer.or_fail(attempt)? {
+                    Some(officer) => Token::open_with_officer(&settings, pin, officer),
+                    None => Token::open(&settings, pin, Role::Root),
+                };
+                Ok(Self::Token(token.or_fail(attempt)?))
             }
             Place::File(file) if !may_make && !file.path.exists() => {
                 Err(Failure::usage(format!("there is no root in `{}`", file.path.display())))
@@ -107,6 +114,8 @@ impl RootPlace {
                 module: module.clone(),
                 label: label.clone(),
                 pin: self.root_pin.to_string(),
+                // What comes back is not wrapped again.
+                officer_pin: None,
             })),
             _ => None,
         }

@@ -21,7 +21,7 @@ use keys::purpose::Purpose;
 use keys::seal;
 use keys::software::Keystore;
 use keys::token::pin::PinSource;
-use keys::token::{Role, Settings, Token};
+use keys::token::{Settings, Token};
 use keys::unlock::Unlock;
 use vocabulary::time::Instant;
 use zeroize::Zeroizing;
@@ -116,7 +116,8 @@ pub(super) fn hold(text: &str, folder: &Path) -> Result<(Verified, PathBuf), Fai
         Some(module) => {
             let settings = Settings { module: module.into(), label: LABEL.to_owned() };
             let pin = PinSource::File(pin_file(folder)).read(LABEL).or_fail(attempt)?;
-            Box::new(Token::open(&settings, pin, Role::Root).or_fail(attempt)?)
+            let officer = pin.clone();
+            Box::new(Token::open_with_officer(&settings, pin, officer).or_fail(attempt)?)
         }
         None => Box::new(sealed_root(folder, "root")?),
     };

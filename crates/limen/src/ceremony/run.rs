@@ -144,7 +144,7 @@ fn take_back(plan: &Plan) -> Result<ExitCode, Failure> {
         _ => Err(String::from("Nothing was done.")),
     });
     agreed.or_fail("nothing was taken back")?;
-    let root = Seat::open(&plan.root, false, &mut terminal)?;
+    let root = Seat::open(&plan.root.without_officer(), false, &mut terminal)?;
     let left = runtime()?.block_on(discard(plan, root.root(), world::now()));
     if left.is_empty() {
         output::text("The interrupted ceremony is taken back; begin again when you are ready.\n")?;

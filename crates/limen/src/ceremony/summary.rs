@@ -40,6 +40,7 @@ pub(super) fn value(verified: &Verified) -> Value {
         "threshold": verified.split.threshold(),
         "custodians": verified.custodians.iter().map(holder).collect::<Vec<_>>(),
         "wrapping_key_check_value": verified.check_value,
+        "wrapping_key_trusted_by": verified.trusted_by,
         "backup_sha256": hex(&verified.backup_digest),
     })
 }
@@ -64,6 +65,9 @@ pub(super) fn text(verified: &Verified) -> String {
         lines.push(format!("  link           {} (SHA-256)", world::fingerprint(link)));
     }
     lines.push(format!("  wrapping key   check value {}", verified.check_value));
+    if verified.trusted_by.is_some() {
+        lines.push(String::from("                 trusted by the token's security officer"));
+    }
     lines.push(format!("  backup         {} (SHA-256)", hex(&verified.backup_digest)));
     lines.push(format!("  custodians     any {threshold} of these {count} can restore the root:"));
     for holder in &verified.custodians {

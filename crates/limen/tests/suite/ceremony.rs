@@ -98,8 +98,9 @@ impl Tokens {
 
 fn on_token(label: &str) -> String {
     let file = "[root.file]\npath = \"root/root.keys\"\nkey_file = \"root/root.key\"\n";
-    let token =
-        format!("[root.token]\nmodule = \"{MODULE}\"\nlabel = \"{label}\"\npin = \"file:pin\"\n");
+    let token = format!(
+        "[root.token]\nmodule = \"{MODULE}\"\nlabel = \"{label}\"\npin = \"file:pin\"\nofficer_pin = \"file:pin\"\n"
+    );
     let plan = PLAN.replace(file, &token);
     assert_ne!(plan, PLAN);
     plan
@@ -231,9 +232,13 @@ fn a_root_comes_back_on_another_token_and_a_city_is_founded_on_it() {
     let tokens = Tokens::new(&folder);
     tokens.make("first");
     tokens.make("second");
-    folder.file("plan.toml", on_token("first"));
+    folder.file("plan.toml", on_token("first").replace("officer_pin = \"file:pin\"\n", ""));
     let run = ["ceremony", "run", "plan.toml", "--json"];
+    tokens.limen(&folder, &answers(), &run).expect(1, "write into the plan");
+    assert!(!folder.path("ada").exists() && !tokens.objects("first").contains("Key Object"));
+    folder.file("plan.toml", on_token("first"));
     let summary = tokens.limen(&folder, &answers(), &run).expect(0, "token:first").json();
+    assert_eq!(summary["wrapping_key_trusted_by"], "security-officer");
     let id = summary["root"].as_str().unwrap().replace("key_", "");
     assert!(!tokens.objects("second").contains(&id));
 

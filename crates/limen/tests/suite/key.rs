@@ -54,12 +54,15 @@ pub(crate) struct City {
 
 impl City {
     pub(crate) fn new() -> Self {
-        let folder = Folder::new();
+        Self::created(Folder::new(), &[])
+    }
+
+    pub(crate) fn created(folder: Folder, keys: &[&str]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let listen = format!("127.0.0.1:{port}");
         let create = ["city", "create", "--folder", "city", "--name", "Test City"];
         let rest = ["--operator", "harbour=Harbour", "--listen", &listen, "--json"];
-        let created = folder.limen(&[&create[..], &rest].concat()).expect(0, "tokens").json();
+        let created = folder.limen(&[&create[..], &rest, keys].concat()).expect(0, "tokens").json();
         let tokens = created["tokens"].as_array().unwrap();
         let token = tokens.iter().find(|token| token["operator"] == "harbour").unwrap();
         let token = token["token"].as_str().unwrap().to_owned();
@@ -73,8 +76,16 @@ impl City {
 
     /// Products and a person; gives the person.
     pub(crate) fn furnish(&self) -> String {
-        let terms = r#"{ "code": "badge", "terms": { "display": [{ "language": "en", "name": "Badge" }],
-            "stake": "low", "rights": {}, "pass_days_max": 30, "document_hours": 24 } }"#;
+        self.furnish_for(30, 24)
+    }
+
+    /// As [`City::furnish`], with passes and documents that live for so long.
+    pub(crate) fn furnish_for(&self, pass_days: u32, document_hours: u32) -> String {
+        let terms = format!(
+            r#"{{ "code": "badge", "terms": {{ "display": [{{ "language": "en", "name": "Badge" }}],
+            "stake": "low", "rights": {{}}, "pass_days_max": {pass_days},
+            "document_hours": {document_hours} }} }}"#
+        );
         self.folder.file("product.json", terms);
         self.call(&["product", "add", "product.json"]).expect(0, "badge");
         let person = self.call(&["person", "register", "Mira"]).expect(0, "person_").json();

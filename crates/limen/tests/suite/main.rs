@@ -11,6 +11,7 @@
 mod card;
 mod ceremony;
 mod city;
+mod clock;
 mod config;
 mod credential;
 mod deliveries;
@@ -21,6 +22,7 @@ mod key;
 mod log;
 mod login;
 mod migrate;
+mod migrate_token;
 mod on_token;
 mod run;
 mod serve;

@@ -19,13 +19,13 @@ use serde_json::Value;
 use crate::key::{City, serve, serve_keys, until};
 use crate::run::{Done, Folder};
 
-const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
-const PIN: &str = "271828";
+pub(crate) const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+pub(crate) const PIN: &str = "271828";
 const LABEL: &str = "harbour-keys";
 const TEXT: &[u8] = b"city.example/log\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
 
-/// A token in the folder of the city; none where SoftHSM is not installed.
-fn token(folder: &Folder) -> Option<()> {
+/// Tokens in the folder of the city; none where SoftHSM is not installed.
+pub(crate) fn tokens(folder: &Folder, labels: &[&str]) -> Option<()> {
     if !Path::new(MODULE).is_file() {
         assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "SoftHSM is absent");
         eprintln!("NOT RUN: SoftHSM is absent; install the package softhsm2");
@@ -37,11 +37,22 @@ fn token(folder: &Folder) -> Option<()> {
     let configuration = folder.file("softhsm2.conf", text);
     folder.file("pin", PIN);
     fs::set_permissions(folder.path("pin"), PermissionsExt::from_mode(0o600)).unwrap();
-    let arguments = ["--init-token", "--free", "--label", LABEL, "--so-pin", PIN, "--pin", PIN];
-    let mut command = Command::new("softhsm2-util");
-    let made = command.args(arguments).env("SOFTHSM2_CONF", configuration).output().unwrap();
-    assert!(made.status.success(), "{made:?}");
+    for label in labels {
+        let arguments = ["--init-token", "--free", "--label", label, "--so-pin", PIN, "--pin", PIN];
+        let mut command = Command::new("softhsm2-util");
+        let made = command.args(arguments).env("SOFTHSM2_CONF", &configuration).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+    }
     Some(())
+}
+
+/// The private keys on a token, as the foreign client lists them.
+pub(crate) fn private_keys(folder: &Folder, label: &str) -> String {
+    let mut list = Command::new("pkcs11-tool");
+    list.args(["--module", MODULE, "--token-label", label, "--login", "--pin", PIN]);
+    list.args(["--list-objects", "--type", "privkey"]);
+    list.env("SOFTHSM2_CONF", folder.path("softhsm2.conf")).stderr(Stdio::null());
+    String::from_utf8(list.output().unwrap().stdout).unwrap()
 }
 
 fn migrate(city: &City, more: &[&str]) -> Done {
@@ -58,12 +69,12 @@ fn keys(city: &City) -> Vec<[String; 3]> {
     rows.iter().map(|row| ["purpose", "held_by", "state"].map(|name| text(row, name))).collect()
 }
 
-fn count(city: &City, held_by: &str, state: &str) -> usize {
+pub(crate) fn count(city: &City, held_by: &str, state: &str) -> usize {
     keys(city).iter().filter(|[_, held, is]| held == held_by && is == state).count()
 }
 
 /// Issues a pass to a phone of its own, which writes its documents out.
-fn pass(city: &City, person: &str, phone: &str) {
+pub(crate) fn pass(city: &City, person: &str, phone: &str) {
     city.phone(phone);
     let pass = city.issue(person);
     until("the phone gets its pass", || city.collect(&pass, phone).code == 0);
@@ -72,7 +83,7 @@ fn pass(city: &City, person: &str, phone: &str) {
 }
 
 /// Whether every document of a phone is believed by who fetches the city's trust now; how many.
-fn believed(city: &City, phone: &str) -> usize {
+pub(crate) fn believed(city: &City, phone: &str) -> usize {
     let mut answer = ureq::get(&format!("{}/v1/trust", city.url)).call().unwrap();
     let trust: Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
     let authorities = trust["issuing_authorities"].as_array().unwrap().iter();
@@ -109,7 +120,7 @@ fn sign_alone(city: &City, path: &str) -> Result<(), SignError> {
 #[test]
 fn a_city_moves_from_its_file_to_a_token_while_its_server_runs() {
     let city = City::new();
-    let Some(()) = token(&city.folder) else { return };
+    let Some(()) = tokens(&city.folder, &[LABEL]) else { return };
     let service = serve_keys(&city.folder);
     let server = serve(&city.folder);
     let person = city.furnish();
@@ -159,11 +170,7 @@ fn a_city_moves_from_its_file_to_a_token_while_its_server_runs() {
     }
     drop(server);
     drop(service);
-    let mut list = Command::new("pkcs11-tool");
-    list.args(["--module", MODULE, "--token-label", LABEL, "--login", "--pin", PIN]);
-    list.args(["--list-objects", "--type", "privkey"]);
-    list.env("SOFTHSM2_CONF", city.folder.path("softhsm2.conf")).stderr(Stdio::null());
-    let seen = String::from_utf8(list.output().unwrap().stdout).unwrap();
+    let seen = private_keys(&city.folder, LABEL);
     for purpose in ["issuing-authority", "bundle", "status-list", "checkpoint"] {
         assert!(seen.contains(purpose), "{purpose} in {seen}");
     }

@@ -43,6 +43,7 @@ impl Folder {
         }
         command.args(arguments).current_dir(&self.0).env("XDG_CONFIG_HOME", self.path("config"));
         command.env("SOFTHSM2_CONF", self.path("softhsm2.conf"));
+        crate::clock::set(&mut command, &self.path(crate::clock::FILE));
         command
     }
 

@@ -10,7 +10,7 @@ use vocabulary::time::Instant;
 use super::error::{TranscriptError, What};
 use super::hex;
 use super::verify::{Holder, Link, Verified};
-use super::wire::{Content, Facts, Head, Transcript};
+use super::wire::{Content, Facts, Head, TRUSTED_BY_OFFICER, Transcript};
 use crate::ceremony::approval::{Approver, PersonName};
 use crate::ceremony::shares::{CeremonyId, Split};
 use crate::custody::KeyHandle;
@@ -30,6 +30,7 @@ pub(super) struct Script {
     certificate: Option<Vec<u8>>,
     link: Option<Link>,
     backup_digest: Option<[u8; 32]>,
+    trusted_by: Option<String>,
 }
 
 #[derive(Clone)]
@@ -92,6 +93,7 @@ impl Script {
             certificate: None,
             link: None,
             backup_digest: None,
+            trusted_by: None,
         })
     }
 
@@ -197,7 +199,11 @@ impl Script {
                 self.link = Some(self.link(old_certificate, link_certificate)?);
                 Ok(())
             }
-            Facts::RootBackedUp { digest, check_value, .. } => {
+            Facts::RootBackedUp { digest, check_value, trusted_by, .. } => {
+                if trusted_by.as_deref().is_some_and(|by| by != TRUSTED_BY_OFFICER) {
+                    return Err(What::Fact("trusted_by"));
+                }
+                self.trusted_by = trusted_by.clone();
                 self.backup_digest = Some(digest_of(digest).ok_or(What::Fact("digest"))?);
                 self.same_check_value(check_value)
             }
@@ -311,6 +317,7 @@ impl Script {
                 link: self.link.clone(),
                 check_value: self.check_value.clone()?,
                 backup_digest: self.backup_digest?,
+                trusted_by: self.trusted_by.clone(),
                 span: (self.first_at?, self.last_at?),
                 program: self.opened.program.clone(),
             })

@@ -42,6 +42,8 @@ pub struct Verified {
     pub check_value: String,
     /// SHA-256 of the backup.
     pub backup_digest: [u8; 32],
+    /// Who made the wrapping key trusted for the token, if it takes that: `security-officer`.
+    pub trusted_by: Option<String>,
     /// When the ceremony was opened and when it was closed.
     pub span: (Instant, Instant),
     /// The program that led it.

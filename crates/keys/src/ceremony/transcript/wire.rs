@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// What the member `format` says.
 pub const FORMAT: &str = "limen-ceremony-transcript-1";
+/// What `trusted_by` says where it is there.
+pub const TRUSTED_BY_OFFICER: &str = "security-officer";
 
 /// The whole document.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -138,6 +140,9 @@ pub enum Facts {
         bytes: u32,
         /// The check value of the key that wraps it.
         check_value: String,
+        /// [`TRUSTED_BY_OFFICER`] where the token's officer made that key trusted; otherwise not there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trusted_by: Option<String>,
     },
     /// A custodian has a share.
     ShareGiven {

@@ -2,6 +2,11 @@
 
 use std::path::Path;
 
+use cryptoki::error::{Error, RvError};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::session::Session;
+
 use keys::ceremony::backup::Backup;
 use keys::ceremony::plan::Plan;
 use keys::ceremony::restore::{RestoreError, open_shares, restore};
@@ -9,8 +14,9 @@ use keys::ceremony::seat::{RootSeat, SeatError};
 use keys::ceremony::shares::Share;
 use keys::ceremony::transcript::verify::Verified;
 use keys::ceremony::wrapping::{WrapError, WrappingKey};
-use keys::custody::{Custody, NewKey, State};
+use keys::custody::{Custody, KeyHandle, NewKey, State};
 use keys::purpose::{Purpose, Suite};
+use keys::token::class::Class;
 use keys::token::{Role, Token};
 
 use super::hall::{Hall, NOW, PLAN, hold, root_file};
@@ -18,7 +24,14 @@ use crate::folder::Folder;
 use crate::keystore::wait;
 use crate::softhsm::{Softhsm, alone};
 
+/// A token with its security officer, for a ceremony.
 fn root_token(softhsm: &Softhsm, label: &str) -> Token {
+    let settings = softhsm.token(label);
+    Token::open_with_officer(&settings, Softhsm::pin(), Softhsm::officer_pin()).unwrap()
+}
+
+/// A token without its officer: a root comes back there.
+fn other_token(softhsm: &Softhsm, label: &str) -> Token {
     Token::open(&softhsm.token(label), Softhsm::pin(), Role::Root).unwrap()
 }
 
@@ -45,12 +58,13 @@ fn open(folder: &Folder, plan: &Plan, verified: &Verified) -> (Backup, WrappingK
 #[test]
 fn a_root_made_on_one_token_signs_on_another_and_foreign_clients_see_it() {
     alone(|softhsm| {
-        let (first, second) = (root_token(softhsm, "first"), root_token(softhsm, "second"));
+        let (first, second) = (root_token(softhsm, "first"), other_token(softhsm, "second"));
         let before = softhsm.pkcs11_tool("second", &["--list-objects"]);
         assert!(!before.contains("city-root"), "{before}");
         let folder = Folder::new();
         let (plan, verified) = hold_on(&first, &folder, Suite::Es256);
         assert_eq!(verified.custody, "token:first");
+        assert_eq!(verified.trusted_by.as_deref(), Some("security-officer"));
         let (backup, key) = open(&folder, &plan, &verified);
         let restored = wait(restore(&second, &backup, key, NOW)).unwrap();
         assert_eq!(restored.public_key, verified.root);
@@ -126,7 +140,8 @@ fn roots_go_between_a_token_and_a_sealed_file_in_both_suites() {
             let file = root_file(&folder, "root.keys");
             let (plan, verified) = hold_on(&file, &folder, suite);
             let (backup, key) = open(&folder, &plan, &verified);
-            let other = root_token(softhsm, &format!("other-{number}"));
+            assert_eq!(verified.trusted_by, None);
+            let other = other_token(softhsm, &format!("other-{number}"));
             let restored = wait(restore(&other, &backup, key, NOW)).unwrap();
             assert_eq!((restored.suite, restored.public_key), (suite, verified.root));
         }
@@ -172,6 +187,97 @@ fn whoever_leaves_a_ceremony_on_a_token_leaves_no_key_on_it() {
             assert!(!objects.contains("Key Object"), "{step}: {objects}");
         }
     });
+}
+
+/// The screens of a ceremony that went to its end, or the refusal of one that was not begun.
+fn attempt(token: &Token) -> Result<Vec<String>, String> {
+    let folder = Folder::new();
+    let plan = Plan::parse(PLAN, &folder.path("")).unwrap();
+    let mut hall = Hall::default();
+    match hold(&plan, PLAN, token, None, &mut hall) {
+        Ok(_) => Ok(hall.screens),
+        Err(error) => {
+            assert_eq!((error.step, hall.screens.len()), (0, 0), "{error}");
+            Err(error.to_string())
+        }
+    }
+}
+
+#[test]
+fn a_ceremony_without_its_officer_is_refused_before_anything_is_made() {
+    alone(|softhsm| {
+        let settings = softhsm.token("root");
+        let nothing = || {
+            let objects = softhsm.pkcs11_tool("root", &["--list-objects"]);
+            assert!(!objects.contains("Key Object"), "{objects}");
+        };
+        let open = |pin: &str| {
+            let pin = keys::token::pin::Pin::new(pin).unwrap();
+            Token::open_with_officer(&settings, Softhsm::pin(), pin).unwrap()
+        };
+        let nobody = Token::open(&settings, Softhsm::pin(), Role::Root).unwrap();
+        let refused = attempt(&nobody).unwrap_err();
+        assert!(refused.contains("(`officer_pin`)"), "{refused}");
+        nothing();
+        drop(nobody);
+        let wrong = open("wrong");
+        for _ in 0..2 {
+            let refused = attempt(&wrong).unwrap_err();
+            assert!(refused.contains("as its security officer: the PIN is wrong"), "{refused}");
+            nothing();
+        }
+        drop(wrong);
+        // The control: the right officer.
+        let screens = attempt(&open(Softhsm::OFFICER_PIN)).unwrap();
+        let officers = screens.iter().filter(|screen| screen.contains("security officer logs in"));
+        assert_eq!(officers.count(), 1);
+    });
+}
+
+/// Whoever has the user's PIN and no more does not get the root out, wrapped by a key of their own.
+#[test]
+fn a_root_leaves_its_token_under_the_officers_key_alone() {
+    alone(|softhsm| {
+        let token = root_token(softhsm, "root");
+        let (_, verified) = hold_on(&token, &Folder::new(), Suite::Es256);
+        let id = KeyHandle::of(verified.root.as_bytes());
+        let wrapped = token.pool().once(|session| {
+            let own = own_wrapping_key(session, false)?;
+            // The user does not make it trusted, at once or later.
+            assert!(own_wrapping_key(session, true).is_err());
+            assert!(session.update_attributes(own, &[Attribute::Trusted(true)]).is_err());
+            let private =
+                [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Id(id.as_bytes().to_vec())];
+            let root = session.find_objects(&private)?[0];
+            let refused = session.wrap_key(&Mechanism::AesKeyWrapPad, own, root).unwrap_err();
+            assert!(matches!(refused, Error::Pkcs11(RvError::KeyNotWrappable, _)), "{refused}");
+            let lifted = session.update_attributes(root, &[Attribute::WrapWithTrusted(false)]);
+            assert!(lifted.is_err());
+            // The control: a root that was made without the attribute goes out under the same key.
+            let public = [
+                Attribute::Token(false),
+                Attribute::EcParams(vec![6, 8, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 3, 1, 7]),
+            ];
+            let mut bare = Class::Root.rules().template(false);
+            bare.retain(|one| !matches!(one, Attribute::Token(_)));
+            bare.push(Attribute::Token(false));
+            let pair = session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &bare)?;
+            session.wrap_key(&Mechanism::AesKeyWrapPad, own, pair.1)
+        });
+        assert!(wrapped.unwrap().len() > 64);
+    });
+}
+
+fn own_wrapping_key(session: &Session, is_trusted: bool) -> Result<ObjectHandle, Error> {
+    session.create_object(&[
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(false),
+        Attribute::Private(false),
+        Attribute::Wrap(true),
+        Attribute::Trusted(is_trusted),
+        Attribute::Value(vec![7; 32]),
+    ])
 }
 
 #[test]

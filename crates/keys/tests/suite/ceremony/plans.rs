@@ -47,6 +47,12 @@ fn mistakes_in_a_plan_are_named() {
     check(("harbour.example", "harbour.example/"), "city.public_url");
     check(("\"Harbour City\"", "\"\""), "city.name");
     check(("[root.file]", "[root.paper]"), "paper");
+    let token =
+        "[root.token]\nmodule = \"m\"\nlabel = \"l\"\nofficer_pin = \"env:SO\"\n[old_root.file]";
+    check(("[root.file]", token), "only a renewal");
+    let token =
+        "[old_root.token]\nmodule = \"m\"\nlabel = \"l\"\nofficer_pin = \"env:SO\"\n[root.file]";
+    check(("[root.file]", token), "old_root.token.officer_pin");
     check(("name = \"Bo Quay\"", "name = \"Bo Quay\"\nstaff_key = \"key_1\""), "staff_key");
 }
 
