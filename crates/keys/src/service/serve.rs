@@ -20,7 +20,7 @@ use super::keepers::{Keepers, Leaving};
 use super::lock::Lock;
 use super::rate::Bucket;
 use super::session::{Known, talk, turn_away};
-use super::status::{Examined, Status};
+use super::status::{Examined, Recent, Status};
 use super::uses::{self, Uses};
 use crate::custody::Custody;
 use crate::file::FileError;
@@ -113,7 +113,8 @@ impl Service {
             "same_user": config.same_user,
             "clients": config.clients.iter().map(|it| &it.name).collect::<Vec<_>>(),
         });
-        let status = Status { service: status, token, leaving: leaving.clone() };
+        let (leaving_too, examination) = (leaving.clone(), Recent::default());
+        let status = Status { service: status, token, leaving: leaving_too, examination };
         let desk = Arc::new(Desk::new(custody, vault, uses, status));
         let (listener, of_socket) = bind(config)?;
         let (socket, same_user) = (config.socket.clone(), config.same_user);
