@@ -233,6 +233,13 @@ fn list_and_doctor_tell_who_holds_what() {
     let mode = std::fs::metadata(city.folder.path("clerk.pairing")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     city.folder.limen(&pair).expect(1, "pairing");
+    let own = city.folder.path("city/pairings/clerk.pairing");
+    std::fs::remove_file(&own).unwrap();
+    city.folder.limen(&pair).expect(1, "first move the old ones away");
+    assert!(!own.exists(), "both files or none");
+    std::fs::remove_file(city.folder.path("clerk.pairing")).unwrap();
+    city.folder.limen(&pair).expect(0, "[[client]]");
+    assert!(own.exists(), "the control");
     terminate(&mut keys);
 }
 
