@@ -319,6 +319,9 @@ fn part(folder: &Folder) {
     for part in ["city/keys", "city/keys.toml", "city/run"] {
         give(&folder.path(part), KEYS_UID);
     }
+    chown(folder.path("city/run"), None, Some(SERVER_UID)).unwrap();
+    let for_group = std::fs::Permissions::from_mode(0o750);
+    std::fs::set_permissions(folder.path("city/run"), for_group).unwrap();
     for path in ["", "city"] {
         let open = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(folder.path(path), open).unwrap();
