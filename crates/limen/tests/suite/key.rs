@@ -258,6 +258,21 @@ fn an_operator_is_added_whether_the_service_runs_or_not() {
     drop(keys);
 }
 
+#[test]
+fn keys_are_rotated_with_what_each_needs() {
+    let city = City::new();
+    let rotate =
+        |rest: &[&str]| city.folder.limen(&[&["key", "rotate", "--folder", "city"], rest].concat());
+    let _keys = serve_keys(&city.folder);
+    let _server = serve(&city.folder);
+    let (root, away) = (city.folder.path("city/root"), city.folder.path("safe"));
+    std::fs::rename(&root, &away).unwrap();
+    for level in ["document-signer", "checkpoint"] {
+        rotate(&[level]).expect(0, level);
+    }
+    rotate(&["status-list"]).expect(1, "cannot open the root");
+}
+
 /// The users of the key service and of the server in the next test; they need no name.
 const KEYS_UID: u32 = 54_321;
 const SERVER_UID: u32 = 54_322;

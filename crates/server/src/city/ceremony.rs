@@ -56,6 +56,14 @@ pub struct Custodians<'c> {
     pub city: &'c dyn Custody,
 }
 
+impl<'c> Custodians<'c> {
+    /// No root is at hand: what needs one is refused, since who holds the other keys never holds it.
+    #[must_use]
+    pub const fn without_root(city: &'c dyn Custody) -> Self {
+        Self { root: city, city }
+    }
+}
+
 /// A city to be created.
 #[derive(Clone, Debug)]
 pub struct Founding {

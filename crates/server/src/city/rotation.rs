@@ -76,6 +76,19 @@ impl Level {
         }
     }
 
+    /// Whether the root certifies its keys.
+    #[must_use]
+    pub const fn needs_root(self) -> bool {
+        matches!(
+            self,
+            Self::Root
+                | Self::IssuingAuthority
+                | Self::ReaderAuthority
+                | Self::StatusList
+                | Self::Bundle
+        )
+    }
+
     /// What stops working when its key retires at once.
     #[must_use]
     pub const fn loss(self) -> &'static str {
