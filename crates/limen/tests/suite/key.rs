@@ -263,7 +263,7 @@ fn keys_are_rotated_with_what_each_needs() {
     let city = City::new();
     let rotate =
         |rest: &[&str]| city.folder.limen(&[&["key", "rotate", "--folder", "city"], rest].concat());
-    let _keys = serve_keys(&city.folder);
+    let keys = serve_keys(&city.folder);
     let _server = serve(&city.folder);
     let (root, away) = (city.folder.path("city/root"), city.folder.path("safe"));
     std::fs::rename(&root, &away).unwrap();
@@ -271,6 +271,11 @@ fn keys_are_rotated_with_what_each_needs() {
         rotate(&[level]).expect(0, level);
     }
     rotate(&["status-list"]).expect(1, "cannot open the root");
+    drop(keys);
+    let refused = rotate(&["checkpoint"]).expect(1, "`limen key serve`");
+    assert!(!refused.err.contains("stop"), "{}", refused.err);
+    let _keys = serve_keys(&city.folder);
+    rotate(&["checkpoint"]).expect(0, "checkpoint");
 }
 
 /// The users of the key service and of the server in the next test; they need no name.

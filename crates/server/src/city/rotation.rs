@@ -19,6 +19,7 @@ use super::ceremony::{
 use super::facts::Facts;
 use crate::config::Config;
 use crate::lock::FolderLock;
+use crate::start::StartError;
 use crate::suites::Suites;
 use crate::work::rotation::{ACTIVATE, DESTROY, MAKE, RETIRE, deed_of};
 
@@ -182,7 +183,7 @@ pub async fn rotate(
     let registry = Registry::open(config)?;
     let _lock = match order.sharing {
         Sharing::Shared => None,
-        Sharing::Alone => Some(FolderLock::take(&config.store.data)?),
+        Sharing::Alone => Some(alone(config)?),
     };
     let facts = Facts::load(&registry.store).await?;
     let bench = Bench {
@@ -206,6 +207,18 @@ pub async fn rotate(
         }
     }
     Ok(done)
+}
+
+/// The right to change keys where no server would see it.
+fn alone(config: &Config) -> Result<FolderLock, CeremonyError> {
+    FolderLock::take(&config.store.data).map_err(|error| match error {
+        StartError::Busy if config.keys.service.is_some() => CeremonyError::Refused(
+            "the server runs and its key service does not answer: start that first, with \
+             `limen key serve`"
+                .into(),
+        ),
+        error => error.into(),
+    })
 }
 
 /// Keys that would be followed by one of a weaker suite: each with the suite that is set now.
