@@ -265,6 +265,7 @@ fn keys_are_rotated_with_what_each_needs() {
         |rest: &[&str]| city.folder.limen(&[&["key", "rotate", "--folder", "city"], rest].concat());
     let keys = serve_keys(&city.folder);
     let _server = serve(&city.folder);
+    rotate(&["document-signer", "--operator", "nobody"]).expect(1, "`harbour`");
     let (root, away) = (city.folder.path("city/root"), city.folder.path("safe"));
     std::fs::rename(&root, &away).unwrap();
     for level in ["document-signer", "checkpoint"] {

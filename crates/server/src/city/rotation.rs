@@ -5,6 +5,8 @@
 
 mod root;
 
+use std::collections::BTreeSet;
+
 use credential::x509::build;
 use keys::custody::{Custody, Key, NewKey, State};
 use keys::purpose::{Purpose, Suite};
@@ -186,6 +188,7 @@ pub async fn rotate(
         Sharing::Alone => Some(alone(config)?),
     };
     let facts = Facts::load(&registry.store).await?;
+    has_keys(&custodians.city.keys(), order)?;
     let bench = Bench {
         public_url: &config.http.public_url,
         suites: &config.keys.suites,
@@ -197,7 +200,10 @@ pub async fn rotate(
     let mut done = Vec::new();
     for level in &order.levels {
         if *level == Level::Root {
-            done.extend(root::rotate(&bench, &facts).await?);
+            // The root is no operator's.
+            if order.operator.is_none() {
+                done.extend(root::rotate(&bench, &facts).await?);
+            }
             continue;
         }
         for purpose in level.purposes() {
@@ -219,6 +225,26 @@ fn alone(config: &Config) -> Result<FolderLock, CeremonyError> {
         ),
         error => error.into(),
     })
+}
+
+/// Whether the operator that `order` names has keys of one of its levels.
+fn has_keys(keys: &[Key], order: &Order) -> Result<(), CeremonyError> {
+    let Some(wanted) = &order.operator else { return Ok(()) };
+    let own = || keys.iter().filter(|key| key.operator.as_ref() == Some(wanted));
+    let is_ordered = |key: &Key| order.levels.iter().any(|it| it.purposes().contains(&key.purpose));
+    if own().any(is_ordered) {
+        return Ok(());
+    }
+    let listed = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join("`, `");
+    let purposes = listed(own().map(|key| key.purpose.as_str()).collect());
+    if !purposes.is_empty() {
+        return Err(CeremonyError::Refused(format!(
+            "operator `{wanted}` has no such keys; it has keys for `{purposes}`: leave out --operator"
+        )));
+    }
+    let all = keys.iter().filter_map(|key| key.operator.as_ref()).map(OperatorCode::as_str);
+    let all = listed(all.collect());
+    Err(CeremonyError::Refused(format!("no operator `{wanted}` has keys; those that do: `{all}`")))
 }
 
 /// Keys that would be followed by one of a weaker suite: each with the suite that is set now.

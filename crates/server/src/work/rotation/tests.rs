@@ -112,13 +112,10 @@ impl Home {
 
     /// `limen key rotate` on the day, with the keys of the running server.
     async fn rotate(&self, level: Level, haste: Haste, days: u32) -> Result<Vec<&str>, String> {
-        let order = Order {
-            levels: vec![level],
-            operator: None,
-            haste,
-            sharing: Sharing::Shared,
-            leaving: None,
-        };
+        self.order(Order { levels: vec![level], haste, ..planned() }, days).await
+    }
+
+    async fn order(&self, order: Order, days: u32) -> Result<Vec<&str>, String> {
         let custodians = Custodians { root: &self.root, city: &*self.server.custody };
         let done = rotate(&config(&self.folder), custodians, &order, self.day(days)).await;
         let done = done.map_err(|error| error.to_string())?;
@@ -146,6 +143,17 @@ impl Home {
 
     async fn facts(&self) -> Facts {
         Facts::load(&self.server.store).await.unwrap()
+    }
+}
+
+/// A rotation of nothing.
+fn planned() -> Order {
+    Order {
+        levels: Vec::new(),
+        operator: None,
+        haste: Haste::Planned,
+        sharing: Sharing::Shared,
+        leaving: None,
     }
 }
 
@@ -340,4 +348,27 @@ async fn ended_authority_is_named_with_its_date_and_the_command_that_renews() {
     ] {
         assert!(problem.contains(part), "{part} in {problem}");
     }
+}
+
+#[tokio::test]
+async fn operator_without_keys_of_the_level_is_refused_with_those_that_have() {
+    let home = Home::new("rotation-operator").await;
+    let order = |level, operator: &str| {
+        let operator = Some(operator.parse().unwrap());
+        home.order(Order { levels: vec![level], operator, ..planned() }, 0)
+    };
+    let refused = order(Level::DocumentSigner, "nobody").await.unwrap_err();
+    assert!(
+        refused.contains("no operator `nobody` has keys; those that do: `harbour`"),
+        "{refused}"
+    );
+    for level in [Level::StatusList, Level::Root] {
+        let refused = order(level, "harbour").await.unwrap_err();
+        assert!(refused.contains("leave out --operator"), "{refused}");
+    }
+    let done = order(Level::DocumentSigner, "harbour").await.unwrap();
+    assert_eq!(done, ["active", "active"], "the control");
+    let (levels, operator) = (Level::ALL.to_vec(), Some("harbour".parse().unwrap()));
+    home.order(Order { levels, operator, ..planned() }, 0).await.unwrap();
+    assert_eq!(home.root.keys().len(), 1, "the root is no operator's");
 }
