@@ -9,13 +9,14 @@ use keys::custody::{Key, State};
 use keys::purpose::Purpose;
 use keys::rotation;
 use serde_json::{Value, json};
+use server::city::clock;
 use server::city::rotation::lives;
 use vocabulary::time::Instant;
 
 use super::City;
 use super::list::validity;
 use crate::city::runtime;
-use crate::failure::Failure;
+use crate::failure::{Failure, OrFail};
 use crate::field::get;
 use crate::{output, world};
 
@@ -84,6 +85,10 @@ impl Doctor {
         }
         findings.extend(token_findings(&status));
         let now = world::now();
+        let doubt = runtime()?.block_on(clock::doubt(&config, now));
+        let doubt = doubt.or_fail("cannot read the log of the city")?;
+        findings
+            .extend(doubt.map(|doubt| wrong(doubt.to_string(), "look at another clock".into())));
         let renewal = Renewal { folder: self.city.folder() };
         findings.extend(keys.iter().filter_map(|key| judge(key, &keys, now, &renewal)));
         let mut held: BTreeMap<&str, Vec<&'static str>> = BTreeMap::new();

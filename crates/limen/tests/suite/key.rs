@@ -237,6 +237,11 @@ fn list_and_doctor_tell_who_holds_what() {
         assert_eq!(row["next_step"], "successor");
     }
     city.folder.limen(&doctor).expect(0, "the key service lets clients run as its own user");
+    let confirm = |date: &str| {
+        city.folder.limen(&["key", "confirm-clock", date, "--config", "city/limen.toml"])
+    };
+    confirm("1999-12-31").expect(2, "by the clock of this machine");
+    confirm(&server::world::now().to_string()[..10]).expect(0, "confirmed");
     let pair = ["key", "pair", "clerk", "--config", "city/keys.toml", "--out", "clerk.pairing"];
     city.folder.limen(&pair).expect(0, "[[client]]");
     let mode = std::fs::metadata(city.folder.path("clerk.pairing")).unwrap().permissions().mode();

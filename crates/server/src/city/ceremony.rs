@@ -26,6 +26,7 @@ use vocabulary::text::Line;
 use vocabulary::time::Instant;
 
 use super::certificate::{Wanted, certificate};
+use super::clock;
 use super::facts::{Facts, city};
 use super::files::make_folder_of;
 use crate::config::Config;
@@ -164,7 +165,7 @@ async fn make_city(
     };
     let registry = Registry::open(config)?;
     let own = NewOperator { code: city(), name: founding.name.as_str().parse()? };
-    let facts = vec![Change::Setting(facts.setting(1))];
+    let facts = vec![Change::Setting(facts.setting(1)), Change::Setting(clock::note(now, 1))];
     registry.register(own, facts, now).await?;
     let roles = Roles::only(Role::Registrar).with(Role::Owner);
     let mut tokens = vec![registry.token(&city(), roles, "founding", FIRST_TOKEN_LIFE, now).await?];
