@@ -11,6 +11,7 @@ use keys::rotation;
 use serde_json::{Value, json};
 use server::city::clock;
 use server::city::rotation::lives;
+use server::city::uses;
 use vocabulary::time::Instant;
 
 use super::City;
@@ -56,13 +57,15 @@ impl Severity {
 impl Doctor {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let config = self.city.config()?;
-        let (keeper, status) = runtime()?.block_on(async {
+        let (keeper, status, broken) = runtime()?.block_on(async {
             let keeper = self.city.keeper().await;
-            let status = match keeper.as_ref().ok().and_then(|it| it.service.clone()) {
-                Some(service) => service.status().await.ok(),
-                None => None,
+            let (status, broken) = match keeper.as_ref().ok().and_then(|it| it.service.clone()) {
+                Some(service) => {
+                    (service.status().await.ok(), uses::broken(&config, &service).await)
+                }
+                None => (None, Ok(None)),
             };
-            (keeper.map(|keeper| keeper.custody.keys()), status)
+            (keeper.map(|keeper| keeper.custody.keys()), status, broken)
         });
         let mut findings = Vec::new();
         let keys = keeper.unwrap_or_else(|failure| {
@@ -84,6 +87,13 @@ impl Doctor {
             ));
         }
         findings.extend(token_findings(&status));
+        let broken = broken.or_fail("cannot read the log of the city")?;
+        findings.extend(broken.map(|broken| {
+            wrong(
+                broken.to_string(),
+                "docs/guide/operate.md says what to do, in `What was signed`".into(),
+            )
+        }));
         let now = world::now();
         let doubt = runtime()?.block_on(clock::doubt(&config, now));
         let doubt = doubt.or_fail("cannot read the log of the city")?;

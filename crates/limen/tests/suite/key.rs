@@ -196,6 +196,8 @@ fn the_journal_of_uses_is_whole_and_the_log_knows_it() {
     std::fs::write(&journal, &forged).unwrap();
     let keys = serve_keys(&city.folder);
     city.uses().expect(1, "the log anchors");
+    let doctor = ["key", "doctor", "--config", "city/limen.toml"];
+    city.folder.limen(&doctor).expect(1, "is not what it was");
     drop(keys);
     std::fs::write(&journal, &honest).unwrap();
     let _keys = serve_keys(&city.folder);

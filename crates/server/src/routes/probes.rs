@@ -31,14 +31,18 @@ async fn ready(State(server): State<Server>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
 }
 
-async fn unready(server: &Server) -> Option<&'static str> {
+async fn unready(server: &Server) -> Option<String> {
     if server.store.city().leaves_count().await.is_err() {
-        return Some("the store does not answer");
+        return Some("the store does not answer".into());
+    }
+    if let Some(broken) = server.findings.broken() {
+        return Some(broken.to_string());
     }
     let purposes = [Purpose::ReaderAuthority, Purpose::StatusList, Purpose::Bundle];
     let at = now();
     let lacks = |purpose| certified(&*server.custody, purpose, None, at).is_err();
-    purposes.into_iter().any(lacks).then_some("a key of the city has no certificate in force")
+    let is_lacking = purposes.into_iter().any(lacks);
+    is_lacking.then(|| "a key of the city has no certificate in force".into())
 }
 
 async fn metrics(State(server): State<Server>) -> Result<Response, Problem> {

@@ -6,8 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use vocabulary::code::OperatorCode;
 
 use crate::city::clock::Doubt;
+use crate::city::uses::Break;
 
-/// What was found; all of it is replaced whole.
+/// What was found; what is replaced is replaced whole.
 #[derive(Default)]
 pub(crate) struct Findings(Mutex<Found>);
 
@@ -15,6 +16,7 @@ pub(crate) struct Findings(Mutex<Found>);
 struct Found {
     unrenewed: BTreeSet<OperatorCode>,
     clock: Option<Doubt>,
+    broken: Option<Break>,
 }
 
 impl Findings {
@@ -30,6 +32,20 @@ impl Findings {
         let is_news = noted(found.clock) != noted(doubt);
         found.clock = doubt;
         is_news
+    }
+
+    /// How the journal of the key service contradicts what was known of it; whether that is news. It stays
+    /// until the server starts anew: that the journal looks well later proves nothing.
+    pub(crate) fn add_break(&self, broken: &Break) -> bool {
+        let mut found = self.found();
+        let is_news = found.broken.as_ref() != Some(broken);
+        found.broken = Some(broken.clone());
+        is_news
+    }
+
+    /// How it does, if so.
+    pub(crate) fn broken(&self) -> Option<Break> {
+        self.found().broken.clone()
     }
 
     /// A line for each thing without which the city goes on.
