@@ -137,7 +137,7 @@ impl CheckpointSigner for LogSigner {
 #[derive(Debug)]
 pub enum StartError {
     /// The configuration contradicts itself.
-    Config(crate::config::ConfigError),
+    Config(keys::config_file::ConfigError),
     /// The keystore cannot be opened.
     Keystore(keys::software::OpenError),
     /// What opens the keystore cannot be used.

@@ -14,7 +14,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::config::{Client, Config, ConfigError};
+use super::config::{Client, Config};
 use super::desk::{Desk, Visitor, now};
 use super::keepers::{Keepers, Leaving};
 use super::lock::Lock;
@@ -22,6 +22,7 @@ use super::rate::Bucket;
 use super::session::{Known, talk, turn_away};
 use super::status::{Examined, Recent, Status};
 use super::uses::{self, Uses};
+use crate::config_file::ConfigError;
 use crate::custody::Custody;
 use crate::file::FileError;
 use crate::software;
