@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod ceremony;
+pub mod config_file;
 mod contents;
 pub mod custody;
 pub mod file;

@@ -1,5 +1,6 @@
 //! `limen key`: the keys of a city, and the service that holds them.
 
+mod clock;
 mod doctor;
 mod list;
 mod migrate;
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Rotate(rotate::Rotate),
     /// Move a running city to another custodian: keys do not move, trust does.
     Migrate(migrate::Migrate),
+    /// Say what day it is, where the city does not believe its clock.
+    ConfirmClock(clock::ConfirmClock),
     /// List the uses of keys, and check them against the log of the city.
     Uses(uses::Uses),
 }
@@ -50,6 +53,7 @@ impl Command {
             Self::Doctor(doctor) => doctor.run(),
             Self::Rotate(rotate) => rotate.run(),
             Self::Migrate(migrate) => migrate.run(),
+            Self::ConfirmClock(confirm) => confirm.run(),
             Self::Uses(uses) => uses.run(),
         }
     }

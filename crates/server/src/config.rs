@@ -2,19 +2,14 @@
 //!
 //! Secrets stand in files of their own and are named here, never written here.
 
-use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use keys::config_file::{self, ConfigError};
 use serde::{Deserialize, Serialize};
 
 use crate::suites::Suites;
-
-/// Bytes in a configuration file.
-pub const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Everything that a server must be told.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -134,74 +129,13 @@ impl Limits {
     }
 }
 
-/// Why a configuration is not taken.
-#[derive(Debug)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is too large to be a configuration.
-    Size {
-        /// Which.
-        path: PathBuf,
-    },
-    /// The text is not what this program understands.
-    Parse {
-        /// Where and why, with the line.
-        source: Box<toml::de::Error>,
-    },
-    /// Two settings contradict each other, or one is out of its range.
-    Setting {
-        /// Which, as `section.key`.
-        key: &'static str,
-        /// What is wrong and what to write instead.
-        reason: &'static str,
-    },
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read { path, .. } => write!(f, "cannot read configuration `{}`", path.display()),
-            Self::Size { path } => {
-                write!(f, "configuration `{}` exceeds {FILE_BYTES_MAX} bytes", path.display())
-            }
-            Self::Parse { .. } => f.write_str("configuration is not understood"),
-            Self::Setting { key, reason } => write!(f, "setting `{key}`: {reason}"),
-        }
-    }
-}
-
-impl std::error::Error for ConfigError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Read { source, .. } => Some(source),
-            Self::Parse { source } => Some(source),
-            _ => None,
-        }
-    }
-}
-
 impl Config {
     /// Reads and checks a file. Relative paths in it are relative to the folder of the file.
     ///
     /// # Errors
     /// [`ConfigError`], naming the file or the setting.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let read = |source| ConfigError::Read { path: path.into(), source };
-        // Counted while it is read: not every file says beforehand how long it is.
-        let mut file = File::open(path).map_err(read)?.take(FILE_BYTES_MAX + 1);
-        let mut text = Vec::new();
-        if file.read_to_end(&mut text).map_err(read)? as u64 > FILE_BYTES_MAX {
-            return Err(ConfigError::Size { path: path.into() });
-        }
-        let not_text = |error| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
-        let text = String::from_utf8(text).map_err(|error| read(not_text(error)))?;
-        let mut config = Self::parse(&text)?;
+        let mut config = Self::parse(&config_file::read(path)?)?;
         config.resolve(path.parent().unwrap_or(Path::new(".")));
         Ok(config)
     }
@@ -211,8 +145,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Parse`] or [`ConfigError::Setting`].
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text)
-            .map_err(|source| ConfigError::Parse { source: Box::new(source) })?;
+        let config: Self = config_file::parse(text)?;
         config.check()?;
         Ok(config)
     }
@@ -222,7 +155,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Setting`].
     pub fn check(&self) -> Result<(), ConfigError> {
-        let refuse = |key, reason| Err(ConfigError::Setting { key, reason });
+        let refuse = |key, reason: &str| Err(ConfigError::Setting { key, reason: reason.into() });
         let has_tls = match (&self.http.tls_cert, &self.http.tls_key) {
             (Some(_), Some(_)) => true,
             (None, None) => false,
@@ -267,7 +200,7 @@ impl Config {
 
 impl Keys {
     fn check(&self) -> Result<(), ConfigError> {
-        let refuse = |key, reason| Err(ConfigError::Setting { key, reason });
+        let refuse = |key, reason: &str| Err(ConfigError::Setting { key, reason: reason.into() });
         let secrets = [&self.key_file, &self.passphrase_file];
         let has_keystore = !is_empty(&self.keystore);
         if self.service.is_some() {
@@ -306,7 +239,9 @@ impl Limits {
             ("limits.requests_per_minute", self.requests_per_minute == 0),
         ];
         match zero.into_iter().find(|(_, is_zero)| *is_zero) {
-            Some((key, _)) => Err(ConfigError::Setting { key, reason: "must be more than 0" }),
+            Some((key, _)) => {
+                Err(ConfigError::Setting { key, reason: "must be more than 0".into() })
+            }
             None => Ok(()),
         }
     }

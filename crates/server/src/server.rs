@@ -3,10 +3,9 @@
 //! Nothing here is a global: two servers can run in one process. The root of the city is never
 //! among what is opened.
 
-use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use credential::aws_lc::AwsLc;
 use issuance::issuer::Issuer;
@@ -37,6 +36,7 @@ use crate::problem::Problem;
 use crate::record::{Deed, Recorder};
 use crate::start::StartError;
 use crate::suites::Suites;
+use crate::work::findings::Findings;
 use crate::work::uses::Progress;
 use crate::world::{NoEntropy, entropy};
 
@@ -68,8 +68,8 @@ pub struct Inner {
     pub(crate) rates: Rates,
     pub(crate) recorder: Recorder,
     pub(crate) tokens: Tokens,
-    /// Operators whose document signers could not be renewed the last time.
-    pub(crate) unrenewed: Mutex<BTreeSet<OperatorCode>>,
+    /// What background work has found.
+    pub(crate) findings: Findings,
     /// How far the journal of the key service was read.
     pub(crate) uses: tokio::sync::Mutex<Option<Progress>>,
     /// Rings when there is a job to do.
@@ -136,7 +136,7 @@ impl Server {
             rates: Rates::new(config.limits.requests_per_minute),
             recorder: recorder.map_err(StartError::Io)?,
             tokens: Tokens::default(),
-            unrenewed: Mutex::new(BTreeSet::new()),
+            findings: Findings::default(),
             uses: tokio::sync::Mutex::new(None),
             jobs: Notify::new(),
             publishing: tokio::sync::Mutex::new(()),

@@ -51,7 +51,7 @@ pub async fn start(config: &Config) -> Result<Started, StartError> {
 /// # Errors
 /// [`StartError`] naming what stands in the way.
 pub async fn start_server(server: Server, config: &Config) -> Result<Started, StartError> {
-    work::rotation::turn_all(&server, now()).await;
+    work::chores::first(&server, now()).await;
     let signer = Arc::new(LogSigner::of(&server)?);
     let sequencer = Sequencer::open(&server.store, server.log.clone(), signer).await;
     let sequencer = sequencer.map_err(StartError::Log)?;
@@ -137,7 +137,7 @@ impl CheckpointSigner for LogSigner {
 #[derive(Debug)]
 pub enum StartError {
     /// The configuration contradicts itself.
-    Config(crate::config::ConfigError),
+    Config(keys::config_file::ConfigError),
     /// The keystore cannot be opened.
     Keystore(keys::software::OpenError),
     /// What opens the keystore cannot be used.

@@ -3,10 +3,9 @@
 //! A change concerns keys that are made from then on: those that are there sign on as they are, and
 //! what they signed verifies until it ends. Suites and their identifiers: `specs/suites.md`.
 
+use keys::config_file::ConfigError;
 use keys::purpose::{Purpose, Suite};
 use serde::{Deserialize, Serialize};
-
-use crate::config::ConfigError;
 
 /// The suite of new keys, by purpose; ES256 where nothing is said. Keys of the log are always
 /// Ed25519.
@@ -110,7 +109,7 @@ impl Suites {
     /// # Errors
     /// [`ConfigError::Setting`].
     pub fn check(&self) -> Result<(), ConfigError> {
-        let refuse = |key, reason| Err(ConfigError::Setting { key, reason });
+        let refuse = |key, reason: &str| Err(ConfigError::Setting { key, reason: reason.into() });
         if Purpose::ALL.into_iter().any(|purpose| !purpose.allows(self.of(purpose))) {
             return refuse("keys.suites", "Ed25519 is for the log alone");
         }

@@ -74,7 +74,8 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
 }
 
-/// Why nothing was collected. [`Collection::end`] destroys the keys that were made for it.
+/// Why nothing was collected. [`Collection::end`] destroys the keys that were made for it. After
+/// [`CollectError::Away`] the collection may go on; after all others it is over.
 #[derive(Debug)]
 pub enum CollectError {
     /// An answer is not what the standard describes.
@@ -93,7 +94,8 @@ pub enum CollectError {
         /// The issuer's error code.
         code: String,
     },
-    /// Who signs for the issuer is away: nothing was issued, and later it will be.
+    /// Who signs for the issuer is away: nothing was issued, and later it will be. Wait, and go on with
+    /// [`Collection::poll`]: the offer or the access token is as good as before.
     Away {
         /// To which request.
         to: &'static str,
@@ -128,8 +130,7 @@ impl fmt::Display for CollectError {
             }
             Self::Away { to, status } => write!(
                 f,
-                "the city cannot sign at present, so the {to} request was not done ({status}): try \
-                 again in a while; should the offer be used up by then, ask for a new one"
+                "the city cannot sign at present, so the {to} request was not done ({status})"
             ),
             Self::Unsupported { configuration } => {
                 write!(
@@ -263,6 +264,12 @@ impl Collection {
         Ok(Step::Send(request))
     }
 
+    /// Whether the offer is used up: an access token was given for it, which this collection alone has.
+    #[must_use]
+    pub const fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Whether all documents came, kept or not: then the issuer may be told what became of them.
     #[must_use]
     pub const fn is_collected(&self) -> bool {
@@ -272,7 +279,7 @@ impl Collection {
     /// Takes the answer to the last request.
     ///
     /// # Errors
-    /// [`CollectError`]; the collection is over then.
+    /// [`CollectError`]; the collection is over then, unless it is [`CollectError::Away`].
     pub fn receive(&mut self, answer: Answer<'_>) -> Result<(), CollectError> {
         if let Some(nonce) = answer.dpop_nonce {
             self.dpop_nonce = Some(nonce.into());
@@ -316,6 +323,10 @@ impl Collection {
         let member = |name| error.as_ref().and_then(|body| body.get(name)).and_then(Value::as_str);
         let status = answer.status;
         if status == 503 && member("code") == Some(KEYS_UNAVAILABLE) {
+            if self.stage == Stage::Credential {
+                // The keys that were made are shown again, under a nonce of then.
+                self.stage = Stage::Nonce;
+            }
             return Err(CollectError::Away { to, status });
         }
         let code = member("error").unwrap_or("no error code");

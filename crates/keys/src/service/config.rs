@@ -2,27 +2,21 @@
 //!
 //! Secrets stand in files of their own, in the environment or in somebody's head; here they are named.
 
-mod error;
-
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use vocabulary::time::Instant;
 
-pub use self::error::ConfigError;
 use super::decide::Rights;
 use super::rate::{SIGNATURES_PER_MINUTE, SIGNATURES_PER_MINUTE_MAX};
+use crate::config_file::{self, ConfigError};
 use crate::purpose::Purpose;
 use crate::token::Settings;
 use crate::token::pin::PinSource;
 use crate::vault::desk::VaultRight;
 use crate::wire::pairing::NAME_BYTES_MAX;
 
-/// Bytes in a configuration file.
-pub const FILE_BYTES_MAX: u64 = 64 * 1024;
 /// Clients of one service.
 pub const CLIENTS_MAX: usize = 64;
 
@@ -253,14 +247,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], naming the file or the setting.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let read = |source| ConfigError::Read { path: path.into(), source };
-        let mut file = File::open(path).map_err(read)?.take(FILE_BYTES_MAX + 1);
-        let mut text = String::new();
-        let length = file.read_to_string(&mut text).map_err(read)?;
-        if u64::try_from(length).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
-            return Err(ConfigError::Size { path: path.into() });
-        }
-        let mut config = Self::parse(&text)?;
+        let mut config = Self::parse(&config_file::read(path)?)?;
         config.resolve(path.parent().unwrap_or(Path::new(".")));
         Ok(config)
     }
@@ -270,8 +257,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Parse`] or [`ConfigError::Setting`].
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text)
-            .map_err(|source| ConfigError::Parse { source: Box::new(source) })?;
+        let config: Self = config_file::parse(text)?;
         config.check()?;
         Ok(config)
     }

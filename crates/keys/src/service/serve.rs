@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,14 +14,15 @@ use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::config::{Client, Config, ConfigError};
+use super::config::{Client, Config};
 use super::desk::{Desk, Visitor, now};
 use super::keepers::{Keepers, Leaving};
 use super::lock::Lock;
 use super::rate::Bucket;
 use super::session::{Known, talk, turn_away};
-use super::status::{Examined, Status};
+use super::status::{Examined, Recent, Status};
 use super::uses::{self, Uses};
+use crate::config_file::ConfigError;
 use crate::custody::Custody;
 use crate::file::FileError;
 use crate::software;
@@ -113,7 +114,8 @@ impl Service {
             "same_user": config.same_user,
             "clients": config.clients.iter().map(|it| &it.name).collect::<Vec<_>>(),
         });
-        let status = Status { service: status, token, leaving: leaving.clone() };
+        let (leaving_too, examination) = (leaving.clone(), Recent::default());
+        let status = Status { service: status, token, leaving: leaving_too, examination };
         let desk = Arc::new(Desk::new(custody, vault, uses, status));
         let (listener, of_socket) = bind(config)?;
         let (socket, same_user) = (config.socket.clone(), config.same_user);
@@ -228,21 +230,44 @@ fn folder(path: &Path, mode: u32) -> Result<(), StartError> {
     made.map_err(|source| StartError::Io { path: path.into(), source })
 }
 
-/// Binds the socket in a folder of its own: of the user alone, or of the user and one group.
+/// Whether a folder that somebody else made, and whose permissions stay as they are, may hold the socket:
+/// nobody else can put another there, and the group that may reach it gets in.
+fn may_serve_from(parent: &Path, group: Option<u32>) -> Result<(), StartError> {
+    let path = || parent.to_path_buf();
+    let metadata =
+        fs::metadata(parent).map_err(|source| StartError::Io { path: path(), source })?;
+    let mode = metadata.permissions().mode();
+    let (is_sticky, others_write) = (mode & 0o1000 != 0, mode & 0o022 != 0);
+    if others_write && !is_sticky {
+        return Err(StartError::LooseFolder { path: path() });
+    }
+    let gets_in = |group: u32| {
+        let of_group = metadata.gid() == group && mode & 0o010 != 0;
+        of_group || (metadata.gid() != group && mode & 0o001 != 0)
+    };
+    match group.filter(|group| !gets_in(*group)) {
+        Some(group) => Err(StartError::ClosedFolder { path: path(), group }),
+        None => Ok(()),
+    }
+}
+
+/// Binds the socket in a folder, and makes the folder where there is none: for the user alone, or for
+/// the user and one group.
 fn bind(config: &Config) -> Result<(UnixListener, Lock), StartError> {
     let path = &config.socket;
     let fail = |source| StartError::Io { path: path.clone(), source };
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.ok_or_else(|| StartError::Socket { path: path.clone() })?;
-    folder(parent, 0o700)?;
-    let (for_folder, for_socket) = match config.group {
-        Some(group) => {
-            chown(parent, None, Some(group)).map_err(fail)?;
-            (0o750, 0o660)
+    if parent.exists() {
+        may_serve_from(parent, config.group)?;
+    } else {
+        folder(parent, 0o700)?;
+        if config.group.is_some() {
+            chown(parent, None, config.group).map_err(fail)?;
+            fs::set_permissions(parent, fs::Permissions::from_mode(0o750)).map_err(fail)?;
         }
-        None => (0o700, 0o600),
-    };
-    fs::set_permissions(parent, fs::Permissions::from_mode(for_folder)).map_err(fail)?;
+    }
+    let for_socket = if config.group.is_some() { 0o660 } else { 0o600 };
     let lock = lock(&Lock::beside(path), path)?;
     // Whoever left it there does not run any more: we hold its lock.
     match fs::remove_file(path) {
@@ -286,6 +311,18 @@ pub enum StartError {
         /// Its path.
         path: PathBuf,
     },
+    /// Others may write into the folder of the socket, and put one of their own there.
+    LooseFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The group that may reach the socket does not get into its folder.
+    ClosedFolder {
+        /// The folder.
+        path: PathBuf,
+        /// The group, by number.
+        group: u32,
+    },
     /// The keystore cannot be opened.
     Keystore(software::OpenError),
     /// The file of ML-DSA halves cannot be opened.
@@ -326,6 +363,18 @@ impl fmt::Display for StartError {
             }
             Self::Socket { path } => {
                 write!(f, "`{}` has no folder of its own", path.display())
+            }
+            Self::LooseFolder { path } => {
+                let path = path.display();
+                write!(f, "others may write into `{path}`: run `chmod go-w {path}`")
+            }
+            Self::ClosedFolder { path, group } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "group `{group}` does not get into `{path}`: run `chgrp {group} {path} && \
+                     chmod 750 {path}`"
+                )
             }
             Self::Keystore(_) => f.write_str("its keystore cannot be opened"),
             Self::Halves(_) => f.write_str("the halves of its hybrid keys cannot be opened"),

@@ -1,14 +1,20 @@
 //! What the service says of itself: who it is, and what its token can and cannot do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::keepers::Leaving;
 use crate::custody::State;
 use crate::token::doctor::{Report, examine};
 use crate::token::pin::Pin;
 use crate::token::{Settings, Token};
+
+/// How long what a token said of itself is told again: each examination takes a session and a login.
+const EXAMINATION_LIFE: Duration = Duration::from_secs(5);
 
 /// What is told to who asks.
 pub(crate) struct Status {
@@ -18,6 +24,25 @@ pub(crate) struct Status {
     pub(crate) token: Option<Examined>,
     /// The old custodian, during a move.
     pub(crate) leaving: Option<Leaving>,
+    /// The last examination of the token.
+    pub(crate) examination: Recent,
+}
+
+/// What was found out last, and when. Whoever asks meanwhile waits for the same answer.
+#[derive(Default)]
+pub(crate) struct Recent(Mutex<Option<(Instant, Value)>>);
+
+impl Recent {
+    async fn or(&self, find_out: impl AsyncFnOnce() -> Option<Value>) -> Option<Value> {
+        let mut found = self.0.lock().await;
+        if let Some((at, value)) = &*found
+            && at.elapsed() < EXAMINATION_LIFE
+        {
+            return Some(value.clone());
+        }
+        *found = find_out().await.map(|value| (Instant::now(), value));
+        found.as_ref().map(|(_, value)| value.clone())
+    }
 }
 
 /// A token that is examined when somebody asks.
@@ -36,8 +61,9 @@ impl Status {
             told.insert("retiring".into(), retiring(leaving));
         }
         if let Some(token) = self.token.clone() {
-            let examined = tokio::task::spawn_blocking(move || token.examine()).await;
-            if let (Some(told), Ok(examined)) = (told.as_object_mut(), examined) {
+            let examine = async || tokio::task::spawn_blocking(move || token.examine()).await.ok();
+            let examined = self.examination.or(examine).await;
+            if let (Some(told), Some(examined)) = (told.as_object_mut(), examined) {
                 told.insert("token".into(), examined);
             }
         }
@@ -107,4 +133,27 @@ fn describe(report: &Report, trouble: Option<&str>) -> Value {
             "is_locked": report.pin.is_locked,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[tokio::test(start_paused = true)]
+    async fn token_is_examined_once_in_a_while_however_often_somebody_asks() {
+        let (recent, count) = (Recent::default(), Cell::new(0));
+        let ask = async || {
+            let find_out = async || {
+                count.set(count.get() + 1);
+                Some(Value::from(count.get()))
+            };
+            recent.or(find_out).await
+        };
+        for _ in 0..1_000 {
+            assert_eq!(ask().await, Some(1.into()));
+        }
+        tokio::time::advance(EXAMINATION_LIFE).await;
+        assert_eq!(ask().await, Some(2.into()), "the control: it is not kept for good");
+    }
 }

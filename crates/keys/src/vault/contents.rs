@@ -15,7 +15,7 @@ use crate::seal::take;
 /// Bytes of a record without operator, zone and key.
 const RECORD_FIXED_BYTES: usize = 1 + 1 + 1 + 16 + 8 + 8 + 8 + 4 + 1 + 1 + 1;
 /// What [`Secret::held_by`] says of secrets in a sealed file.
-const HELD_BY: &str = "software";
+pub(super) const HELD_BY: &str = "software";
 
 /// A secret with its bytes, which are erased when dropped.
 pub(crate) struct Stored {

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use credential::aws_lc::AwsLc;
 use credential::delivery::recipient::{Statement, VerifiedRecipient};
-use credential::x509::TrustAnchors;
+use credential::x509::{Certificate, TrustAnchors};
 use vocabulary::time::Instant;
 
 use super::error::{CardError, VaultError, WrapError};
 use super::wire::{Ask, SECRETS_PER_ANSWER, Told, process_keys};
-use super::{CardAnswer, NewSecret, SecretKind, Vault};
+use super::{CardAnswer, NewSecret, SecretHandle, SecretKind, Vault};
 use crate::custody::Key;
 use crate::purpose::Purpose;
 
@@ -120,7 +120,9 @@ async fn answer(vault: &Arc<dyn Vault>, keys: &[Key], ask: Ask, at: Instant) -> 
             done.map_or_else(|error| of_keeping(&error), |()| Told::Done)
         }
         Ask::Wrap { handle, statement, certificate } => {
-            let Some(recipient) = verified(keys, &statement, &certificate, at) else {
+            let recipient = verified(keys, &statement, &certificate, at);
+            let recipient = recipient.filter(|_| is_of_scope(vault, &handle, &certificate));
+            let Some(recipient) = recipient else {
                 return Told::Refused { word: "recipient".into(), detail: None };
             };
             let wrapped = vault.wrap_for(&handle, &recipient).await;
@@ -160,6 +162,16 @@ fn verified(
     let anchors = TrustAnchors::from_ders(ders).ok()?;
     let statement = Statement::parse(statement).ok()?;
     statement.verify(&AwsLc, certificate, &anchors, at).ok()
+}
+
+/// Whether the operator that `certificate` names is that of the key `handle`: whoever mixes up readers in a
+/// database gets no keys of another operator. A key that is unknown is told as such.
+fn is_of_scope(vault: &Arc<dyn Vault>, handle: &SecretHandle, certificate: &[u8]) -> bool {
+    let secrets = vault.secrets();
+    let Some(secret) = secrets.iter().find(|secret| secret.handle == *handle) else { return true };
+    let certificate = Certificate::parse(certificate).ok();
+    let named = certificate.as_ref().and_then(|it| it.subject.organization());
+    secret.scope.as_ref().is_none_or(|scope| named == Some(scope.operator.as_str()))
 }
 
 fn told(word: &str, detail: Option<&str>) -> Told {

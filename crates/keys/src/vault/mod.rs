@@ -9,8 +9,9 @@ use core::fmt;
 use core::str::FromStr;
 use std::sync::Arc;
 
+use aws_lc_rs::rand;
 use credential::delivery::recipient::VerifiedRecipient;
-use credential::delivery::{Delivery, Kcv, Scope};
+use credential::delivery::{Delivery, Kcv, Purpose, Scope};
 use vocabulary::time::Instant;
 use zeroize::Zeroizing;
 
@@ -270,17 +271,82 @@ pub struct Secret {
     pub held_by: Arc<str>,
 }
 
-/// The version of the next secret like `request` among `secrets`.
-pub(crate) fn next_version<'s>(
-    secrets: impl Iterator<Item = &'s Secret>,
-    request: &NewSecret,
-) -> Option<u32> {
-    let like = secrets.filter(|secret| {
-        secret.kind == request.kind
-            && secret.scope == request.scope
-            && secret.epoch == request.epoch
-    });
-    like.map(|secret| secret.version).max().unwrap_or(0).max(request.after).checked_add(1)
+impl NewSecret {
+    /// The secret that is to be made, with a name and the next version among those that are `known`, and
+    /// without a check value yet.
+    pub(crate) fn named<'s>(
+        self,
+        known: impl Iterator<Item = &'s Secret> + Clone,
+        held_by: &str,
+    ) -> Result<Secret, VaultError> {
+        if known.clone().count() >= SECRETS_MAX {
+            return Err(VaultError::Full);
+        }
+        let Self { kind, scope, epoch, kdf, state, after, at } = self;
+        let like = known.filter(|it| it.kind == kind && it.scope == scope && it.epoch == epoch);
+        let last = like.map(|secret| secret.version).max().unwrap_or(0).max(after);
+        let version = last.checked_add(1).ok_or(VaultError::Full)?;
+        let mut handle = [0; 16];
+        rand::fill(&mut handle).map_err(|_| VaultError::Cryptography)?;
+        Ok(Secret {
+            handle: SecretHandle::from_bytes(handle),
+            kind,
+            scope,
+            epoch,
+            version,
+            kdf,
+            kcv: Kcv([0; 5]),
+            state,
+            state_since: at,
+            created_at: at,
+            held_by: Arc::from(held_by),
+        })
+    }
+}
+
+impl Secret {
+    /// The same, moved on to `state`.
+    pub(crate) fn moved(self, state: State, at: Instant) -> Result<Self, VaultError> {
+        if state < self.state {
+            return Err(VaultError::Backwards { state: self.state });
+        }
+        let state_since = if state == self.state { self.state_since } else { at };
+        Ok(Self { state, state_since, ..self })
+    }
+
+    /// Whether it may be destroyed.
+    pub(crate) fn may_end(&self) -> Result<(), VaultError> {
+        match self.state {
+            State::Retired => Ok(()),
+            state => Err(VaultError::Backwards { state }),
+        }
+    }
+
+    /// As what and where it is delivered to a reader, if it is.
+    pub(crate) fn delivered(&self) -> Result<(Purpose, Scope), WrapError> {
+        let purpose = self.kind.delivered_as().ok_or(WrapError::Kind { kind: self.kind })?;
+        Ok((purpose, self.in_use()?))
+    }
+
+    /// How keys of cards are derived from it and where they are good, if it is a master.
+    pub(crate) fn master(&self) -> Result<(Kdf, Scope), WrapError> {
+        let kdf = self.kdf.filter(|_| self.kind == SecretKind::CardMaster);
+        Ok((kdf.ok_or(WrapError::Kind { kind: self.kind })?, self.in_use()?))
+    }
+
+    /// How keys of cards are derived from it, if it is a master that is in use.
+    pub(crate) fn kdf_in_use(&self) -> Result<Kdf, CardError> {
+        let kdf = self.kdf.filter(|_| self.state != State::Retired);
+        kdf.ok_or(CardError::NotAMaster { handle: self.handle })
+    }
+
+    fn in_use(&self) -> Result<Scope, WrapError> {
+        let scope = self.scope.clone().ok_or(WrapError::Kind { kind: self.kind })?;
+        match self.state {
+            State::Retired => Err(WrapError::Retired { handle: self.handle }),
+            _ => Ok(scope),
+        }
+    }
 }
 
 /// Names a secret: sixteen random bytes, which tell nothing of it. Text form `secret_` and 32

@@ -10,21 +10,18 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use aws_lc_rs::rand;
 use credential::delivery::recipient::VerifiedRecipient;
-use credential::delivery::{Delivery, Kcv, Purpose};
+use credential::delivery::{Delivery, Purpose};
 use vocabulary::time::Instant;
 use zeroize::Zeroizing;
 
 use super::authentications::{Authentications, Run};
 use super::cipher::{CardCipher, SoftwareKey};
-use super::contents::{self, Stored};
+use super::contents::{self, HELD_BY, Stored};
 use super::diversify::{CardInput, derive};
 use super::error::{CardError, VaultError, WrapError};
 use super::ev2::{self, Mode, Session};
 use super::outer::{Parcel, deliver, wrap_inner};
-use super::{
-    CardAnswer, NewSecret, RunId, SECRETS_MAX, Secret, SecretHandle, SecretKind, Vault,
-    next_version,
-};
+use super::{CardAnswer, NewSecret, RunId, Secret, SecretHandle, Vault};
 use crate::custody::{Pending, State};
 use crate::file;
 use crate::seal::{Header, Kind, SealingKey, UnsealError};
@@ -108,27 +105,8 @@ impl SoftwareVault {
     fn keep(&self, request: NewSecret, key: super::Bytes) -> Result<Secret, VaultError> {
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let (header, mut secrets) = self.copy();
-        if secrets.len() >= SECRETS_MAX {
-            return Err(VaultError::Full);
-        }
         let known = secrets.iter().map(|stored| &stored.secret);
-        let version = next_version(known, &request).ok_or(VaultError::Full)?;
-        let NewSecret { kind, scope, epoch, kdf, state, at, .. } = request;
-        let mut handle = [0; 16];
-        rand::fill(&mut handle).map_err(|_| VaultError::Cryptography)?;
-        let secret = Secret {
-            handle: SecretHandle::from_bytes(handle),
-            kind,
-            scope,
-            epoch,
-            version,
-            kdf,
-            kcv: Kcv([0; 5]),
-            state,
-            state_since: at,
-            created_at: at,
-            held_by: Arc::from(""),
-        };
+        let secret = request.named(known, HELD_BY)?;
         let stored = Stored::new(secret, key)?;
         let secret = stored.secret.clone();
         secrets.push(Arc::new(stored));
@@ -148,12 +126,7 @@ impl SoftwareVault {
             .iter_mut()
             .find(|stored| stored.secret.handle == *handle)
             .ok_or(VaultError::Unknown { handle: *handle })?;
-        let before = stored.secret.clone();
-        if state < before.state {
-            return Err(VaultError::Backwards { state: before.state });
-        }
-        let state_since = if state == before.state { before.state_since } else { at };
-        let secret = Secret { state, state_since, ..before };
+        let secret = stored.secret.clone().moved(state, at)?;
         *stored = Arc::new(stored.with(secret.clone()));
         self.write(header, secrets)?;
         Ok(secret)
@@ -164,10 +137,7 @@ impl SoftwareVault {
         let (header, mut secrets) = self.copy();
         let position = secrets.iter().position(|stored| stored.secret.handle == *handle);
         let position = position.ok_or(VaultError::Unknown { handle: *handle })?;
-        let destroyed = secrets.remove(position);
-        if destroyed.secret.state != State::Retired {
-            return Err(VaultError::Backwards { state: destroyed.secret.state });
-        }
+        secrets.remove(position).secret.may_end()?;
         self.write(header, secrets)
     }
 
@@ -193,12 +163,8 @@ impl SoftwareVault {
         recipient: &VerifiedRecipient,
     ) -> Result<Delivery, WrapError> {
         let stored = self.find(handle).ok_or(WrapError::Unknown { handle: *handle })?;
-        let Secret { kind, epoch, version, kcv, state, .. } = stored.secret;
-        let purpose = kind.delivered_as().ok_or(WrapError::Kind { kind })?;
-        let scope = stored.secret.scope.clone().ok_or(WrapError::Kind { kind })?;
-        if state == State::Retired {
-            return Err(WrapError::Retired { handle: *handle });
-        }
+        let Secret { epoch, version, kcv, .. } = stored.secret;
+        let (purpose, scope) = stored.secret.delivered()?;
         let inner = wrap_inner(stored.danger_key(), recipient.keys())?;
         let subject = Vec::new();
         deliver(recipient, Parcel { purpose, scope, epoch, version, subject, kcv }, &inner)
@@ -256,9 +222,9 @@ impl SoftwareVault {
     fn card_key(&self, handle: &SecretHandle, card: &CardInput) -> Result<SoftwareKey, CardError> {
         let stored = self.find(handle).ok_or(CardError::Unknown { handle: *handle })?;
         let wrong = CardError::NotAMaster { handle: *handle };
-        let kdf = stored.secret.kdf.filter(|_| stored.secret.state != State::Retired);
+        let kdf = stored.secret.kdf_in_use()?;
         let master = stored.danger_key().try_into().map(Zeroizing::new).map_err(|_| wrong)?;
-        Ok(derive(&SoftwareKey::new(master), kdf.ok_or(wrong)?, card)?)
+        Ok(derive(&SoftwareKey::new(master), kdf, card)?)
     }
 
     fn wrap_card_now(
@@ -268,12 +234,7 @@ impl SoftwareVault {
         process: &VerifiedRecipient,
     ) -> Result<Delivery, WrapError> {
         let stored = self.find(handle).ok_or(WrapError::Unknown { handle: *handle })?;
-        let Secret { kind, version, state, .. } = stored.secret;
-        let scope = stored.secret.scope.clone().filter(|_| kind == SecretKind::CardMaster);
-        let scope = scope.ok_or(WrapError::Kind { kind })?;
-        if state == State::Retired {
-            return Err(WrapError::Retired { handle: *handle });
-        }
+        let (version, (_, scope)) = (stored.secret.version, stored.secret.master()?);
         let key = self.card_key(handle, card).map_err(|_| WrapError::Unavailable)?;
         let inner = wrap_inner(key.danger_bytes(), process.keys())?;
         let kcv = super::cipher::kcv(key.danger_bytes())?;
@@ -376,6 +337,7 @@ fn random<const N: usize>() -> Result<[u8; N], OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::{SECRETS_MAX, SecretKind};
     use credential::delivery::Scope;
 
     #[test]

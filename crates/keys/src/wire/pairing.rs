@@ -38,11 +38,20 @@ impl Pairing {
     /// Makes one fresh secret and writes it to every one of `paths`, none of which may exist.
     ///
     /// # Errors
-    /// [`PairingError`]; some of the files may have been made then.
+    /// [`PairingError`]; none of the files has been made then.
     pub fn create(paths: &[&Path]) -> Result<(), PairingError> {
         let mut secret = Zeroizing::new([0_u8; SECRET_BYTES]);
         rand::fill(secret.as_mut()).map_err(|_| PairingError::Random)?;
-        paths.iter().try_for_each(|path| Ok(file::create_secret(path, secret.as_ref())?))
+        for (made, path) in paths.iter().enumerate() {
+            if let Err(error) = file::create_secret(path, secret.as_ref()) {
+                // A secret that nobody else has is of no use, and in the way of the next try.
+                for done in paths.iter().take(made) {
+                    let _ = std::fs::remove_file(done);
+                }
+                return Err(error.into());
+            }
+        }
+        Ok(())
     }
 
     /// The name of the client.

@@ -1,5 +1,6 @@
 //! What the key service does for a client that keeps the rules.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use keys::custody::{Custody, KeepError, NewKey, SignError, State};
@@ -9,6 +10,7 @@ use keys::service::serve::StartError;
 use keys::service::uses::{Deed, Outcome, Use};
 use vocabulary::time::Instant;
 
+use crate::folder::set_mode;
 use crate::post::{AT, Post, make};
 use crate::samples;
 
@@ -335,4 +337,46 @@ async fn join<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     })
     .await;
     outputs.into_iter().flatten().collect()
+}
+
+/// A service whose socket lies in a folder that stands there already, with `mode` and the group of the
+/// test.
+async fn in_folder(mode: u32, group: Option<u32>) -> (Post, Result<(), StartError>) {
+    let mut post = Post::closed();
+    let parent = post.folder.path("run");
+    std::fs::create_dir(&parent).unwrap();
+    set_mode(&parent, mode);
+    post.config.group = group;
+    let opened = post.open();
+    (post, opened)
+}
+
+#[tokio::test]
+async fn folder_of_the_socket_is_made_where_there_is_none_and_else_left_alone() {
+    let mode = |post: &Post| {
+        let metadata = std::fs::metadata(post.folder.path("run")).unwrap();
+        metadata.permissions().mode() & 0o7777
+    };
+    for theirs in [0o755, 0o711, 0o700, 0o1777] {
+        let (post, opened) = in_folder(theirs, None).await;
+        opened.unwrap();
+        assert_eq!(mode(&post), theirs);
+        post.remote().await;
+    }
+    assert_eq!(mode(&Post::new().await), 0o700, "the control: its own is closed");
+    let group = rustix::process::getegid().as_raw();
+    assert_eq!(mode(&Post::with(|config| config.group = Some(group)).await), 0o750);
+    for (theirs, group, run) in [
+        (0o777, None, "chmod go-w"),
+        (0o775, None, "chmod go-w"),
+        (0o700, Some(group), "chgrp"),
+        (0o705, Some(group), "chgrp"),
+        (0o750, Some(group + 1), "chgrp"),
+    ] {
+        let (post, opened) = in_folder(theirs, group).await;
+        let refused = opened.unwrap_err().to_string();
+        assert!(refused.contains(run), "{refused}");
+        assert_eq!(mode(&post), theirs);
+    }
+    in_folder(0o750, Some(group)).await.1.unwrap();
 }

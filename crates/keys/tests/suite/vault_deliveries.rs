@@ -25,6 +25,9 @@ pub(crate) struct Reader {
     ml_kem: Option<DecapsulationKey>,
     pub(crate) recipient: Recipient,
     pub(crate) verified: VerifiedRecipient,
+    pub(crate) statement: Statement,
+    /// The key of its certificate.
+    pub(crate) key: PublicKey,
 }
 
 impl Reader {
@@ -51,7 +54,7 @@ impl Reader {
         let key = PublicKey::P256(AwsLc.p256_public(&identity).unwrap());
         let statement = Statement::parse(&statement.encode()).unwrap();
         let verified = statement.verify_by(&AwsLc, &key).unwrap();
-        Self { p256, ml_kem, recipient, verified }
+        Self { p256, ml_kem, recipient, verified, statement, key }
     }
 
     pub(crate) fn open(&self, bytes: &[u8]) -> Result<Vec<u8>, DeliveryError> {

@@ -3,10 +3,19 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use credential::aws_lc::AwsLc;
+use credential::crypto::{Crypto, P256Secret, PublicKey};
 use credential::delivery::recipient::VerifiedRecipient;
 use credential::delivery::{DeliveryError, Suite};
+use credential::unsigned::Unsigned;
+use credential::x509::build::{
+    CertificateDer, Purpose as Certified, Request, Signer, Subject, certificate,
+};
+use credential::x509::{Certificate, TrustAnchors};
 use keys::custody::{Custody, State};
+use keys::object::{ObjectType, TypedObject};
 use keys::purpose::Purpose;
 use keys::service::config::{Client, Config, OnToken, Sealed};
 use keys::token::pin::PinSource;
@@ -92,6 +101,52 @@ async fn a_client_cannot_have_a_key_wrapped_for_whom_no_authority_certified() {
     assert_eq!(vault.wrap_for(&secret.handle, &reader.verified).await, expected);
     let process = VerifiedRecipient::danger_process([1; 16], reader.recipient.clone());
     assert_eq!(vault.wrap_for(&secret.handle, &process).await, expected);
+}
+
+#[tokio::test]
+async fn a_key_is_wrapped_for_readers_of_its_own_operator_alone() {
+    let post = post(&["readers"]).await;
+    let (remote, vault) = (post.remote().await, vault(&post, "server").await.unwrap());
+    let secret = vault.generate(today(SecretKind::Zone)).await.unwrap();
+    let own = secret.scope.unwrap().operator;
+    let reader = Reader::new(1, Suite::P256);
+    let authority = make(&remote, Purpose::ReaderAuthority).await;
+    let request = |purpose, organization, key| Request {
+        purpose,
+        subject: Subject { common_name: "readers", organization, country: "UT" },
+        key,
+        not_before: now().saturating_sub(Duration::from_secs(60)),
+        not_after: now().saturating_add(Duration::from_secs(600)),
+        serial_entropy: [7; 16],
+        issuer_uri: "https://limen.example",
+        crl_uri: "https://limen.example/crl",
+    };
+    let root = P256Secret::from_bytes([9; 32]);
+    let by_root = |unsigned: Unsigned<CertificateDer>| {
+        let signature = AwsLc.p256_sign(&root, unsigned.to_be_signed()).unwrap();
+        unsigned.complete(&signature).as_bytes().to_vec()
+    };
+    let root_key = PublicKey::P256(AwsLc.p256_public(&root).unwrap());
+    let root_der = certificate(&request(Certified::Root, None, &root_key), Signer::Subject);
+    let root_der = by_root(root_der.unwrap());
+    let above = Certificate::parse(&root_der).unwrap();
+    let of_authority = request(Certified::Authority, None, &authority.public_key);
+    let authority_der = by_root(certificate(&of_authority, Signer::Authority(&above)).unwrap());
+    remote.attach_certificate(&authority.handle, &authority_der).await.unwrap();
+    let above = Certificate::parse(&authority_der).unwrap();
+    let anchors = TrustAnchors::from_ders([authority_der.as_slice()]).unwrap();
+    for (operator, expected) in [(Some(own.as_str()), true), (Some("museum"), false), (None, false)]
+    {
+        let request = request(Certified::Reader, operator, &reader.key);
+        let unsigned = certificate(&request, Signer::Authority(&above)).unwrap();
+        let bytes = unsigned.to_be_signed().to_vec();
+        let object = TypedObject::parse(ObjectType::ReaderCertificate, &bytes).unwrap();
+        let signature = remote.sign(&authority.handle, &object).await.unwrap();
+        let der = unsigned.complete(&signature);
+        let verified = reader.statement.verify(&AwsLc, der.as_bytes(), &anchors, now()).unwrap();
+        let wrapped = vault.wrap_for(&secret.handle, &verified).await;
+        assert_eq!(wrapped.is_ok(), expected, "{operator:?}: {wrapped:?}");
+    }
 }
 
 #[tokio::test]

@@ -137,12 +137,21 @@ pub(crate) fn with_root<T>(
     ceremony: impl AsyncFnOnce(Custodians<'_>, Sharing) -> Result<T, CeremonyError>,
 ) -> Result<T, Failure> {
     let root = root.open(files, config)?;
+    with_keys(files, Some(root.custody()), config, ceremony)
+}
+
+/// The same with a root that is at hand already, or none.
+pub(crate) fn with_keys<T>(
+    files: &Files,
+    root: Option<&dyn Custody>,
+    config: &Config,
+    ceremony: impl AsyncFnOnce(Custodians<'_>, Sharing) -> Result<T, CeremonyError>,
+) -> Result<T, Failure> {
     runtime()?.block_on(async {
         match open_keeper(config).await {
             Err(StartError::KeyService(_)) if files.keys_config().exists() => {
                 let alone = async |keys: &dyn Custody| {
-                    let custodians = Custodians { root: root.custody(), city: keys };
-                    ceremony(custodians, Sharing::Alone).await
+                    ceremony(custodians(root, keys), Sharing::Alone).await
                 };
                 with_service(&files.keys_config(), config, alone).await
             }
@@ -150,9 +159,13 @@ pub(crate) fn with_root<T>(
                 let keeper = keeper.or_fail("cannot reach the keys of the city")?;
                 let is_shared = keeper.service.is_some();
                 let sharing = if is_shared { Sharing::Shared } else { Sharing::Alone };
-                let custodians = Custodians { root: root.custody(), city: &*keeper.custody };
+                let custodians = custodians(root, &*keeper.custody);
                 ceremony(custodians, sharing).await.or_fail("cannot go on")
             }
         }
     })
+}
+
+fn custodians<'c>(root: Option<&'c dyn Custody>, city: &'c dyn Custody) -> Custodians<'c> {
+    root.map_or(Custodians::without_root(city), |root| Custodians { root, city })
 }

@@ -9,13 +9,15 @@ use keys::custody::{Key, State};
 use keys::purpose::Purpose;
 use keys::rotation;
 use serde_json::{Value, json};
+use server::city::clock;
 use server::city::rotation::lives;
+use server::city::uses;
 use vocabulary::time::Instant;
 
 use super::City;
 use super::list::validity;
 use crate::city::runtime;
-use crate::failure::Failure;
+use crate::failure::{Failure, OrFail};
 use crate::field::get;
 use crate::{output, world};
 
@@ -55,13 +57,15 @@ impl Severity {
 impl Doctor {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let config = self.city.config()?;
-        let (keeper, status) = runtime()?.block_on(async {
+        let (keeper, status, broken) = runtime()?.block_on(async {
             let keeper = self.city.keeper().await;
-            let status = match keeper.as_ref().ok().and_then(|it| it.service.clone()) {
-                Some(service) => service.status().await.ok(),
-                None => None,
+            let (status, broken) = match keeper.as_ref().ok().and_then(|it| it.service.clone()) {
+                Some(service) => {
+                    (service.status().await.ok(), uses::broken(&config, &service).await)
+                }
+                None => (None, Ok(None)),
             };
-            (keeper.map(|keeper| keeper.custody.keys()), status)
+            (keeper.map(|keeper| keeper.custody.keys()), status, broken)
         });
         let mut findings = Vec::new();
         let keys = keeper.unwrap_or_else(|failure| {
@@ -83,7 +87,18 @@ impl Doctor {
             ));
         }
         findings.extend(token_findings(&status));
+        let broken = broken.or_fail("cannot read the log of the city")?;
+        findings.extend(broken.map(|broken| {
+            wrong(
+                broken.to_string(),
+                "docs/guide/operate.md says what to do, in `What was signed`".into(),
+            )
+        }));
         let now = world::now();
+        let doubt = runtime()?.block_on(clock::doubt(&config, now));
+        let doubt = doubt.or_fail("cannot read the log of the city")?;
+        findings
+            .extend(doubt.map(|doubt| wrong(doubt.to_string(), "look at another clock".into())));
         let renewal = Renewal { folder: self.city.folder() };
         findings.extend(keys.iter().filter_map(|key| judge(key, &keys, now, &renewal)));
         let mut held: BTreeMap<&str, Vec<&'static str>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! `limen key rotate`: replaces the keys of a level, with the root at hand.
+//! `limen key rotate`: replaces the keys of a level, with the root at hand where that certifies them.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use server::config::Config;
 use vocabulary::code::OperatorCode;
 
 use crate::city::Files;
-use crate::city::root::{RootAtHand, with_root};
+use crate::city::root::{RootAtHand, with_keys, with_root};
 use crate::failure::{Failure, OrFail};
 use crate::{output, world};
 
@@ -91,6 +91,7 @@ impl Rotate {
         }
         let config = Config::load(&self.files.config()).or_fail("cannot rotate keys")?;
         let operator = self.operator;
+        let needs_root = levels.iter().any(|level| level.needs_root());
         let rotate = async |custodians: Custodians<'_>, sharing: Sharing| {
             let order = Order { levels, operator, haste, sharing, leaving: None };
             for (key, suite) in rotation::weakened(&config, custodians, &order) {
@@ -102,7 +103,11 @@ impl Rotate {
             }
             rotation::rotate(&config, custodians, &order, world::now()).await
         };
-        let done = with_root(&self.files, &self.root, &config, rotate)?;
+        let done = if needs_root {
+            with_root(&self.files, &self.root, &config, rotate)?
+        } else {
+            with_keys(&self.files, None, &config, rotate)?
+        };
         if self.json {
             let rows: Vec<_> = done.iter().map(row).collect();
             output::json(&json!({ "done": rows }))?;

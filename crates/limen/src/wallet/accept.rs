@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use credential::aws_lc::AwsLc;
 use edge::wallet_host::WalletHost;
 use serde_json::json;
 use ureq::http::Method;
-use wallet::collect::{Answer, Collection, Hands, Request, Step, Wish};
+use wallet::collect::{Answer, CollectError, Collection, Hands, Request, Step, Wish};
 use wallet::offer::{self, Link, Offer};
 use wallet::secure_element::PresenceRule;
 
@@ -19,6 +20,8 @@ use crate::{output, world};
 
 /// Requests of one conversation; a kind of pass takes three.
 const STEPS_MAX: usize = 64;
+/// How long to wait before a city that could not sign is asked again.
+const PAUSE: Duration = Duration::from_secs(2);
 
 #[derive(Args)]
 #[command(after_help = "Example:\n  \
@@ -37,6 +40,10 @@ pub(crate) struct Accept {
     /// Every use of these passes needs the holder to confirm.
     #[arg(long)]
     confirm_each_use: bool,
+    /// Seconds to wait for a city that cannot sign at present, once the offer is used up.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(..=540))]
+    wait: u64,
     /// A PEM file of the only roots to trust for TLS.
     #[arg(long, env = "LIMEN_CA", value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -72,7 +79,8 @@ impl Accept {
         let crypto = &AwsLc;
         let mut hands =
             Hands { crypto, element: &mut host.element, entropy: &mut entropy, now: world::now() };
-        let kept = converse(&client, &mut collection, &mut hands).and_then(|()| {
+        let wait = Duration::from_secs(self.wait);
+        let kept = converse(&client, &mut collection, &mut hands, wait).and_then(|()| {
             let names = collection.keep(&mut hands, &mut host.state);
             names.or_fail("cannot accept the offer")
         });
@@ -83,7 +91,7 @@ impl Accept {
             Hands { crypto, element: &mut host.element, entropy: &mut entropy, now: world::now() };
         if collection.is_collected() {
             // That the issuer does not hear of it changes nothing for the holder.
-            let _ = converse(&client, &mut collection, &mut hands);
+            let _ = converse(&client, &mut collection, &mut hands, Duration::ZERO);
         }
         collection.end(&mut host.element);
         if let Some(failure) = no_entropy {
@@ -127,20 +135,45 @@ impl Accept {
     }
 }
 
-/// Talks to the issuer until everything is here.
+/// Talks to the issuer until everything is here. Where the city cannot sign at present, its access token is
+/// shown again for as long as `wait` lasts: a new collection would need a new offer.
 fn converse(
     client: &Client,
     collection: &mut Collection,
     hands: &mut Hands<'_>,
+    wait: Duration,
 ) -> Result<(), Failure> {
-    for _ in 0..STEPS_MAX {
+    let attempt = "cannot accept the offer";
+    let mut waited = Duration::ZERO;
+    let mut steps = 0;
+    while steps < STEPS_MAX {
         hands.now = world::now();
-        let step = collection.poll(hands).or_fail("cannot accept the offer")?;
+        let step = collection.poll(hands).or_fail(attempt)?;
         let Step::Send(request) = step else { return Ok(()) };
         let reply = send(client, &request)?;
         let dpop_nonce = reply.header("dpop-nonce");
         let answer = Answer { status: reply.status, dpop_nonce, body: &reply.body };
-        collection.receive(answer).or_fail("cannot accept the offer")?;
+        match collection.receive(answer) {
+            Err(CollectError::Away { .. }) if collection.has_token() && waited < wait => {
+                if waited.is_zero() {
+                    eprintln!("limen: the city cannot sign at present; waiting for it");
+                }
+                std::thread::sleep(PAUSE);
+                waited += PAUSE;
+            }
+            Err(error @ CollectError::Away { .. }) => {
+                let hint = if collection.has_token() {
+                    "the offer is used up: ask for a new one"
+                } else {
+                    "try again in a while: the offer is as good as before"
+                };
+                return Err(error).or_fail(attempt).map_err(|failure: Failure| failure.hint(hint));
+            }
+            received => {
+                received.or_fail(attempt)?;
+                steps += 1;
+            }
+        }
     }
     Err(Failure::broken("the issuer does not come to an end"))
 }

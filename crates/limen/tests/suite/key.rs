@@ -100,7 +100,14 @@ impl City {
 
     /// Offers the pass to a phone, which collects it.
     pub(crate) fn collect(&self, pass: &str, phone: &str) -> Done {
-        let offer = self.call(&["pass", "offer", pass]).expect(0, "uri").json();
+        self.accept(&self.offer(pass), phone)
+    }
+
+    fn offer(&self, pass: &str) -> Value {
+        self.call(&["pass", "offer", pass]).expect(0, "uri").json()
+    }
+
+    fn accept(&self, offer: &Value, phone: &str) -> Done {
         let uri = offer["uri"].as_str().unwrap();
         let mut arguments = vec!["wallet", "accept", "--folder", phone];
         if let Some(code) = offer["transaction_code"].as_str() {
@@ -141,10 +148,12 @@ fn a_killed_key_service_costs_nothing_that_was_acknowledged() {
     drop(keys);
     // What needs no key goes on.
     let meanwhile: Vec<String> = (0..5).map(|_| city.issue(&person)).collect();
-    city.collect(&meanwhile[0], "phone").expect(1, "503");
+    let offer = city.offer(&meanwhile[0]);
+    city.accept(&offer, "phone").expect(1, "the offer is as good as before");
     city.call(&["pass", "revoke", &before]).expect(0, "revoked");
     let keys = serve_keys(&city.folder);
-    until("the phone gets its pass", || city.collect(&meanwhile[1], "phone").code == 0);
+    until("the phone gets its pass", || city.accept(&offer, "phone").code == 0);
+    city.collect(&meanwhile[1], "phone").expect(0, "");
     for pass in &meanwhile {
         city.call(&["pass", "show", pass]).expect(0, pass);
     }
@@ -198,6 +207,8 @@ fn the_journal_of_uses_is_whole_and_the_log_knows_it() {
     std::fs::write(&journal, &forged).unwrap();
     let keys = serve_keys(&city.folder);
     city.uses().expect(1, "the log anchors");
+    let doctor = ["key", "doctor", "--config", "city/limen.toml"];
+    city.folder.limen(&doctor).expect(1, "is not what it was");
     drop(keys);
     std::fs::write(&journal, &honest).unwrap();
     let _keys = serve_keys(&city.folder);
@@ -239,11 +250,23 @@ fn list_and_doctor_tell_who_holds_what() {
         assert_eq!(row["next_step"], "successor");
     }
     city.folder.limen(&doctor).expect(0, "the key service lets clients run as its own user");
+    let confirm = |date: &str| {
+        city.folder.limen(&["key", "confirm-clock", date, "--config", "city/limen.toml"])
+    };
+    confirm("1999-12-31").expect(2, "by the clock of this machine");
+    confirm(&server::world::now().to_string()[..10]).expect(0, "confirmed");
     let pair = ["key", "pair", "clerk", "--config", "city/keys.toml", "--out", "clerk.pairing"];
     city.folder.limen(&pair).expect(0, "[[client]]");
     let mode = std::fs::metadata(city.folder.path("clerk.pairing")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     city.folder.limen(&pair).expect(1, "pairing");
+    let own = city.folder.path("city/pairings/clerk.pairing");
+    std::fs::remove_file(&own).unwrap();
+    city.folder.limen(&pair).expect(1, "first move the old ones away");
+    assert!(!own.exists(), "both files or none");
+    std::fs::remove_file(city.folder.path("clerk.pairing")).unwrap();
+    city.folder.limen(&pair).expect(0, "[[client]]");
+    assert!(own.exists(), "the control");
     terminate(&mut keys);
 }
 
@@ -260,6 +283,27 @@ fn an_operator_is_added_whether_the_service_runs_or_not() {
     let listed = city.folder.limen(&list).expect(0, "tram");
     assert!(listed.out.contains("library"), "{}", listed.out);
     drop(keys);
+}
+
+#[test]
+fn keys_are_rotated_with_what_each_needs() {
+    let city = City::new();
+    let rotate =
+        |rest: &[&str]| city.folder.limen(&[&["key", "rotate", "--folder", "city"], rest].concat());
+    let keys = serve_keys(&city.folder);
+    let _server = serve(&city.folder);
+    rotate(&["document-signer", "--operator", "nobody"]).expect(1, "`harbour`");
+    let (root, away) = (city.folder.path("city/root"), city.folder.path("safe"));
+    std::fs::rename(&root, &away).unwrap();
+    for level in ["document-signer", "checkpoint"] {
+        rotate(&[level]).expect(0, level);
+    }
+    rotate(&["status-list"]).expect(1, "cannot open the root");
+    drop(keys);
+    let refused = rotate(&["checkpoint"]).expect(1, "`limen key serve`");
+    assert!(!refused.err.contains("stop"), "{}", refused.err);
+    let _keys = serve_keys(&city.folder);
+    rotate(&["checkpoint"]).expect(0, "checkpoint");
 }
 
 /// The users of the key service and of the server in the next test; they need no name.
@@ -323,6 +367,9 @@ fn part(folder: &Folder) {
     for part in ["city/keys", "city/keys.toml", "city/run"] {
         give(&folder.path(part), KEYS_UID);
     }
+    chown(folder.path("city/run"), None, Some(SERVER_UID)).unwrap();
+    let for_group = std::fs::Permissions::from_mode(0o750);
+    std::fs::set_permissions(folder.path("city/run"), for_group).unwrap();
     for path in ["", "city"] {
         let open = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(folder.path(path), open).unwrap();

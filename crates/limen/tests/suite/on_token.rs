@@ -81,6 +81,21 @@ fn keys_go_from_a_token_to_a_readers_element_and_the_server_never_has_them() {
 }
 
 #[test]
+fn city_that_is_not_founded_leaves_its_token_empty() {
+    let folder = with_token();
+    let pin = format!("file:{}", folder.path("pin").display());
+    let create = ["city", "create", "--folder", "city", "--name", "Test", "--operator", "a=A"];
+    let on_token = ["--module", MODULE, "--token", "city", "--pin", &pin];
+    let create = [&create[..], &on_token].concat();
+    let wrong = [&create[..], &["--country", "nowhere"]].concat();
+    folder.limen(&wrong).expect(1, "a country of two capitals");
+    let keys = || objects(&foreign(&folder, &["--list-objects"]), "Private Key Object").len();
+    assert_eq!(keys(), 0);
+    folder.limen(&create).expect(0, "created");
+    assert!(keys() > 3, "the control");
+}
+
+#[test]
 fn signing_keys_and_secrets_on_one_token_do_not_disturb_each_other() {
     let mut city = city();
     city.door("quay/gate-1", "B");

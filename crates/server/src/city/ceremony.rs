@@ -10,7 +10,7 @@ use std::time::Duration;
 use credential::x509::build;
 use identity::operator::{NewOperator, register_operator};
 use identity::token::{NewToken, TokenEntropy, create_token};
-use keys::custody::{Custody, Key, NewKey};
+use keys::custody::{Custody, Key, NewKey, State};
 use keys::purpose::Purpose;
 use keys::unlock::Unlock;
 use policy::action::Action;
@@ -26,6 +26,7 @@ use vocabulary::text::Line;
 use vocabulary::time::Instant;
 
 use super::certificate::{Wanted, certificate};
+use super::clock;
 use super::facts::{Facts, city};
 use super::files::make_folder_of;
 use crate::config::Config;
@@ -56,6 +57,14 @@ pub struct Custodians<'c> {
     pub city: &'c dyn Custody,
 }
 
+impl<'c> Custodians<'c> {
+    /// No root is at hand: what needs one is refused, since who holds the other keys never holds it.
+    #[must_use]
+    pub const fn without_root(city: &'c dyn Custody) -> Self {
+        Self { root: city, city }
+    }
+}
+
 /// A city to be created.
 #[derive(Clone, Debug)]
 pub struct Founding {
@@ -81,6 +90,7 @@ pub struct FirstToken {
 ///
 /// # Errors
 /// [`CeremonyError`]; files that were made until then stay, and must be removed before the next try.
+/// Keys that were made are destroyed again, or named by [`CeremonyError::KeysLeft`].
 pub async fn create_city(
     config: &Config,
     custodians: Custodians<'_>,
@@ -88,15 +98,43 @@ pub async fn create_city(
     now: Instant,
 ) -> Result<Vec<FirstToken>, CeremonyError> {
     config.check().map_err(StartError::Config)?;
-    let public_url = config.http.public_url.as_str();
     // Refuses a URL that no issuer can have, before anything is made.
-    issuance::issuer::Issuer::new(city(), String::new(), public_url)
+    issuance::issuer::Issuer::new(city(), String::new(), &config.http.public_url)
         .map_err(StartError::PublicUrl)?;
-    let Custodians { root, city: keeper } = custodians;
-    let suites = &config.keys.suites;
-    if !keeper.keys().is_empty() {
+    if !custodians.city.keys().is_empty() {
         return Err(CeremonyError::Exists);
     }
+    let before = custodians.root.keys();
+    let made = make_city(config, custodians, founding, now).await;
+    let Err(error) = made else { return made };
+    let mut left = destroy_made(custodians.city, &[], now).await;
+    left.extend(destroy_made(custodians.root, &before, now).await);
+    let source = Box::new(error);
+    Err(if left.is_empty() { *source } else { CeremonyError::KeysLeft { keys: left, source } })
+}
+
+/// Destroys the keys of `custody` that are not among those of `before`; gives those that stay.
+async fn destroy_made(custody: &dyn Custody, before: &[Key], at: Instant) -> Vec<Key> {
+    let is_new = |key: &&Key| !before.iter().any(|it| it.handle == key.handle);
+    let mut left = Vec::new();
+    for key in custody.keys().iter().filter(is_new) {
+        // A key that signs is not destroyed.
+        let retired = custody.set_state(&key.handle, State::Retired, at).await;
+        if retired.is_err() || custody.destroy(&key.handle).await.is_err() {
+            left.push(key.clone());
+        }
+    }
+    left
+}
+
+async fn make_city(
+    config: &Config,
+    custodians: Custodians<'_>,
+    founding: &Founding,
+    now: Instant,
+) -> Result<Vec<FirstToken>, CeremonyError> {
+    let Custodians { root, city: keeper } = custodians;
+    let (suites, public_url) = (&config.keys.suites, config.http.public_url.as_str());
     let authority = Authority { custody: root, public_url, country: &founding.country };
     let root_key = match root.newest(Purpose::CityRoot, None) {
         Some(key) if key.certificate.is_some() => key,
@@ -127,7 +165,7 @@ pub async fn create_city(
     };
     let registry = Registry::open(config)?;
     let own = NewOperator { code: city(), name: founding.name.as_str().parse()? };
-    let facts = vec![Change::Setting(facts.setting(1))];
+    let facts = vec![Change::Setting(facts.setting(1)), Change::Setting(clock::note(now, 1))];
     registry.register(own, facts, now).await?;
     let roles = Roles::only(Role::Registrar).with(Role::Owner);
     let mut tokens = vec![registry.token(&city(), roles, "founding", FIRST_TOKEN_LIFE, now).await?];
@@ -390,6 +428,13 @@ pub enum CeremonyError {
     Refused(String),
     /// Something refused or failed on the way.
     Failed(Box<dyn std::error::Error + Send + Sync>),
+    /// A city was not created, and keys that were made for it could not be destroyed.
+    KeysLeft {
+        /// Which.
+        keys: Vec<Key>,
+        /// Why there is no city.
+        source: Box<CeremonyError>,
+    },
 }
 
 impl CeremonyError {
@@ -423,6 +468,12 @@ impl std::fmt::Display for CeremonyError {
             Self::Name(_) => f.write_str("a name cannot be shown to people"),
             Self::Refused(reason) => f.write_str(reason),
             Self::Failed(_) => f.write_str("a step failed"),
+            Self::KeysLeft { keys, .. } => {
+                f.write_str("destroy these before the next try, with the vendor's tool: ")?;
+                keys.iter()
+                    .try_for_each(|key| write!(f, "`{}` on `{}`, ", key.handle, key.held_by))?;
+                f.write_str("which were made before it failed")
+            }
         }
     }
 }
@@ -433,6 +484,7 @@ impl std::error::Error for CeremonyError {
             Self::Start(source) => Some(source),
             Self::Name(source) => Some(source),
             Self::Failed(source) => Some(source.as_ref()),
+            Self::KeysLeft { source, .. } => Some(source.as_ref()),
             Self::Exists | Self::NoRoot | Self::NoOperator(_) | Self::Refused(_) => None,
         }
     }

@@ -5,6 +5,7 @@
 
 pub mod ceremony;
 pub(crate) mod certificate;
+pub mod clock;
 pub mod facts;
 pub mod files;
 pub mod rotation;

@@ -5,6 +5,8 @@
 
 mod root;
 
+use std::collections::BTreeSet;
+
 use credential::x509::build;
 use keys::custody::{Custody, Key, NewKey, State};
 use keys::purpose::{Purpose, Suite};
@@ -19,6 +21,7 @@ use super::ceremony::{
 use super::facts::Facts;
 use crate::config::Config;
 use crate::lock::FolderLock;
+use crate::start::StartError;
 use crate::suites::Suites;
 use crate::work::rotation::{ACTIVATE, DESTROY, MAKE, RETIRE, deed_of};
 
@@ -74,6 +77,19 @@ impl Level {
             Self::Staff => &[Purpose::Staff],
             Self::Firmware => &[Purpose::Firmware],
         }
+    }
+
+    /// Whether the root certifies its keys.
+    #[must_use]
+    pub const fn needs_root(self) -> bool {
+        matches!(
+            self,
+            Self::Root
+                | Self::IssuingAuthority
+                | Self::ReaderAuthority
+                | Self::StatusList
+                | Self::Bundle
+        )
     }
 
     /// What stops working when its key retires at once.
@@ -169,9 +185,10 @@ pub async fn rotate(
     let registry = Registry::open(config)?;
     let _lock = match order.sharing {
         Sharing::Shared => None,
-        Sharing::Alone => Some(FolderLock::take(&config.store.data)?),
+        Sharing::Alone => Some(alone(config)?),
     };
     let facts = Facts::load(&registry.store).await?;
+    has_keys(&custodians.city.keys(), order)?;
     let bench = Bench {
         public_url: &config.http.public_url,
         suites: &config.keys.suites,
@@ -183,7 +200,10 @@ pub async fn rotate(
     let mut done = Vec::new();
     for level in &order.levels {
         if *level == Level::Root {
-            done.extend(root::rotate(&bench, &facts).await?);
+            // The root is no operator's.
+            if order.operator.is_none() {
+                done.extend(root::rotate(&bench, &facts).await?);
+            }
             continue;
         }
         for purpose in level.purposes() {
@@ -193,6 +213,38 @@ pub async fn rotate(
         }
     }
     Ok(done)
+}
+
+/// The right to change keys where no server would see it.
+fn alone(config: &Config) -> Result<FolderLock, CeremonyError> {
+    FolderLock::take(&config.store.data).map_err(|error| match error {
+        StartError::Busy if config.keys.service.is_some() => CeremonyError::Refused(
+            "the server runs and its key service does not answer: start that first, with \
+             `limen key serve`"
+                .into(),
+        ),
+        error => error.into(),
+    })
+}
+
+/// Whether the operator that `order` names has keys of one of its levels.
+fn has_keys(keys: &[Key], order: &Order) -> Result<(), CeremonyError> {
+    let Some(wanted) = &order.operator else { return Ok(()) };
+    let own = || keys.iter().filter(|key| key.operator.as_ref() == Some(wanted));
+    let is_ordered = |key: &Key| order.levels.iter().any(|it| it.purposes().contains(&key.purpose));
+    if own().any(is_ordered) {
+        return Ok(());
+    }
+    let listed = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join("`, `");
+    let purposes = listed(own().map(|key| key.purpose.as_str()).collect());
+    if !purposes.is_empty() {
+        return Err(CeremonyError::Refused(format!(
+            "operator `{wanted}` has no such keys; it has keys for `{purposes}`: leave out --operator"
+        )));
+    }
+    let all = keys.iter().filter_map(|key| key.operator.as_ref()).map(OperatorCode::as_str);
+    let all = listed(all.collect());
+    Err(CeremonyError::Refused(format!("no operator `{wanted}` has keys; those that do: `{all}`")))
 }
 
 /// Keys that would be followed by one of a weaker suite: each with the suite that is set now.

@@ -4,9 +4,13 @@
 //! changes the journal later, or cuts it, contradicts the log.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use audit::entry::{Commitment, CommitmentKey};
 use audit::hash::Hash;
+use audit::journal::{Head, split_record, verify_run};
+use keys::custody::SignError;
+use keys::remote::Remote;
 use serde::{Deserialize, Serialize};
 use store::commit::Setting;
 use store::page::Page;
@@ -21,6 +25,8 @@ use crate::start::StartError;
 pub(crate) const KIND: &str = "key-uses";
 /// The deed that the entry records.
 pub(crate) const DEED: &str = "key.uses";
+/// The deed that tells of a [`Break`].
+pub(crate) const BROKEN: &str = "key.uses-broken";
 /// The setting of the city's own operator that holds the newest anchor.
 const SETTING: &str = "key-uses";
 
@@ -57,6 +63,79 @@ impl Anchor {
         let setting = store.for_operator(&city()).setting(SETTING).await?;
         Ok(setting.map_or((None, 0), |it| (serde_json::from_slice(&it.value).ok(), it.version)))
     }
+}
+
+/// How the journal of the key service contradicts what is known of it: somebody has changed or cut it, or
+/// put an older one in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Break {
+    /// It is another journal than the one that the log anchors.
+    Another {
+        /// The name of the one in the log.
+        anchored: String,
+    },
+    /// It has lost records.
+    Shorter {
+        /// How many there were.
+        known: u64,
+    },
+    /// It goes on otherwise than it did.
+    Forked {
+        /// The first record that may be another one.
+        record: u64,
+    },
+}
+
+impl fmt::Display for Break {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the journal of the key service is not what it was: ")?;
+        match self {
+            Self::Another { anchored } => write!(f, "the log anchors another one, `{anchored}`"),
+            Self::Shorter { known } => write!(f, "it had `{known}` records and has lost some"),
+            Self::Forked { record } => write!(f, "record `{record}` was another one"),
+        }
+    }
+}
+
+impl std::error::Error for Break {}
+
+/// Holds the journal of `service` against `anchor`, which names a record that it must have.
+///
+/// # Errors
+/// [`SignError::Unavailable`].
+pub(crate) async fn check(
+    anchor: &Anchor,
+    service: &Remote,
+) -> Result<Result<Head, Break>, SignError> {
+    let (journal, entries, records) = service.uses(anchor.last).await?;
+    let (last, known) = (anchor.last, anchor.last.saturating_add(1));
+    if hex(&journal) != anchor.journal {
+        return Ok(Err(Break::Another { anchored: anchor.journal.clone() }));
+    }
+    if entries < known {
+        return Ok(Err(Break::Shorter { known }));
+    }
+    let head = split_record(&records, last).and_then(|(record, _)| {
+        verify_run(&Head::stored(journal, last, record.previous), record.bytes, |_| {})
+    });
+    let head = head.ok().filter(|head| anchor.head().as_ref() == Some(head.hash()));
+    Ok(head.ok_or(Break::Forked { record: last }))
+}
+
+/// Whether the journal of `service` contradicts the newest anchor in the log of the city that `config`
+/// names. A service that does not answer contradicts nothing.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn broken(config: &Config, service: &Remote) -> Result<Option<Break>, StartError> {
+    let (anchor, _) = Anchor::newest(&open_store(&config.store.data)?).await?;
+    let Some(anchor) = anchor else { return Ok(None) };
+    Ok(check(&anchor, service).await.ok().and_then(Result::err))
+}
+
+/// The name of a journal as text.
+pub(crate) fn hex(bytes: &[u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(*bytes))
 }
 
 #[derive(Deserialize)]

@@ -1,8 +1,6 @@
 //! Probes for whoever runs the server: `/healthz`, `/readyz`, `/metrics`. They tell no secrets and
 //! nothing about people.
 
-use std::sync::PoisonError;
-
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -24,28 +22,27 @@ pub(super) fn routes(router: Router<Server>) -> Router<Server> {
 }
 
 /// Ready when the store answers and the keys that every deed may need are there. What only one
-/// operator lacks is told in lines of their own: the city goes on.
+/// operator lacks, or what waits for a person, is told in lines of their own: the city goes on.
 async fn ready(State(server): State<Server>) -> Response {
     let reason = match unready(&server).await {
-        None => return format!("ready\n{}", lacking(&server)).into_response(),
+        None => return format!("ready\n{}", server.findings.lines()).into_response(),
         Some(reason) => reason,
     };
     (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
 }
 
-async fn unready(server: &Server) -> Option<&'static str> {
+async fn unready(server: &Server) -> Option<String> {
     if server.store.city().leaves_count().await.is_err() {
-        return Some("the store does not answer");
+        return Some("the store does not answer".into());
+    }
+    if let Some(broken) = server.findings.broken() {
+        return Some(broken.to_string());
     }
     let purposes = [Purpose::ReaderAuthority, Purpose::StatusList, Purpose::Bundle];
     let at = now();
     let lacks = |purpose| certified(&*server.custody, purpose, None, at).is_err();
-    purposes.into_iter().any(lacks).then_some("a key of the city has no certificate in force")
-}
-
-fn lacking(server: &Server) -> String {
-    let unrenewed = server.unrenewed.lock().unwrap_or_else(PoisonError::into_inner);
-    unrenewed.iter().map(|it| format!("document signers of `{it}` are not renewed\n")).collect()
+    let is_lacking = purposes.into_iter().any(lacks);
+    is_lacking.then(|| "a key of the city has no certificate in force".into())
 }
 
 async fn metrics(State(server): State<Server>) -> Result<Response, Problem> {

@@ -6,11 +6,23 @@ use vocabulary::code::OperatorCode;
 use vocabulary::time::Instant;
 
 use super::{rotation, secrets};
+use crate::city::clock::is_believed;
 use crate::problem::Problem;
 use crate::server::{Server, worker_deed};
 
-/// All chores, each for itself: one that fails is logged and tried again next time.
-pub(super) async fn all(server: &Server, at: Instant) {
+/// What must be done before anything is served.
+pub(crate) async fn first(server: &Server, at: Instant) {
+    if is_believed(server, at).await {
+        rotation::turn_all(server, at).await;
+    }
+}
+
+/// All chores, each for itself: one that fails is logged and tried again next time. None can be taken
+/// back, so all wait for a clock that is believed.
+pub(crate) async fn all(server: &Server, at: Instant) {
+    if !is_believed(server, at).await {
+        return;
+    }
     // Failures are logged where they happen.
     rotation::turn_all(server, at).await;
     secrets::keep(server, at).await;

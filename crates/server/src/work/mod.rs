@@ -15,6 +15,7 @@ use crate::server::Server;
 use crate::world::now;
 
 pub(crate) mod chores;
+pub(crate) mod findings;
 pub(crate) mod rotation;
 pub(crate) mod secrets;
 pub(crate) mod status;

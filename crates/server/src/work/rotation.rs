@@ -8,7 +8,6 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::sync::PoisonError;
 
 use credential::crypto::Crypto;
 use credential::x509::build;
@@ -72,8 +71,7 @@ pub(crate) async fn turn_all(server: &Server, at: Instant) {
             break;
         }
     }
-    // A set is replaced whole.
-    *server.unrenewed.lock().unwrap_or_else(PoisonError::into_inner) = unrenewed;
+    server.findings.set_unrenewed(unrenewed);
 }
 
 /// The first document signers of operators whose issuing authority is in force: a city is founded

@@ -1,8 +1,11 @@
 //! Ceremonies after the founding, and what a server must never open.
 
+use keys::custody::Custody;
 use policy::role::Role;
 use serde_json::json;
+use server::city::ceremony::CeremonyError;
 
+use crate::custodian::{Asked, Wilful};
 use crate::town::Town;
 
 #[test]
@@ -24,6 +27,23 @@ fn operator_issues_once_its_authority_is_certified() {
     assert_eq!(owner.get("/v1/operators/valley").text("name"), "Valley");
     let made = owner.get("/v1/events?limit=200").expect(200);
     assert!(made.to_string().contains("key-make"), "{made}");
+}
+
+#[test]
+fn city_that_is_not_founded_leaves_no_key_behind_or_names_it() {
+    let town = Town::closed(|_| {});
+    let (error, root, keys) = town.found_nowhere(|keys| keys);
+    assert!(matches!(error, CeremonyError::Failed(_)), "{error}");
+    assert_eq!(keys.keys().len(), 0);
+    assert_eq!(root.keys().len(), 1, "the control: the root was there before");
+    drop(keys);
+    std::fs::remove_dir_all(town.folder.join("other")).unwrap();
+    let refuses = |asked: Asked<'_>| matches!(asked, Asked::Destroy);
+    let (error, root, keys) = town.found_nowhere(|keys| Wilful { keys, refuses });
+    let [left] = &*keys.keys() else { panic!("one key: {:?}", keys.keys()) };
+    assert!(error.to_string().contains(&left.handle.to_string()), "{error}");
+    assert!(matches!(error, CeremonyError::KeysLeft { .. }), "{error}");
+    assert_eq!(root.keys().len(), 1);
 }
 
 #[test]

@@ -12,6 +12,7 @@
 mod bad_input;
 mod ceremonies;
 mod client;
+mod custodian;
 mod disk;
 mod limits;
 mod log;

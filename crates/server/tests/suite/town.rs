@@ -7,8 +7,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use identity::operator::NewOperator;
-use keys::custody::Key;
+use keys::custody::{Custody, Key};
 use keys::purpose::Purpose;
+use keys::software::Keystore;
 use keys::unlock::Unlock;
 use policy::role::{Role, Roles};
 use server::city::ceremony::{
@@ -119,15 +120,13 @@ impl Town {
     /// Starts the server with keys behind a custodian of the test's own.
     pub fn open_behind(
         &mut self,
-        custodian: impl FnOnce(keys::software::Keystore) -> std::sync::Arc<dyn keys::custody::Custody>
-        + Send
-        + 'static,
+        custodian: impl FnOnce(Keystore) -> std::sync::Arc<dyn Custody> + Send + 'static,
     ) {
         let config = self.config.clone();
         self.run(async move {
             let key_file = config.keys.key_file.clone().unwrap();
             let unlock = Unlock::key_file(&key_file, &config.store.data).unwrap();
-            let keys = keys::software::Keystore::open_server(&config.keys.keystore, &unlock);
+            let keys = Keystore::open_server(&config.keys.keystore, &unlock);
             let options =
                 store::sqlite::Options { folder: config.store.data.clone(), pages_max: None };
             let store = store::store::Store::new(store::sqlite::Sqlite::open(&options).unwrap());
@@ -142,7 +141,7 @@ impl Town {
         self.run(async move {
             let key_file = config.keys.key_file.clone().unwrap();
             let unlock = Unlock::key_file(&key_file, &config.store.data).unwrap();
-            let keys = keys::software::Keystore::open_server(&config.keys.keystore, &unlock);
+            let keys = Keystore::open_server(&config.keys.keystore, &unlock);
             let custody = std::sync::Arc::new(keys.unwrap());
             let server = Server::with(&config, custody, store).await.unwrap();
             start_server(server, &config).await.unwrap()
@@ -170,6 +169,24 @@ impl Town {
         let unlock = root_unlock(&self.folder);
         let root = RootFile { path: &self.folder.join("other-root.keys"), unlock: &unlock };
         create(&self.config, &root).map(drop)
+    }
+
+    /// Tries to create another city under the same root, in a country that there is not, with a
+    /// custodian of the test's own.
+    pub fn found_nowhere<C: Custody>(
+        &self,
+        custodian: impl FnOnce(Keystore) -> C,
+    ) -> (CeremonyError, Keystore, C) {
+        let mut config = self.config.clone();
+        config.store.data = self.folder.join("other/data");
+        config.keys.keystore = self.folder.join("other/keys/city.keys");
+        let unlock = root_unlock(&self.folder);
+        let root = RootFile { path: &self.folder.join(ROOT), unlock: &unlock }.open().unwrap();
+        let keys = custodian(create_keystore(&config).unwrap());
+        let custodians = Custodians { root: &root, city: &keys };
+        let founding = Founding { country: "nowhere".into(), ..founding() };
+        let made = runtime().block_on(create_city(&config, custodians, &founding, now()));
+        (made.err().unwrap(), root, keys)
     }
 
     /// Certifies an operator while the server does not run; gives its first token.
@@ -218,7 +235,7 @@ impl Town {
             leaving: None,
         };
         runtime().block_on(rotate(&self.config, custodians, &order, now())).unwrap();
-        keys::custody::Custody::newest(&holder, purpose, None).unwrap()
+        holder.newest(purpose, None).unwrap()
     }
 
     /// Tries to start a second server on the same data, at another port.

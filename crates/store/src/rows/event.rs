@@ -99,6 +99,16 @@ impl CityStore {
         entity(rows, Table::Leaf, |columns| columns.take()).map(Option::unwrap_or_default)
     }
 
+    /// The newest entry.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn newest_entry(&self) -> Result<Option<Entry>, ReadError> {
+        let sql = "SELECT entry FROM leaf ORDER BY sequence DESC LIMIT 1";
+        let rows = self.engine().read(Statement::row(sql, vec![])).await?;
+        entity(rows, Table::Leaf, |columns| Entry::decode(&columns.take::<Vec<u8>>()?).ok())
+    }
+
     /// The bytes of at most `limit` leaves from `first` on, in order.
     pub(crate) async fn leaves(&self, first: u64, limit: u32) -> Result<Vec<Vec<u8>>, ReadError> {
         let first = i64::try_from(first).map_err(|_| ReadError::Corrupt(Table::Leaf))?;

@@ -255,8 +255,7 @@ fn refusals_of_the_issuer_are_told_with_their_code() {
 /// Nobody signs for the city just now: the owner is told so, and that it passes.
 #[test]
 fn city_that_cannot_sign_at_present_is_told_apart_from_a_refusal() {
-    let expected = "the city cannot sign at present, so the credential request was not done (503): \
-                    try again in a while; should the offer be used up by then, ask for a new one";
+    let expected = "the city cannot sign at present, so the credential request was not done (503)";
     let away = |body: &'static [u8]| {
         move |name: &str, reply: &mut Reply| {
             if name == "credential" {
@@ -267,6 +266,47 @@ fn city_that_cannot_sign_at_present_is_told_apart_from_a_refusal() {
     check(expected, away(br#"{"status":503,"code":"keys-unavailable"}"#));
     let other = "the issuer refused the credential request: `no error code` (503)";
     check(other, away(br#"{"status":503,"code":"too-busy"}"#));
+}
+
+/// What a city answers whose keys are away.
+fn keys_unavailable() -> Reply {
+    let body = br#"{"status":503,"code":"keys-unavailable"}"#.to_vec();
+    Reply { status: 503, dpop_nonce: None, body }
+}
+
+#[test]
+fn collection_goes_on_with_its_token_once_the_city_signs_again() {
+    for endpoint in ["token", "credential"] {
+        let city = City::new();
+        let (mut phone, mut town) = (Phone::empty(&city), Town::new(&city));
+        let mut collection =
+            Collection::new(town.offered(), Some(town.transaction_code.clone()), WISH);
+        let Phone { element, state, .. } = &mut phone;
+        let mut counter = 0;
+        let mut entropy = || {
+            counter += 1;
+            [counter; 32]
+        };
+        let mut hands = Hands { crypto: CRYPTO, element, entropy: &mut entropy, now: noon() };
+        let mut away = 2;
+        let kept = loop {
+            let Step::Send(request) = collection.poll(&mut hands).unwrap() else {
+                break collection.keep(&mut hands, state).unwrap();
+            };
+            let is_away = request.url.ends_with(endpoint) && away > 0;
+            away -= usize::from(is_away);
+            let reply = if is_away { keys_unavailable() } else { town.answer(&request) };
+            let answer = Answer { status: reply.status, dpop_nonce: None, body: &reply.body };
+            match collection.receive(answer) {
+                Err(CollectError::Away { to, .. }) => assert_eq!(to, endpoint),
+                other => other.unwrap(),
+            }
+            assert_eq!(collection.has_token(), town.token_requests > 0);
+        };
+        assert_eq!((kept.len(), away, town.token_requests), (2, 0, 1), "{endpoint}");
+        collection.end(&mut phone.element);
+        assert_eq!(keys(&phone).len(), 4, "no key of a try is left over");
+    }
 }
 
 #[test]

@@ -23,10 +23,7 @@ use super::diversify::{CardInput, Kdf};
 use super::error::{CardError, VaultError, WrapError};
 use super::ev2::{self, Mode};
 use super::outer::{Parcel, check_point, deliver};
-use super::{
-    CardAnswer, NewSecret, RunId, SECRETS_MAX, Secret, SecretHandle, SecretKind, Vault,
-    next_version,
-};
+use super::{CardAnswer, NewSecret, RunId, Secret, SecretHandle, Vault};
 use crate::custody::{Pending, State};
 use crate::token::Settings;
 use crate::token::pin::Pin;
@@ -103,26 +100,7 @@ impl TokenVault {
             return Err(VaultError::KdfNotHere { kdf, mechanism });
         }
         let mut listed = self.listed.write().unwrap_or_else(PoisonError::into_inner);
-        if listed.len() >= SECRETS_MAX {
-            return Err(VaultError::Full);
-        }
-        let version = next_version(listed.iter(), &request).ok_or(VaultError::Full)?;
-        let mut handle = [0; 16];
-        rand::fill(&mut handle).map_err(|_| VaultError::Cryptography)?;
-        let NewSecret { kind, scope, epoch, kdf, state, at, .. } = request;
-        let secret = Secret {
-            handle: SecretHandle::from_bytes(handle),
-            kind,
-            scope,
-            epoch,
-            version,
-            kdf,
-            kcv: Kcv([0; 5]),
-            state,
-            state_since: at,
-            created_at: at,
-            held_by: Arc::from(format!("token:{}", self.pool.label())),
-        };
+        let secret = request.named(listed.iter(), &self.held_by())?;
         let made = self.pool.once(|session| object::generate(session, secret.clone()));
         let made = made.map_err(|_| VaultError::Unavailable)?;
         *listed = listed.iter().cloned().chain([made.clone()]).collect();
@@ -138,11 +116,7 @@ impl TokenVault {
         let mut listed = self.listed.write().unwrap_or_else(PoisonError::into_inner);
         let before = listed.iter().find(|secret| secret.handle == *handle).cloned();
         let before = before.ok_or(VaultError::Unknown { handle: *handle })?;
-        if state < before.state {
-            return Err(VaultError::Backwards { state: before.state });
-        }
-        let state_since = if state == before.state { before.state_since } else { at };
-        let secret = Secret { state, state_since, ..before };
+        let secret = before.moved(state, at)?;
         let written = self.pool.with(|session| {
             let Some(object) = object::find(session, handle)? else { return Ok(false) };
             let text = label::write(&secret);
@@ -163,10 +137,7 @@ impl TokenVault {
     fn destroy_now(&self, handle: &SecretHandle) -> Result<(), VaultError> {
         let mut listed = self.listed.write().unwrap_or_else(PoisonError::into_inner);
         let before = listed.iter().find(|secret| secret.handle == *handle);
-        let before = before.ok_or(VaultError::Unknown { handle: *handle })?;
-        if before.state != State::Retired {
-            return Err(VaultError::Backwards { state: before.state });
-        }
+        before.ok_or(VaultError::Unknown { handle: *handle })?.may_end()?;
         let destroyed = self.pool.with(|session| match object::find(session, handle)? {
             Some(object) => session.destroy_object(object),
             None => Ok(()),
@@ -182,12 +153,8 @@ impl TokenVault {
         recipient: &VerifiedRecipient,
     ) -> Result<Delivery, WrapError> {
         let secret = self.secret(handle).ok_or(WrapError::Unknown { handle: *handle })?;
-        let Secret { kind, epoch, version, kcv, state, .. } = secret;
-        let purpose = kind.delivered_as().ok_or(WrapError::Kind { kind })?;
-        let scope = secret.scope.ok_or(WrapError::Kind { kind })?;
-        if state == State::Retired {
-            return Err(WrapError::Retired { handle: *handle });
-        }
+        let (purpose, scope) = secret.delivered()?;
+        let Secret { epoch, version, kcv, .. } = secret;
         check_point(recipient.keys())?;
         let point = recipient.keys().p256();
         let inner = self.pool.with(|session| match object::find(session, handle)? {
@@ -258,8 +225,7 @@ impl TokenVault {
         work: impl Fn(&dyn CardCipher) -> Result<T, CardError>,
     ) -> Result<T, CardError> {
         let secret = self.secret(handle).ok_or(CardError::Unknown { handle: *handle })?;
-        let kdf = secret.kdf.filter(|_| secret.state != State::Retired);
-        let kdf = kdf.ok_or(CardError::NotAMaster { handle: *handle })?;
+        let kdf = secret.kdf_in_use()?;
         if let Some(mechanism) = self.missing(kdf) {
             return Err(CardError::KdfNotHere { kdf, mechanism });
         }
@@ -285,14 +251,7 @@ impl TokenVault {
         process: &VerifiedRecipient,
     ) -> Result<Delivery, WrapError> {
         let secret = self.secret(handle).ok_or(WrapError::Unknown { handle: *handle })?;
-        let kind = secret.kind;
-        let kdf = secret.kdf.filter(|_| kind == SecretKind::CardMaster);
-        let (Some(kdf), Some(scope)) = (kdf, secret.scope.clone()) else {
-            return Err(WrapError::Kind { kind });
-        };
-        if secret.state == State::Retired {
-            return Err(WrapError::Retired { handle: *handle });
-        }
+        let (kdf, scope) = secret.master()?;
         if let Some(mechanism) = self.missing(kdf) {
             return Err(WrapError::KdfNotHere { kdf, mechanism });
         }
@@ -312,6 +271,10 @@ impl TokenVault {
         deliver(process, Parcel { purpose, scope, epoch: 0, version, subject, kcv }, &inner)
     }
 
+    fn held_by(&self) -> String {
+        format!("token:{}", self.pool.label())
+    }
+
     fn secret(&self, handle: &SecretHandle) -> Option<Secret> {
         self.secrets().iter().find(|secret| secret.handle == *handle).cloned()
     }
@@ -322,27 +285,13 @@ impl TokenVault {
     /// [`VaultError`].
     pub fn danger_import(&self, request: NewSecret, key: &[u8; 16]) -> Result<Secret, VaultError> {
         request.check()?;
-        let NewSecret { kind, scope, epoch, kdf, state, at, .. } = request;
-        let wrong = VaultError::Request { kind, field: "kdf" };
-        let kdf = kdf.ok_or(wrong)?;
+        let wrong = VaultError::Request { kind: request.kind, field: "kdf" };
+        let kdf = request.kdf.ok_or(wrong)?;
         if let Some(mechanism) = self.missing(kdf) {
             return Err(VaultError::KdfNotHere { kdf, mechanism });
         }
-        let mut handle = [0; 16];
-        rand::fill(&mut handle).map_err(|_| VaultError::Cryptography)?;
-        let secret = Secret {
-            handle: SecretHandle::from_bytes(handle),
-            kind,
-            scope,
-            epoch,
-            version: 1,
-            kdf: Some(kdf),
-            kcv: super::cipher::kcv(key)?,
-            state,
-            state_since: at,
-            created_at: at,
-            held_by: Arc::from(format!("token:{}", self.pool.label())),
-        };
+        let kcv = super::cipher::kcv(key)?;
+        let secret = Secret { kcv, ..request.named([].iter(), &self.held_by())? };
         let made = self.pool.once(|session| object::import(session, &secret, key));
         made.map_err(|_| VaultError::Unavailable)?;
         let mut listed = self.listed.write().unwrap_or_else(PoisonError::into_inner);

@@ -134,6 +134,7 @@ pub(super) fn try_accept(
     let offer = example::offer(&stage.operator()?, pass)?;
     let folder = stage.path(&format!("phones/{wallet}"));
     let mut arguments = vec!["wallet", "accept", "--folder", &folder, "--documents", "2"];
+    arguments.extend(["--wait", "0"]);
     if let Some(code) = &offer.transaction_code {
         arguments.extend(["--code", code]);
     }

@@ -75,6 +75,10 @@ pub(super) async fn deliveries(
 
 fn recipient(server: &Server, reader: &Reader, at: Instant) -> Option<VerifiedRecipient> {
     let statement = Statement::parse(reader.delivery_keys.as_deref()?).ok()?;
+    if statement.reader != reader.id {
+        tracing::warn!(reader = %reader.id, "no keys are delivered: its statement is another's");
+        return None;
+    }
     let keys = server.custody.keys();
     let authorities = keys.iter().filter(|key| key.purpose == Purpose::ReaderAuthority);
     let ders = authorities.filter_map(|key| key.certificate.as_deref());

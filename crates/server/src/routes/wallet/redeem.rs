@@ -6,8 +6,11 @@ use axum::response::Response;
 use issuance::dpop::{BoundRequest, DpopProof, verify_dpop};
 use issuance::issuer::{Endpoint, Issuer};
 use issuance::offer::Offer;
+use issuance::product::Format;
 use issuance::token::{OfferedPass, Redeemed, TokenRefusal, TokenRefused, redeem_offer};
 use issuance::wire;
+use keys::custody::SignError;
+use keys::purpose::Purpose;
 use policy::actor::Actor;
 use store::commit::{CommitError, Table};
 use vocabulary::time::Instant;
@@ -18,6 +21,7 @@ use crate::caller::Anyone;
 use crate::problem::Problem;
 use crate::record::Deed;
 use crate::server::Server;
+use crate::sign::{SignFault, certified};
 use crate::world::{entropy, now};
 
 pub(super) async fn redeem(
@@ -38,6 +42,8 @@ pub(super) async fn redeem(
     let pass = tenant.pass(offer.pass).await?.ok_or_else(Problem::internal)?;
     let product = tenant.product_version(&pass.product, pass.product_version).await?;
     let product = product.ok_or_else(Problem::internal)?;
+    // A code is good once, and of no use without who signs the documents.
+    signs(&server, &offer, at)?;
     let found = OfferedPass { offer: &offer, pass: &pass, product: &product };
     match redeem_offer(&request, Some(found), dpop.as_ref(), at, entropy()?) {
         Ok(Redeemed { changes, grant, token }) => {
@@ -52,6 +58,21 @@ pub(super) async fn redeem(
             Err(refused(refusal))
         }
     }
+}
+
+/// Whether there is who signs what `offer` offers.
+fn signs(server: &Server, offer: &Offer, at: Instant) -> Result<(), SignFault> {
+    if server.key_service.as_ref().is_some_and(|service| !service.is_connected()) {
+        return Err(SignFault::Custody(SignError::Unavailable));
+    }
+    let operator = Some(&offer.operator);
+    offer.formats.iter().try_for_each(|format| {
+        let purpose = match format {
+            Format::Mdoc => Purpose::DocumentSignerMdoc,
+            Format::SdJwt => Purpose::DocumentSignerSdJwt,
+        };
+        certified(&*server.custody, purpose, operator, at).map(drop)
+    })
 }
 
 fn proof(

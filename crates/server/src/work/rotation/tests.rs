@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::city::ceremony::{Custodians, Founding, create_city};
+use crate::city::clock;
 use crate::city::facts::Facts;
 use crate::city::files::{RootFile, create_keystore};
 use crate::city::rotation::{Haste, Level, Order, Sharing, rotate};
@@ -9,6 +10,7 @@ use crate::config::{Config, Http, Keys, Limits, Store};
 use crate::problem::Problem;
 use crate::sign::SignFault;
 use crate::start::{LogSigner, log_keys};
+use crate::work::chores;
 use crate::world::now;
 use audit::checkpoint;
 use credential::x509::Certificate;
@@ -112,13 +114,10 @@ impl Home {
 
     /// `limen key rotate` on the day, with the keys of the running server.
     async fn rotate(&self, level: Level, haste: Haste, days: u32) -> Result<Vec<&str>, String> {
-        let order = Order {
-            levels: vec![level],
-            operator: None,
-            haste,
-            sharing: Sharing::Shared,
-            leaving: None,
-        };
+        self.order(Order { levels: vec![level], haste, ..planned() }, days).await
+    }
+
+    async fn order(&self, order: Order, days: u32) -> Result<Vec<&str>, String> {
         let custodians = Custodians { root: &self.root, city: &*self.server.custody };
         let done = rotate(&config(&self.folder), custodians, &order, self.day(days)).await;
         let done = done.map_err(|error| error.to_string())?;
@@ -146,6 +145,17 @@ impl Home {
 
     async fn facts(&self) -> Facts {
         Facts::load(&self.server.store).await.unwrap()
+    }
+}
+
+/// A rotation of nothing.
+fn planned() -> Order {
+    Order {
+        levels: Vec::new(),
+        operator: None,
+        haste: Haste::Planned,
+        sharing: Sharing::Shared,
+        leaving: None,
     }
 }
 
@@ -341,4 +351,62 @@ async fn ended_authority_is_named_with_its_date_and_the_command_that_renews() {
     ] {
         assert!(problem.contains(part), "{part} in {problem}");
     }
+}
+
+#[tokio::test]
+async fn operator_without_keys_of_the_level_is_refused_with_those_that_have() {
+    let home = Home::new("rotation-operator").await;
+    let order = |level, operator: &str| {
+        let operator = Some(operator.parse().unwrap());
+        home.order(Order { levels: vec![level], operator, ..planned() }, 0)
+    };
+    let refused = order(Level::DocumentSigner, "nobody").await.unwrap_err();
+    assert!(
+        refused.contains("no operator `nobody` has keys; those that do: `harbour`"),
+        "{refused}"
+    );
+    for level in [Level::StatusList, Level::Root] {
+        let refused = order(level, "harbour").await.unwrap_err();
+        assert!(refused.contains("leave out --operator"), "{refused}");
+    }
+    let done = order(Level::DocumentSigner, "harbour").await.unwrap();
+    assert_eq!(done, ["active", "active"], "the control");
+    let (levels, operator) = (Level::ALL.to_vec(), Some("harbour".parse().unwrap()));
+    home.order(Order { levels, operator, ..planned() }, 0).await.unwrap();
+    assert_eq!(home.root.keys().len(), 1, "the root is no operator's");
+}
+
+#[tokio::test]
+async fn clock_that_jumps_moves_no_key_until_somebody_confirms_it() {
+    use State::{Active, Published, Retired};
+    let home = Home::new("rotation-clock").await;
+    home.rotate(Level::StatusList, Haste::Planned, 0).await.unwrap();
+    let purpose = Purpose::StatusList;
+    let all = async |day: u32| chores::all(&home.server, home.day(day)).await;
+    let before = home.server.custody.keys();
+    let yesterday = home.founded.saturating_sub(DAY);
+    chores::all(&home.server, yesterday).await;
+    for day in [3_650, 3_650, 8] {
+        all(day).await;
+        assert_eq!(home.server.custody.keys(), before, "day {day}");
+        assert!(home.server.findings.lines().contains("limen key confirm-clock"));
+        // Somebody is served meanwhile, and it stands in the log with the date of that clock.
+        let deed = worker_deed(city(), "test.deed", "something".into(), home.day(day));
+        home.server.attempt(deed, Vec::new(), Vec::new()).await.unwrap();
+    }
+    for (day, expected) in
+        [(7, [Active, Published].as_slice()), (8, &[Active, Active]), (9, &[Retired, Active])]
+    {
+        all(day).await;
+        assert_eq!(home.states(purpose), expected, "the control: the clock is right, day {day}");
+    }
+    assert_eq!(home.server.findings.lines(), "");
+    let kinds = home.kinds().await;
+    assert_eq!(kinds.iter().filter(|kind| *kind == "clock-note").count(), 3, "one a day");
+    all(40).await;
+    assert_eq!(home.states(purpose), [Retired, Active]);
+    clock::confirm(&config(&home.folder), home.day(40)).await.unwrap();
+    all(40).await;
+    assert_eq!(home.states(purpose), [Active], "the control: confirmed, it is believed");
+    assert!(home.kinds().await.contains(&"clock-confirm".to_owned()));
 }
