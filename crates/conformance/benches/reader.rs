@@ -114,7 +114,8 @@ fn tap(engine: &mut Engine, recording: &Recording) {
             Output::Command(command) => {
                 std::hint::black_box(command);
                 if let Some(response) = responses.next() {
-                    engine.handle(&AwsLc, noon(), Input::Response(response));
+                    let took = Duration::ZERO;
+                    engine.handle(&AwsLc, noon(), Input::Response { bytes: response, took });
                 }
             }
             Output::Record(record) => {

@@ -66,6 +66,8 @@ pub enum Reason {
     UsesCounted,
     /// The phone left, or did not answer in time.
     Interrupted,
+    /// An answer took longer than this door allows: a relay is suspected.
+    TooSlow,
     /// The reader has no trust bundle yet.
     NoBundle,
     /// The reader's trust bundle has expired.
@@ -82,7 +84,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Closed(Closed::Door),
         Self::Closed(Closed::Product),
         Self::Closed(Closed::Class),
@@ -107,6 +109,7 @@ impl Reason {
         Self::Withheld,
         Self::UsesCounted,
         Self::Interrupted,
+        Self::TooSlow,
         Self::NoBundle,
         Self::BundleExpired,
         Self::ClockBehind,
@@ -139,6 +142,7 @@ impl Reason {
             Self::Withheld => "rights-withheld",
             Self::UsesCounted => "uses-counted",
             Self::Interrupted => "interrupted",
+            Self::TooSlow => "too-slow",
             Self::NoBundle => "no-bundle",
             Self::BundleExpired => "bundle-expired",
             Self::ClockBehind => "clock-behind",
@@ -169,6 +173,7 @@ impl Reason {
             (Culprit::Holder, code) if is_alteration(code) => Self::PassAltered,
             (Culprit::Holder, _) => Self::HolderMismatch,
             (Culprit::Wire, "link-lost" | "session-timed-out") => Self::Interrupted,
+            (Culprit::Wire, "too-slow") => Self::TooSlow,
             (Culprit::Wire, _) => Self::Malformed,
             (Culprit::Reader, _) => Self::ReaderFault,
         }
@@ -203,6 +208,7 @@ impl fmt::Display for Reason {
             Self::Withheld => "the phone withheld a part of the pass that is needed",
             Self::UsesCounted => "the pass counts its uses, which this reader cannot",
             Self::Interrupted => "the phone left before it had answered",
+            Self::TooSlow => "the answer took too long to come from here: a relay is suspected",
             Self::NoBundle => "the reader has no instructions from the city yet",
             Self::BundleExpired => "the reader's instructions from the city have expired",
             Self::ClockBehind => "the reader's clock is wrong",

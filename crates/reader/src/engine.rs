@@ -11,6 +11,7 @@
 mod judge;
 mod knowledge;
 mod memory;
+mod pace;
 mod record;
 #[cfg(feature = "danger-sabotage")]
 pub mod sabotage;
@@ -32,11 +33,14 @@ use vocabulary::time::Instant;
 
 use self::judge::{Measure, Verdict};
 pub use self::memory::{Memory, MemoryError};
+use self::pace::Pace;
+pub use self::pace::{TimeBound, TimeBounds};
 use self::tap::Tap;
 use crate::bundle::VerifiedBundle;
 use crate::decision::Reason;
 use crate::journal::{Event, PassTrace, Watermark};
 use crate::snapshot::StatusSnapshot;
+use crate::table::{Door, ZoneClass};
 
 /// How far the reader's clock may lie behind the greatest time that was signed to it. Within this
 /// span the signed time counts; beyond it no door opens.
@@ -63,6 +67,8 @@ pub struct Config {
     pub journal_records_max: u64,
     /// What its contactless link carries.
     pub link: LinkLimits,
+    /// How fast a phone or a card must answer.
+    pub bounds: TimeBounds,
 }
 
 /// Where the reader's key is.
@@ -85,7 +91,13 @@ pub enum Input<'a> {
         secret: P256Secret,
     },
     /// A response APDU arrived.
-    Response(&'a [u8]),
+    Response {
+        /// The response.
+        bytes: &'a [u8],
+        /// How long it took at the link, by a clock that nobody sets: from the last byte of the command
+        /// to the last byte of the response.
+        took: Duration,
+    },
     /// The signature that [`Output::Sign`] asked for, 64 bytes.
     Signature(&'a [u8]),
     /// The instant of `poll_timeout` has come.
@@ -268,9 +280,7 @@ impl Engine {
     pub fn handle(&mut self, crypto: &dyn Crypto, now: Instant, input: Input<'_>) {
         match input {
             Input::Tap { door, secret } => self.begin(crypto, now, door, secret),
-            Input::Response(bytes) => {
-                self.talk(crypto, now, presentation::verifier::Input::Response(bytes));
-            }
+            Input::Response { bytes, took } => self.response(crypto, now, bytes, took),
             Input::Signature(bytes) => self.signed(crypto, now, bytes),
             Input::Timeout => self.talk(crypto, now, presentation::verifier::Input::Timeout),
             Input::LinkLost => self.talk(crypto, now, presentation::verifier::Input::LinkLost),
@@ -360,12 +370,26 @@ impl Engine {
             return self.conclude(now, door, Verdict::refused(reason));
         }
         let secret = self.session_secret(secret);
-        match Tap::new(crypto, now, door.clone(), secret, self.config.link) {
+        let pace = Pace::new(self.config.bounds.of(self.class(&door)));
+        match Tap::new(crypto, now, (door.clone(), pace), secret, self.config.link) {
             Ok(tap) => {
                 self.tap = Some(tap);
                 self.drain(crypto, now);
             }
             Err(BadKey) => self.conclude(now, door, Verdict::refused(Reason::ReaderFault)),
+        }
+    }
+
+    /// The class of a door; the highest for one that the bundle does not know.
+    fn class(&self, door: &PlaceCode) -> ZoneClass {
+        let table = self.bundle.as_ref().map(|bundle| &bundle.bundle().table);
+        table.and_then(|table| table.door(door)).map_or(ZoneClass::High, Door::class)
+    }
+
+    fn response(&mut self, crypto: &dyn Crypto, now: Instant, bytes: &[u8], took: Duration) {
+        if let Some(tap) = &mut self.tap {
+            tap.response(crypto, now, bytes, took);
+            self.drain(crypto, now);
         }
     }
 
@@ -387,7 +411,7 @@ impl Engine {
         if let Ok(signature) = Signature::new(algorithm, bytes) {
             tap.signed(crypto, now, &signature);
         } else {
-            tap.fail(Reason::ReaderFault);
+            tap.fail(Reason::ReaderFault, None);
         }
         self.drain(crypto, now);
     }

@@ -1,6 +1,7 @@
 //! One tap: the session with a phone (ISO/IEC 18013-5), driven to its answer.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use credential::crypto::{Algorithm, BadKey, Crypto, P256Secret, Signature, Signer};
 use credential::mdoc::{
@@ -15,6 +16,7 @@ use vocabulary::code::PlaceCode;
 use vocabulary::time::Instant;
 
 use super::judge::Presented;
+use super::pace::Pace;
 use super::{Config, ReaderKey};
 use crate::decision::Reason;
 
@@ -22,12 +24,13 @@ use crate::decision::Reason;
 #[derive(Debug)]
 pub(super) struct Tap {
     door: PlaceCode,
+    pace: Pace,
     verifier: Verifier,
     /// The request, while its signature is made elsewhere.
     unsigned: Option<Unsigned<DocRequestBytes>>,
     /// Whether the phone has answered: what goes wrong after that is of no interest.
     is_answered: bool,
-    failure: Option<Reason>,
+    failure: Option<(Reason, Option<Rejection>)>,
 }
 
 /// What the tap wants its engine to do.
@@ -45,12 +48,12 @@ impl Tap {
     pub(super) fn new(
         crypto: &dyn Crypto,
         now: Instant,
-        door: PlaceCode,
+        (door, pace): (PlaceCode, Pace),
         secret: P256Secret,
         link: LinkLimits,
     ) -> Result<Self, BadKey> {
         let verifier = Verifier::new(crypto, now, secret, link)?;
-        Ok(Self { door, verifier, unsigned: None, is_answered: false, failure: None })
+        Ok(Self { door, pace, verifier, unsigned: None, is_answered: false, failure: None })
     }
 
     pub(super) const fn door(&self) -> &PlaceCode {
@@ -65,9 +68,24 @@ impl Tap {
         self.verifier.handle(crypto, now, input);
     }
 
-    /// The reader itself failed: the tap ends.
-    pub(super) fn fail(&mut self, reason: Reason) {
-        self.failure = Some(reason);
+    /// A response, unless it came too late to be from here.
+    pub(super) fn response(
+        &mut self,
+        crypto: &dyn Crypto,
+        now: Instant,
+        bytes: &[u8],
+        took: Duration,
+    ) {
+        let kept = if self.is_answered { Ok(()) } else { self.pace.count(took) };
+        match kept {
+            Ok(()) => self.handle(crypto, now, Input::Response(bytes)),
+            Err(rejection) => self.fail(Reason::of(&rejection), Some(rejection)),
+        }
+    }
+
+    /// The tap ends without an answer.
+    pub(super) fn fail(&mut self, reason: Reason, rejection: Option<Rejection>) {
+        self.failure = Some((reason, rejection));
     }
 
     /// The signature over the request is there.
@@ -87,8 +105,8 @@ impl Tap {
         signer: Option<&dyn Signer>,
     ) -> Option<Step> {
         loop {
-            if let Some(reason) = self.failure.take() {
-                return Some(Step::Ended(reason, None));
+            if let Some((reason, rejection)) = self.failure.take() {
+                return Some(Step::Ended(reason, rejection));
             }
             match self.verifier.poll_output()? {
                 Output::Command(command) => return Some(Step::Command(command)),

@@ -12,7 +12,7 @@ use credential::unsigned::Unsigned;
 use credential::x509::build::{self, Purpose, Request, Signer, Subject};
 use credential::x509::{Certificate, TrustAnchors};
 use reader::bundle::{Bundle, Freshness, Issuer};
-use reader::engine::{Config, ReaderKey};
+use reader::engine::{Config, ReaderKey, TimeBounds};
 use reader::snapshot::{ClassPolicy, Stale};
 use reader::table::{AccessTable, Door, Need, Rule, ZoneClass};
 use vocabulary::code::PlaceCode;
@@ -128,6 +128,7 @@ impl City {
             key: ReaderKey::Held(self.reader.key.clone()),
             journal_records_max: 1000,
             link: presentation::apdu::LinkLimits::EXTENDED,
+            bounds: TimeBounds::default(),
         }
     }
 

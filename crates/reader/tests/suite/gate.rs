@@ -1,6 +1,8 @@
 //! A gate and a phone on one table: the host of an engine, with a journal and a memory that can
 //! fail, and a wallet that can be bent.
 
+use core::time::Duration;
+
 use audit::journal::{Head, verify_run};
 use credential::crypto::P256Secret;
 use credential::mdoc::{DeviceRequest, IssuerSigned, device_response, disclose};
@@ -94,6 +96,8 @@ pub(crate) struct Gate {
     pub(crate) seen: Vec<Seen>,
     /// What the phone sent in the last tap.
     pub(crate) recorded: Vec<Vec<u8>>,
+    /// How long the phone takes for the next response.
+    pub(crate) took: Box<dyn FnMut() -> Duration>,
     taps: u8,
 }
 
@@ -115,6 +119,7 @@ impl Gate {
             rejected: Vec::new(),
             seen: Vec::new(),
             recorded: Vec::new(),
+            took: Box::new(|| Duration::ZERO),
             taps: 0,
         };
         gate.drain(crate::city::noon(), None);
@@ -196,7 +201,8 @@ impl Gate {
         self.begin(now, door);
         for response in recording {
             self.drain(now, None);
-            self.engine.handle(CRYPTO, now, Input::Response(response));
+            let input = Input::Response { bytes: response, took: Duration::ZERO };
+            self.engine.handle(CRYPTO, now, input);
         }
         self.drain(now, None);
         self.engine.handle(CRYPTO, now, Input::LinkLost);
@@ -231,7 +237,8 @@ impl Gate {
                 Output::Command(command) => {
                     if let Some(response) = field.as_mut().and_then(|f| f.send(now, &command)) {
                         self.recorded.push(response.clone());
-                        self.engine.handle(CRYPTO, now, Input::Response(&response));
+                        let input = Input::Response { bytes: &response, took: (self.took)() };
+                        self.engine.handle(CRYPTO, now, input);
                     }
                 }
                 Output::Sign(_) => panic!("the key is held here"),

@@ -16,6 +16,7 @@ mod deliveries;
 mod gate;
 mod journal;
 mod lists;
+mod pace;
 mod roots;
 mod sabotage;
 mod suites;
