@@ -8,6 +8,8 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::transport::{Exchanged, Transport};
+
 /// Bytes in one APDU on the link: an extended-length APDU and its header and trailer.
 pub const FRAME_BYTES_MAX: usize = 65_536 + 16;
 /// How long either end waits for the other, unless it is told another time.
@@ -194,8 +196,18 @@ impl Link {
     }
 }
 
+impl Transport for Link {
+    fn exchange(&mut self, command: &[u8], wait: Duration) -> Result<Exchanged, LinkError> {
+        let wait = wait.min(self.wait);
+        let begin = Instant::now();
+        self.send(command)?;
+        let response = self.receive_within(wait)?;
+        Ok(Exchanged { response, took: begin.elapsed() })
+    }
+}
+
 /// What is left of a wait; never zero, which would mean for ever.
-fn remaining(end: Instant) -> Result<Duration, LinkError> {
+pub(crate) fn remaining(end: Instant) -> Result<Duration, LinkError> {
     let left = end.saturating_duration_since(Instant::now());
     if left.is_zero() {
         let source = io::Error::new(io::ErrorKind::TimedOut, "the other end was too slow");
@@ -206,7 +218,7 @@ fn remaining(end: Instant) -> Result<Duration, LinkError> {
 
 /// Bytes that came or went: none if the wait was interrupted or came to its end, which
 /// [`remaining`] then tells.
-fn ended(moved: io::Result<usize>) -> Result<usize, LinkError> {
+pub(crate) fn ended(moved: io::Result<usize>) -> Result<usize, LinkError> {
     use io::ErrorKind as Kind;
     match moved {
         Ok(0) => Err(LinkError::Gone),

@@ -1,4 +1,4 @@
-//! A reader on a machine: the engine with its files and the local link.
+//! A reader on a machine: the engine with its files; taps come over whatever carries APDUs.
 //!
 //! The folder of a reader: `reader.cbor` (what it is), `reader.key` (32 bytes, its owner only),
 //! `restarts` (how often it woke up), `memory` (what the city told it), `element` (its symmetric keys, where no chip has them), `journal` and `journal.base` (what it did, and how much of that
@@ -30,8 +30,9 @@ use self::ledger::Ledger;
 pub use self::ledger::{JOURNAL_BYTES, JOURNAL_RECORDS, PIECE_BYTES_MAX, PIECE_RECORDS_MAX};
 use crate::element::SoftwareElement;
 use crate::file;
-use crate::link::Link;
+use crate::link::WAIT;
 use crate::lock::Lock;
+use crate::transport::Transport;
 
 const MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -56,6 +57,22 @@ pub struct ReaderHost {
     ledger: Ledger,
     element: Option<SoftwareElement>,
     disbelieved: Vec<Rejection>,
+}
+
+/// What a reader's machine says of its link.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// What the link carries.
+    pub link: LinkLimits,
+    /// How fast a phone or a card must answer.
+    pub bounds: TimeBounds,
+}
+
+impl Default for Settings {
+    /// Everything that extended length allows, and the bounds of the engine.
+    fn default() -> Self {
+        Self { link: LinkLimits::EXTENDED, bounds: TimeBounds::default() }
+    }
 }
 
 /// A piece of journal for the city.
@@ -173,6 +190,18 @@ impl ReaderHost {
     /// [`HostError`] naming what is wrong with the folder; [`HostError::Locked`] while another
     /// process works there.
     pub fn open(folder: &Path, crypto: Box<dyn Crypto>) -> Result<Self, HostError> {
+        Self::open_with(folder, crypto, Settings::default())
+    }
+
+    /// As [`ReaderHost::open`], with settings of its own.
+    ///
+    /// # Errors
+    /// As [`ReaderHost::open`].
+    pub fn open_with(
+        folder: &Path,
+        crypto: Box<dyn Crypto>,
+        settings: Settings,
+    ) -> Result<Self, HostError> {
         let identity = Identity::load(folder)?;
         let lock = lock(folder)?;
         let key = identity.key(folder, &*crypto)?;
@@ -187,8 +216,8 @@ impl ReaderHost {
             chain: vec![identity.certificate],
             key: ReaderKey::Held(key),
             journal_records_max: JOURNAL_RECORDS,
-            link: LinkLimits::EXTENDED,
-            bounds: TimeBounds::default(),
+            link: settings.link,
+            bounds: settings.bounds,
             restarts: count_restart(folder)?,
         };
         let mut engine = Engine::new(&*crypto, config, memory, head, ledger.taken());
@@ -300,14 +329,14 @@ impl ReaderHost {
         unlocked
     }
 
-    /// One tap at `door`, with the phone at the other end of `link`. `clock` tells the time;
+    /// One tap at `door`, with the phone or card at the other end of `link`. `clock` tells the time;
     /// `secret` must be fresh.
     ///
     /// # Errors
     /// [`HostError`] if there was no deed.
     pub fn tap(
         &mut self,
-        link: &mut Link,
+        link: &mut dyn Transport,
         door: PlaceCode,
         secret: P256Secret,
         clock: &dyn Fn() -> Instant,
@@ -375,25 +404,23 @@ impl ReaderHost {
 
     fn exchange(
         &mut self,
-        link: &mut Link,
+        link: &mut dyn Transport,
         clock: &dyn Fn() -> Instant,
         command: Vec<u8>,
         apdus: &mut Vec<(Vec<u8>, Vec<u8>)>,
     ) {
         let until = self.engine.poll_timeout();
-        let wait = until.map_or(link.wait(), |until| until.duration_since(clock()));
-        let wait = wait.min(link.wait());
-        let sent = std::time::Instant::now();
-        let answered = link.send(&command).and_then(|()| link.receive_within(wait));
-        let took = sent.elapsed();
+        let wait = until.map_or(WAIT, |until| until.duration_since(clock()));
+        let answered = link.exchange(&command, wait);
         let now = clock();
         let input = match &answered {
-            Ok(bytes) => Input::Response { bytes, took },
+            Ok(answer) => Input::Response { bytes: &answer.response, took: answer.took },
             Err(_) if until.is_some_and(|until| until <= now) => Input::Timeout,
             Err(_) => Input::LinkLost,
         };
         self.engine.handle(&*self.crypto, now, input);
-        apdus.push((command, answered.unwrap_or_default()));
+        let response = answered.map(|answer| answer.response);
+        apdus.push((command, response.unwrap_or_default()));
     }
 
     /// Carries out everything that waits and says what the reader knows then, or what failed first.

@@ -7,7 +7,7 @@ use credential::x509::TrustAnchors;
 use presentation::apdu::LinkLimits;
 use reader::bundle::{Bundle, Freshness, Issuer};
 use reader::decision::Reason;
-use reader::engine::{Config, Engine, Input, Memory, Output, ReaderKey};
+use reader::engine::{Config, Engine, Input, Memory, Output, ReaderKey, TimeBounds};
 use reader::journal::{Event, Outcome};
 use reader::snapshot::{ClassPolicy, Stale};
 use reader::table::{AccessTable, Door, Need, Rule, ZoneClass};
@@ -38,7 +38,7 @@ impl Gate {
             key: ReaderKey::Held(city.reader.key.clone()),
             journal_records_max: 1000,
             link: LinkLimits::EXTENDED,
-            bounds: reader::engine::TimeBounds::default(),
+            bounds: TimeBounds::default(),
             restarts: 1,
         };
         let head = Head::start(*READER.as_bytes());
@@ -89,7 +89,7 @@ impl Gate {
 impl Reader for Gate {
     fn next(&mut self, now: Instant, response: Option<&[u8]>) -> Option<Vec<u8>> {
         let input = match response {
-            Some(bytes) => Input::Response { bytes, took: core::time::Duration::ZERO },
+            Some(bytes) => Input::Response { bytes, took: Duration::ZERO },
             None => {
                 self.taps += 1;
                 self.deed = None;

@@ -1,0 +1,175 @@
+//! Serving one reader through everything that may happen to it.
+
+use std::ffi::{CStr, CString};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use pcsc::{Context, Error, PNP_NOTIFICATION, ReaderState, Scope, State};
+
+use super::{CardLink, Unfound, connect, find, names};
+
+/// How long to wait for a notice before looking whether anybody still wants to hear it.
+const NOTICE: Duration = Duration::from_secs(1);
+/// How long to wait before calling a service that is not there once more: at first, and at most. There
+/// is no notice of a service that starts.
+const CALL_FIRST: Duration = Duration::from_millis(100);
+const CALL_LAST: Duration = Duration::from_secs(2);
+
+/// Who serves the cards of one reader.
+pub trait Attendant {
+    /// Hears what happens to the reader.
+    fn hear(&mut self, event: Event<'_>);
+
+    /// Serves one card. It is let go of afterwards, and is not served again until it was taken away.
+    fn serve(&mut self, card: &mut CardLink);
+}
+
+/// What happens to a reader. Each is told once, until another is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'e> {
+    /// It is there and waits for cards.
+    Ready {
+        /// Its name with the numbers.
+        reader: &'e str,
+    },
+    /// It is not there, or its name means several.
+    Unfound(&'e Unfound),
+    /// The service does not answer.
+    NoService(Error),
+    /// There is a card that cannot be used.
+    Unusable(Error),
+    /// A card fell silent; the reader waits until it is taken away.
+    Silent,
+}
+
+impl Event<'_> {
+    /// Whether this is about the reader as a whole, not about one card.
+    const fn is_lasting(self) -> bool {
+        matches!(self, Self::Ready { .. } | Self::Unfound(_) | Self::NoService(_))
+    }
+}
+
+/// Serves the reader called `name` until `stop` is set, which it notices within a second.
+pub fn attend(name: &str, stop: &AtomicBool, attendant: &mut dyn Attendant) {
+    let mut post = Post { name, stop, attendant, told: None };
+    let mut pause = CALL_FIRST;
+    while !post.is_over() {
+        let ended = Context::establish(Scope::System).and_then(|context| {
+            pause = CALL_FIRST;
+            post.watch(&context)
+        });
+        if let Err(error) = ended {
+            post.tell(Event::NoService(error));
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(CALL_LAST);
+        }
+    }
+}
+
+struct Post<'p> {
+    name: &'p str,
+    stop: &'p AtomicBool,
+    attendant: &'p mut dyn Attendant,
+    /// The last lasting event, so that it is not told twice.
+    told: Option<String>,
+}
+
+impl Post<'_> {
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn tell(&mut self, event: Event<'_>) {
+        let said = format!("{event:?}");
+        if event.is_lasting() && self.told.as_ref() == Some(&said) {
+            return;
+        }
+        if event.is_lasting() {
+            self.told = Some(said);
+        }
+        self.attendant.hear(event);
+    }
+
+    /// Finds the reader, again and again, and serves it while it is there.
+    fn watch(&mut self, context: &Context) -> Result<(), Error> {
+        while !self.is_over() {
+            let names = names(context)?;
+            let texts: Vec<String> =
+                names.iter().map(|name| name.to_string_lossy().into()).collect();
+            match find(self.name, &texts) {
+                Ok(found) => {
+                    self.tell(Event::Ready { reader: found });
+                    let same = texts.iter().position(|text| text == found);
+                    let reader = same.and_then(|at| names.get(at)).ok_or(Error::UnknownReader)?;
+                    self.stand_by(context, reader)?;
+                }
+                Err(unfound) => {
+                    self.tell(Event::Unfound(&unfound));
+                    await_readers(context, texts.len())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves the cards of `reader` until it is gone.
+    fn stand_by(&mut self, context: &Context, reader: &CStr) -> Result<(), Error> {
+        let mut state = ReaderState::new(reader, State::UNAWARE);
+        let mut served = None;
+        while !self.is_over() {
+            match context.get_status_change(NOTICE, std::slice::from_mut(&mut state)) {
+                Ok(()) => {}
+                Err(Error::Timeout) => continue,
+                Err(Error::UnknownReader | Error::ReaderUnavailable) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            let (seen, count) = (state.event_state(), state.event_count());
+            state.sync_current_state();
+            if seen.intersects(State::UNKNOWN | State::UNAVAILABLE | State::IGNORE) {
+                return Ok(());
+            }
+            if !seen.contains(State::PRESENT) {
+                served = None;
+            } else if served != Some(count) {
+                // The count grows when a card comes or goes: another card may have the same look.
+                served = self.receive(context, reader).then_some(count);
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves one card; `false` if another program has it, which the service tells when it is free.
+    fn receive(&mut self, context: &Context, reader: &CStr) -> bool {
+        let mut card = match connect(context, reader) {
+            Ok(card) => card,
+            Err(error) => {
+                self.tell(Event::Unusable(error));
+                return error != Error::SharingViolation;
+            }
+        };
+        self.attendant.serve(&mut card);
+        if card.is_silent() {
+            self.tell(Event::Silent);
+        }
+        card.close();
+        true
+    }
+}
+
+/// Waits until a reader comes or goes.
+fn await_readers(context: &Context, known: usize) -> Result<(), Error> {
+    let name: CString = PNP_NOTIFICATION().into();
+    let mut notice = ReaderState::new(name, State::UNAWARE);
+    // The first answer says how many there are; one that came since the list was read is not missed.
+    match context.get_status_change(Duration::ZERO, std::slice::from_mut(&mut notice)) {
+        Ok(()) | Err(Error::Timeout) => notice.sync_current_state(),
+        Err(error) => return Err(error),
+    }
+    if names(context)?.len() != known {
+        return Ok(());
+    }
+    match context.get_status_change(NOTICE, std::slice::from_mut(&mut notice)) {
+        Ok(()) | Err(Error::Timeout) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,105 @@
+//! A card in a reader of the system, as a transport.
+
+use std::ffi::CStr;
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use pcsc::{Card, Context, Disposition, Error, Protocols, ShareMode};
+
+use crate::link::{FRAME_BYTES_MAX, LinkError};
+use crate::transport::{Exchanged, Transport};
+
+/// A card that this process alone talks to. PC/SC knows no end of waiting for a response: a thread of
+/// the card's own waits, so that a card that falls silent holds up nobody but its reader.
+pub struct CardLink {
+    commands: Option<Sender<Vec<u8>>>,
+    answers: Receiver<Answer>,
+    worker: Option<JoinHandle<()>>,
+    /// Whether an answer is still to come for which nobody waits any more.
+    is_silent: bool,
+}
+
+struct Answer {
+    response: Result<Vec<u8>, Error>,
+    took: Duration,
+}
+
+/// Powers the card in a reader and takes it for this process alone.
+///
+/// # Errors
+/// [`Error`] of the service; [`Error::NoMemory`] where no thread can be had.
+pub fn connect(context: &Context, reader: &CStr) -> Result<CardLink, Error> {
+    let card = context.connect(reader, ShareMode::Exclusive, Protocols::ANY)?;
+    let (commands, to_send) = channel();
+    let (answered, answers) = channel();
+    let worker = thread::Builder::new().name("card".into());
+    let worker = worker.spawn(move || work(card, &to_send, &answered));
+    let worker = Some(worker.map_err(|_| Error::NoMemory)?);
+    Ok(CardLink { commands: Some(commands), answers, worker, is_silent: false })
+}
+
+fn work(card: Card, commands: &Receiver<Vec<u8>>, answers: &Sender<Answer>) {
+    let mut buffer = vec![0; FRAME_BYTES_MAX];
+    for command in commands {
+        let begin = Instant::now();
+        let response = card.transmit(&command, &mut buffer).map(<[u8]>::to_vec);
+        let took = begin.elapsed();
+        if answers.send(Answer { response, took }).is_err() {
+            break;
+        }
+    }
+    // The session ends in the card, too. One that is gone needs no reset.
+    if let Err((card, _)) = card.disconnect(Disposition::ResetCard) {
+        drop(card);
+    }
+}
+
+impl CardLink {
+    /// Whether the card still owes an answer for which nobody waits any more.
+    #[must_use]
+    pub const fn is_silent(&self) -> bool {
+        self.is_silent
+    }
+
+    /// Lets go of the card. Waits until a silent card has answered or gone.
+    pub fn close(mut self) {
+        self.commands = None;
+        if let Some(worker) = self.worker.take() {
+            // A worker that panicked has let go of its card, too.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Transport for CardLink {
+    fn exchange(&mut self, command: &[u8], wait: Duration) -> Result<Exchanged, LinkError> {
+        let commands = self.commands.as_ref().filter(|_| !self.is_silent);
+        let sent = commands.map(|commands| commands.send(command.to_vec()));
+        let Some(Ok(())) = sent else { return Err(LinkError::Gone) };
+        match self.answers.recv_timeout(wait) {
+            Ok(Answer { response: Ok(response), took }) => Ok(Exchanged { response, took }),
+            Ok(Answer { response: Err(error), .. }) => Err(link_error(error)),
+            Err(RecvTimeoutError::Timeout) => {
+                self.is_silent = true;
+                let source = io::Error::new(io::ErrorKind::TimedOut, "the card does not answer");
+                Err(LinkError::Io { source })
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(LinkError::Gone),
+        }
+    }
+}
+
+fn link_error(error: Error) -> LinkError {
+    match error {
+        Error::RemovedCard
+        | Error::NoSmartcard
+        | Error::ResetCard
+        | Error::UnpoweredCard
+        | Error::UnresponsiveCard
+        | Error::ReaderUnavailable
+        | Error::UnknownReader => LinkError::Gone,
+        error => LinkError::Io { source: io::Error::other(error) },
+    }
+}
