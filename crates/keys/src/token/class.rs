@@ -86,13 +86,18 @@ impl fmt::Display for Class {
     }
 }
 
-/// The attributes of the keys of one class.
+/// The attributes of the keys of one class. All are kept on the token, seen after the login alone, and
+/// never told in plain text.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// What a private or secret key is made with.
-    pub made_with: &'static [(Flag, bool)],
+    /// What keys of its kind could be made for.
+    uses: &'static [Flag],
+    /// Those that it is made for.
+    may: &'static [Flag],
+    /// Whether it may leave the token, wrapped.
+    extractable: bool,
     /// What must be found besides when it is used: what a token sets by itself.
-    pub found: &'static [(Flag, bool)],
+    pub found: &'static [Flag],
     /// What may be found otherwise than it was made.
     pub free: &'static [Flag],
     /// Whether a key is made with `CKA_WRAP_WITH_TRUSTED` where the token's wrapping keys can be
@@ -101,12 +106,26 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// What a private or secret key is made with.
+    #[must_use]
+    pub fn made_with(&self) -> Vec<(Flag, bool)> {
+        let kept = [(Token, true), (Private, true), (Sensitive, true)];
+        let uses = self.uses.iter().map(|flag| (*flag, self.may.contains(flag)));
+        kept.into_iter().chain([(Extractable, self.extractable)]).chain(uses).collect()
+    }
+
+    /// What must be found when it is used.
+    pub(crate) fn held(&self) -> impl Iterator<Item = (Flag, bool)> {
+        self.made_with().into_iter().chain(self.found.iter().map(|flag| (*flag, true)))
+    }
+
     /// The template of a private or secret key; `can_trust` says whether the token's officer can mark
     /// a wrapping key as trusted.
     #[must_use]
     pub fn template(&self, can_trust: bool) -> Vec<Attribute> {
+        let made_with = self.made_with();
         let mut template: Vec<Attribute> =
-            self.made_with.iter().map(|(flag, value)| flag.attribute(*value)).collect();
+            made_with.iter().map(|(flag, value)| flag.attribute(*value)).collect();
         if self.wrap_with_trusted && can_trust {
             template.push(Flag::WrapWithTrusted.attribute(true));
         }
@@ -117,9 +136,7 @@ impl Rules {
     /// tell counts as false: a token that does not know a use does not allow it.
     #[must_use]
     pub fn broken_by(&self, found: &[Attribute]) -> Option<(Flag, bool)> {
-        let held = |flag: &Flag| !self.free.contains(flag);
-        let rules = self.made_with.iter().chain(self.found).copied();
-        rules.filter(|(flag, _)| held(flag)).find_map(|(flag, wanted)| {
+        self.held().filter(|(flag, _)| !self.free.contains(flag)).find_map(|(flag, wanted)| {
             let value = found.iter().find_map(|attribute| flag.value(attribute));
             (value.unwrap_or(false) != wanted).then_some((flag, !wanted))
         })
@@ -128,7 +145,7 @@ impl Rules {
     /// The attributes that [`Rules::broken_by`] looks at.
     #[must_use]
     pub fn asked(&self) -> Vec<AttributeType> {
-        self.made_with.iter().chain(self.found).map(|(flag, _)| flag.kind()).collect()
+        self.held().map(|(flag, _)| flag.kind()).collect()
     }
 }
 
@@ -137,19 +154,18 @@ use Flag::{
     Sensitive, Sign, SignRecover, Token, Unwrap, Verify, Wrap,
 };
 
+/// What a private key could be made for.
+const OF_PRIVATE: &[Flag] = &[Sign, SignRecover, Decrypt, Unwrap, Derive];
+/// What a secret key could be made for.
+const OF_SECRET: &[Flag] = &[Wrap, Unwrap, Encrypt, Decrypt, Sign, Verify, Derive];
+/// What a token says of a key that it made and that never left it.
+const NEVER_LEFT: &[Flag] = &[Local, AlwaysSensitive, NeverExtractable];
+
 const ONLINE: Rules = Rules {
-    made_with: &[
-        (Token, true),
-        (Private, true),
-        (Sensitive, true),
-        (Extractable, false),
-        (Sign, true),
-        (SignRecover, false),
-        (Decrypt, false),
-        (Unwrap, false),
-        (Derive, false),
-    ],
-    found: &[(Local, true), (AlwaysSensitive, true), (NeverExtractable, true)],
+    uses: OF_PRIVATE,
+    may: &[Sign],
+    extractable: false,
+    found: NEVER_LEFT,
     free: &[],
     wrap_with_trusted: false,
 };
@@ -157,116 +173,38 @@ const ONLINE: Rules = Rules {
 /// A root that came back from the custodians' backup was not made here: it is found neither local nor
 /// always sensitive, and need not be extractable again.
 const ROOT: Rules = Rules {
-    made_with: &[
-        (Token, true),
-        (Private, true),
-        (Sensitive, true),
-        (Extractable, true),
-        (Sign, true),
-        (SignRecover, false),
-        (Decrypt, false),
-        (Unwrap, false),
-        (Derive, false),
-    ],
+    extractable: true,
     found: &[],
     free: &[Extractable],
     wrap_with_trusted: true,
+    ..ONLINE
 };
 
 const TRANSPORT: Rules = Rules {
-    made_with: &[
-        (Token, true),
-        (Private, true),
-        (Sensitive, true),
-        (Extractable, true),
-        (Wrap, true),
-        (Unwrap, true),
-        (Encrypt, false),
-        (Decrypt, false),
-        (Sign, false),
-        (Verify, false),
-        (Derive, false),
-    ],
-    found: &[(AlwaysSensitive, true)],
+    uses: OF_SECRET,
+    may: &[Wrap, Unwrap],
+    extractable: true,
+    found: &[AlwaysSensitive],
     free: &[],
     wrap_with_trusted: true,
 };
 
 const DELIVERED: Rules = Rules {
-    made_with: &[
-        (Token, true),
-        (Private, true),
-        (Sensitive, true),
-        (Extractable, true),
-        (Wrap, false),
-        (Unwrap, false),
-        (Encrypt, false),
-        (Decrypt, false),
-        (Sign, false),
-        (Verify, false),
-        (Derive, false),
-    ],
-    found: &[(Local, true), (AlwaysSensitive, true)],
+    uses: OF_SECRET,
+    may: &[],
+    extractable: true,
+    found: &[Local, AlwaysSensitive],
     free: &[],
     wrap_with_trusted: false,
 };
 
-const CARD_MASTER: Rules = Rules {
-    made_with: &[
-        (Token, true),
-        (Private, true),
-        (Sensitive, true),
-        (Extractable, false),
-        (Derive, true),
-        (Wrap, false),
-        (Unwrap, false),
-        (Encrypt, false),
-        (Decrypt, false),
-        (Sign, false),
-        (Verify, false),
-    ],
-    found: &[(Local, true), (AlwaysSensitive, true), (NeverExtractable, true)],
-    free: &[],
-    wrap_with_trusted: false,
-};
+const CARD_MASTER: Rules =
+    Rules { may: &[Derive], extractable: false, found: NEVER_LEFT, ..DELIVERED };
 
-const CARD_MASTER_ENCRYPTING: Rules = Rules {
-    made_with: &[
-        (Token, true),
-        (Private, true),
-        (Sensitive, true),
-        (Extractable, false),
-        (Derive, true),
-        (Encrypt, true),
-        (Wrap, false),
-        (Unwrap, false),
-        (Decrypt, false),
-        (Sign, false),
-        (Verify, false),
-    ],
-    found: &[(Local, true), (AlwaysSensitive, true), (NeverExtractable, true)],
-    free: &[],
-    wrap_with_trusted: false,
-};
+const CARD_MASTER_ENCRYPTING: Rules = Rules { may: &[Derive, Encrypt], ..CARD_MASTER };
 
-const CUSTODIANS: Rules = Rules {
-    made_with: &[
-        (Token, true),
-        (Private, true),
-        (Sensitive, true),
-        (Extractable, false),
-        (Wrap, true),
-        (Unwrap, true),
-        (Encrypt, false),
-        (Decrypt, false),
-        (Sign, false),
-        (Verify, false),
-        (Derive, false),
-    ],
-    found: &[],
-    free: &[],
-    wrap_with_trusted: false,
-};
+const CUSTODIANS: Rules =
+    Rules { may: &[Wrap, Unwrap], extractable: false, found: &[], ..DELIVERED };
 
 macro_rules! flags {
     ($($(#[$doc:meta])* $name:ident, $text:literal;)*) => {

@@ -362,7 +362,7 @@ mod tests {
                 let id = KeyHandle::of(&point).as_bytes().to_vec();
                 publics.insert(id.clone(), Public { curve: CURVE.to_vec(), point });
                 let rules = Class::Online.rules();
-                let attributes = rules.made_with.iter().chain(rules.found);
+                let attributes = rules.held();
                 Found {
                     private: number,
                     label: format!(
@@ -370,7 +370,7 @@ mod tests {
                          2026-09-21T14:13:20Z"
                     ),
                     id,
-                    attributes: attributes.map(|(flag, value)| flag.attribute(*value)).collect(),
+                    attributes: attributes.map(|(flag, value)| flag.attribute(value)).collect(),
                 }
             })
             .collect();

@@ -112,7 +112,7 @@ fn token_refuses_what_a_class_does_not_allow() {
             ]
             .map(|class| (class, secret(session, class).unwrap()));
             for (class, key) in keys {
-                let may = |flag| class.rules().made_with.contains(&(flag, true));
+                let may = |flag| class.rules().made_with().contains(&(flag, true));
                 // Never told, whatever the class.
                 let value = session.get_attributes(key, &[AttributeType::Value])?;
                 assert!(value.is_empty(), "{class}");

@@ -35,7 +35,7 @@ pub(crate) struct Foreign {
 impl Foreign {
     /// A key as this house would have made it, but for `changed`.
     pub(crate) fn with(changed: &[(Flag, bool)]) -> Self {
-        let mut private = Class::Online.rules().made_with.to_vec();
+        let mut private = Class::Online.rules().made_with();
         for (flag, value) in changed {
             private.retain(|(other, _)| other != flag);
             private.push((*flag, *value));
