@@ -97,13 +97,7 @@ impl Crypto for Remembering {
         AwsLc.hmac_sha256(key, message)
     }
 
-    fn hkdf_sha256_blocks(
-        &self,
-        secret: &[u8],
-        salt: &[u8],
-        info: &[u8],
-        blocks: &mut [[u8; 32]],
-    ) {
+    fn hkdf_sha256_blocks(&self, secret: &[u8], salt: &[u8], info: &[u8], blocks: &mut [[u8; 32]]) {
         AwsLc.hkdf_sha256_blocks(secret, salt, info, blocks);
     }
 
