@@ -222,6 +222,8 @@ pub struct Sign1Parts<'a> {
     pub typ: Option<&'a str>,
     /// The key identifier for the protected header.
     pub kid: Option<&'a [u8]>,
+    /// The key identifier for the unprotected header.
+    pub unprotected_kid: Option<&'a [u8]>,
     /// Whether the message is written with tag 18.
     pub tagged: bool,
 }
@@ -248,7 +250,7 @@ pub fn sign1(algorithm: Algorithm, parts: &Sign1Parts<'_>) -> Unsigned<Vec<u8>> 
         message.tag(TAG_SIGN1);
     }
     message.array(4).bytes(protected.as_bytes());
-    write_chain(&mut message, parts.x5chain);
+    write_unprotected(&mut message, parts);
     if parts.detached {
         message.null();
     } else {
@@ -410,16 +412,19 @@ fn parse_hash<'a>(decoder: &mut Decoder<'a>) -> Result<Option<&'a [u8; 32]>, Rej
     Ok(value.try_into().ok().filter(|_| algorithm == Some(HASH_SHA_256)))
 }
 
-fn write_chain(encoder: &mut Encoder, chain: &[&[u8]]) {
+fn write_unprotected(encoder: &mut Encoder, parts: &Sign1Parts<'_>) {
+    let chain = parts.x5chain;
+    encoder.map(usize::from(parts.unprotected_kid.is_some()) + usize::from(!chain.is_empty()));
+    if let Some(kid) = parts.unprotected_kid {
+        encoder.integer(HEADER_KID).bytes(kid);
+    }
     match chain {
-        [] => {
-            encoder.map(0);
-        }
+        [] => {}
         [leaf] => {
-            encoder.map(1).integer(HEADER_X5CHAIN).bytes(leaf);
+            encoder.integer(HEADER_X5CHAIN).bytes(leaf);
         }
         _ => {
-            encoder.map(1).integer(HEADER_X5CHAIN).array(chain.len());
+            encoder.integer(HEADER_X5CHAIN).array(chain.len());
             chain.iter().for_each(|certificate| {
                 encoder.bytes(certificate);
             });

@@ -15,6 +15,7 @@ use crate::x509::{Judgement, Profile, SignerCache, TrustAnchors, TrustedSigner};
 
 use super::authentication::{bare_transcript, reader_authentication};
 use super::issuer_signed::ELEMENTS_MAX;
+use super::labels::{Labels, Structure};
 
 /// Documents that one request may ask for.
 pub const DOC_REQUESTS_MAX: usize = 16;
@@ -58,7 +59,7 @@ pub fn doc_request(
     algorithm: Algorithm,
     chain: &[&[u8]],
 ) -> Result<Unsigned<DocRequestBytes>, Rejection> {
-    let items_request = encode_items_request(items);
+    let items_request = encode_items_request(items, Labels::Iso);
     let payload = reader_authentication(bare_transcript(transcript)?, &items_request);
     let parts =
         Sign1Parts { payload: &payload, detached: true, x5chain: chain, ..Default::default() };
@@ -74,7 +75,7 @@ pub fn doc_request(
 #[must_use]
 pub fn doc_request_unauthenticated(items: &ItemsRequest<'_>) -> DocRequestBytes {
     let mut request = Encoder::new();
-    request.map(1).text("itemsRequest").raw(&encode_items_request(items));
+    request.map(1).text("itemsRequest").raw(&encode_items_request(items, Labels::Iso));
     DocRequestBytes(request.into_bytes())
 }
 
@@ -90,10 +91,11 @@ pub fn device_request(doc_requests: &[DocRequestBytes]) -> Vec<u8> {
 }
 
 /// ItemsRequestBytes: the request in tag 24.
-fn encode_items_request(items: &ItemsRequest<'_>) -> Vec<u8> {
+pub(crate) fn encode_items_request(items: &ItemsRequest<'_>, labels: Labels) -> Vec<u8> {
+    let label = |name| labels.label(Structure::ItemsRequest, name);
     let mut inner = Encoder::new();
-    inner.map(2).text("docType").text(items.doc_type);
-    inner.text("nameSpaces").map(items.name_spaces.len());
+    inner.map(2).text(label("docType")).text(items.doc_type);
+    inner.text(label("nameSpaces")).map(items.name_spaces.len());
     for space in items.name_spaces {
         inner.text(space.name).map(space.elements.len());
         for (element, retain) in space.elements {
@@ -142,13 +144,18 @@ impl<'a> DeviceRequest<'a> {
     /// # Errors
     /// [`Rejection`] with culprit `wire`.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Rejection> {
+        Self::parse_as(bytes, Labels::Iso)
+    }
+
+    /// As [`DeviceRequest::parse`], in this encoding.
+    pub(crate) fn parse_as(bytes: &'a [u8], labels: Labels) -> Result<Self, Rejection> {
         let mut decoder = Decoder::with_lengths(bytes, Lengths::OpenContainers)?;
         let (mut version, mut doc_requests) = (None, Vec::new());
         let mut entries = decoder.map()?;
         while decoder.more(&mut entries)? {
-            match decoder.text()? {
+            match labels.name(Structure::DeviceRequest, decoder.text()?) {
                 "version" => version = Some(decoder.text()?),
-                "docRequests" => read_doc_requests(&mut decoder, &mut doc_requests)?,
+                "docRequests" => read_doc_requests(&mut decoder, &mut doc_requests, labels)?,
                 _ => decoder.skip()?,
             }
         }
@@ -168,6 +175,7 @@ impl<'a> DeviceRequest<'a> {
 fn read_doc_requests<'a>(
     decoder: &mut Decoder<'a>,
     doc_requests: &mut Vec<DocRequest<'a>>,
+    labels: Labels,
 ) -> Result<(), Rejection> {
     let mut list = decoder.array()?;
     while decoder.more(&mut list)? {
@@ -175,7 +183,7 @@ fn read_doc_requests<'a>(
             let message = alloc::format!("request asks for more than {DOC_REQUESTS_MAX} documents");
             return Err(Rejection::wire("documents-too-many", message));
         }
-        doc_requests.push(DocRequest::read(decoder)?);
+        doc_requests.push(DocRequest::read(decoder, labels)?);
     }
     Ok(())
 }
@@ -240,11 +248,11 @@ impl<'a> DocRequest<'a> {
         Ok(VerifiedReader { signer })
     }
 
-    fn read(decoder: &mut Decoder<'a>) -> Result<Self, Rejection> {
+    fn read(decoder: &mut Decoder<'a>, labels: Labels) -> Result<Self, Rejection> {
         let (mut items_request, mut reader_auth) = (None, None);
         let mut entries = decoder.map()?;
         while decoder.more(&mut entries)? {
-            match decoder.text()? {
+            match labels.name(Structure::DocRequest, decoder.text()?) {
                 "itemsRequest" => items_request = Some(decoder.embedded()?),
                 "readerAuth" => reader_auth = Some(decoder.raw()?),
                 _ => decoder.skip()?,
@@ -255,7 +263,7 @@ impl<'a> DocRequest<'a> {
         let mut inner = Decoder::with_lengths(items_request.inner, Lengths::OpenContainers)?;
         let mut entries = inner.map()?;
         while inner.more(&mut entries)? {
-            match inner.text()? {
+            match labels.name(Structure::ItemsRequest, inner.text()?) {
                 "docType" => doc_type = Some(inner.text()?),
                 "nameSpaces" => read_elements(&mut inner, &mut elements)?,
                 _ => inner.skip()?,

@@ -6,6 +6,7 @@ use crate::cbor::{Decoder, Embedded, Lengths};
 use crate::rejection::Rejection;
 
 use super::issuer_signed::{ELEMENTS_MAX, IssuerSigned};
+use super::labels::{Labels, Structure};
 
 /// Documents of one response.
 pub const DOCUMENTS_MAX: usize = 16;
@@ -80,14 +81,19 @@ impl<'a> DeviceResponse<'a> {
     /// # Errors
     /// [`Rejection`] with culprit `wire`.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Rejection> {
+        Self::parse_as(bytes, Labels::Iso)
+    }
+
+    /// As [`DeviceResponse::parse`], in this encoding.
+    pub(crate) fn parse_as(bytes: &'a [u8], labels: Labels) -> Result<Self, Rejection> {
         let mut decoder = Decoder::with_lengths(bytes, Lengths::OpenContainers)?;
         let (mut version, mut status) = (None, None);
         let (mut documents, mut document_errors) = (Vec::new(), Vec::new());
         let mut entries = decoder.map()?;
         while decoder.more(&mut entries)? {
-            match decoder.text()? {
+            match labels.name(Structure::DeviceResponse, decoder.text()?) {
                 "version" => version = Some(decoder.text()?),
-                "documents" => read_documents(&mut decoder, &mut documents)?,
+                "documents" => read_documents(&mut decoder, &mut documents, labels)?,
                 "documentErrors" => read_document_errors(&mut decoder, &mut document_errors)?,
                 "status" => status = Some(decoder.unsigned()?),
                 _ => decoder.skip()?,
@@ -103,6 +109,7 @@ impl<'a> DeviceResponse<'a> {
 fn read_documents<'a>(
     decoder: &mut Decoder<'a>,
     documents: &mut Vec<Document<'a>>,
+    labels: Labels,
 ) -> Result<(), Rejection> {
     let mut list = decoder.array()?;
     while decoder.more(&mut list)? {
@@ -110,7 +117,7 @@ fn read_documents<'a>(
             let message = alloc::format!("response holds more than {DOCUMENTS_MAX} documents");
             return Err(Rejection::wire("documents-too-many", message));
         }
-        documents.push(Document::read(decoder)?);
+        documents.push(Document::read(decoder, labels)?);
     }
     Ok(())
 }
@@ -134,14 +141,14 @@ fn read_document_errors<'a>(
 }
 
 impl<'a> Document<'a> {
-    fn read(decoder: &mut Decoder<'a>) -> Result<Self, Rejection> {
+    fn read(decoder: &mut Decoder<'a>, labels: Labels) -> Result<Self, Rejection> {
         let (mut doc_type, mut issuer_signed, mut device_signed) = (None, None, None);
         let mut errors = Vec::new();
         let mut entries = decoder.map()?;
         while decoder.more(&mut entries)? {
-            match decoder.text()? {
+            match labels.name(Structure::Document, decoder.text()?) {
                 "docType" => doc_type = Some(decoder.text()?),
-                "issuerSigned" => issuer_signed = Some(IssuerSigned::read(decoder)?),
+                "issuerSigned" => issuer_signed = Some(IssuerSigned::read(decoder, labels)?),
                 "deviceSigned" => device_signed = Some(DeviceSigned::read(decoder)?),
                 "errors" => read_errors(decoder, &mut errors)?,
                 _ => decoder.skip()?,

@@ -13,6 +13,7 @@ use crate::unsigned::Unsigned;
 
 use super::authentication::{bare_transcript, device_authentication, e_mac_key};
 use super::issuer_signed::{IssuerSigned, Item};
+use super::labels::{Labels, Structure};
 use super::mso::MobileSecurityObject;
 
 /// DeviceNameSpacesBytes without any element: the empty map in tag 24.
@@ -91,6 +92,21 @@ pub fn disclose(
     let payload = message.payload.unwrap_or_default();
     let mso = MobileSecurityObject::parse(payload).map_err(DiscloseError::Document)?;
 
+    let issuer_signed = select(&document, chosen, Labels::Iso)?;
+    Ok(Disclosure {
+        doc_type: String::from(mso.doc_type),
+        device_key: mso.device_key,
+        issuer_signed,
+    })
+}
+
+/// IssuerSigned with the chosen elements of `document`, in the encoding that it came in.
+pub(crate) fn select(
+    document: &IssuerSigned<'_>,
+    chosen: &[(&str, &str)],
+    labels: Labels,
+) -> Result<Vec<u8>, DiscloseError> {
+    let label = |name| labels.label(Structure::IssuerSigned, name);
     let is_chosen = |item: &Item<'_>| chosen.contains(&(item.name_space, item.element));
     for (name_space, element) in chosen {
         let held = |item: &Item<'_>| item.name_space == *name_space && item.element == *element;
@@ -104,7 +120,7 @@ pub fn disclose(
     let mut encoder = Encoder::with_capacity(room + document.issuer_auth.len() + 256);
     encoder.map(1 + usize::from(!disclosed.is_empty()));
     if !disclosed.is_empty() {
-        encoder.text("nameSpaces").map(groups().count());
+        encoder.text(label("nameSpaces")).map(groups().count());
     }
     for group in groups() {
         encoder.text(group.first().map_or("", |item| item.name_space)).array(group.len());
@@ -112,12 +128,8 @@ pub fn disclose(
             encoder.raw(item.raw);
         });
     }
-    encoder.text("issuerAuth").raw(document.issuer_auth);
-    Ok(Disclosure {
-        doc_type: String::from(mso.doc_type),
-        device_key: mso.device_key,
-        issuer_signed: encoder.into_bytes(),
-    })
+    encoder.text(label("issuerAuth")).raw(document.issuer_auth);
+    Ok(encoder.into_bytes())
 }
 
 impl Disclosure {

@@ -14,6 +14,7 @@ use crate::unsigned::Unsigned;
 use crate::x509::Certificate;
 
 use super::issuer_signed::ELEMENTS_MAX;
+use super::labels::{Labels, Structure};
 use super::mso::VERSION;
 use super::names::NameFilter;
 use super::signer;
@@ -67,6 +68,15 @@ pub struct Validity {
 pub struct IssuerSignedBytes(Vec<u8>);
 
 impl IssuerSignedBytes {
+    /// Items and signature as one IssuerSigned.
+    pub(crate) fn join(items: &[u8], issuer_auth: &[u8], labels: Labels) -> Self {
+        let label = |name| labels.label(Structure::IssuerSigned, name);
+        let mut issuer_signed = Encoder::with_capacity(items.len() + issuer_auth.len() + 32);
+        issuer_signed.map(2).text(label("nameSpaces")).raw(items);
+        issuer_signed.text(label("issuerAuth")).raw(issuer_auth);
+        Self(issuer_signed.into_bytes())
+    }
+
     /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -141,30 +151,43 @@ pub fn issue(
     let algorithm = signer.public_key.algorithm();
     let hash = signer::is_named_by(algorithm).then(|| crypto.sha256(signer.raw));
 
-    let (items, digests) = items_and_digests(crypto, request, entropy);
-    let mso = mobile_security_object(request, &digests);
-    let mut payload = Encoder::with_capacity(mso.len() + 8);
-    payload.embedded(&mso);
+    let labels = Labels::Iso;
+    let (items, digests) = items_and_digests(crypto, request.name_spaces, entropy, labels);
+    let object = Object {
+        doc_type: request.doc_type,
+        device_key: Some(request.device_key),
+        authorized_name_spaces: request.authorized_name_spaces,
+        validity: request.validity,
+        needs_clock: None,
+        status: request.status,
+    };
+    let payload = object.encode(&digests, labels);
     let x5chain = if hash.is_some() { &[] } else { chain };
     let x5t = hash.as_ref();
-    let parts = Sign1Parts { payload: payload.as_bytes(), x5chain, x5t, ..Default::default() };
-    Ok(cose::sign1(algorithm, &parts).map(move |issuer_auth| {
-        let mut issuer_signed = Encoder::with_capacity(items.len() + issuer_auth.len() + 32);
-        issuer_signed.map(2).text("nameSpaces").raw(&items).text("issuerAuth").raw(&issuer_auth);
-        IssuerSignedBytes(issuer_signed.into_bytes())
-    }))
+    let parts = Sign1Parts { payload: &payload, x5chain, x5t, ..Default::default() };
+    Ok(cose::sign1(algorithm, &parts)
+        .map(move |issuer_auth| IssuerSignedBytes::join(&items, &issuer_auth, labels)))
 }
 
 fn check(request: &IssueRequest<'_>, entropy: &[u8]) -> Result<(), IssueError> {
-    let count: usize = request.name_spaces.iter().map(|space| space.elements.len()).sum();
+    check_content(request.name_spaces, &request.validity, entropy)
+}
+
+/// Whether these elements and dates give a document.
+pub(crate) fn check_content(
+    spaces: &[NameSpace<'_>],
+    validity: &Validity,
+    entropy: &[u8],
+) -> Result<(), IssueError> {
+    let count: usize = spaces.iter().map(|space| space.elements.len()).sum();
     if !(1..=ELEMENTS_MAX).contains(&count) {
         return Err(IssueError::ElementCount);
     }
     if entropy.len() != count * ENTROPY_BYTES_PER_ELEMENT {
         return Err(IssueError::Entropy);
     }
-    for (position, space) in request.name_spaces.iter().enumerate() {
-        if request.name_spaces.iter().take(position).any(|other| other.name == space.name) {
+    for (position, space) in spaces.iter().enumerate() {
+        if spaces.iter().take(position).any(|other| other.name == space.name) {
             return Err(IssueError::DuplicateName);
         }
         let mut names = NameFilter::new();
@@ -176,7 +199,7 @@ fn check(request: &IssueRequest<'_>, entropy: &[u8]) -> Result<(), IssueError> {
             Decoder::new(value).map_err(|_| IssueError::Value)?;
         }
     }
-    let Validity { signed, valid_from, valid_until, .. } = request.validity;
+    let Validity { signed, valid_from, valid_until, .. } = *validity;
     if valid_from < signed || valid_until < valid_from {
         return Err(IssueError::Dates);
     }
@@ -184,25 +207,27 @@ fn check(request: &IssueRequest<'_>, entropy: &[u8]) -> Result<(), IssueError> {
 }
 
 /// The digests of one name space, in the order of their numbers.
-struct Digests<'r> {
+pub(crate) struct Digests<'r> {
     name_space: &'r str,
     by_number: Vec<[u8; 32]>,
 }
 
 /// IssuerNameSpaces as CBOR, and the digests of all its items.
-fn items_and_digests<'r>(
+pub(crate) fn items_and_digests<'r>(
     crypto: &dyn Crypto,
-    request: &IssueRequest<'r>,
+    spaces: &[NameSpace<'r>],
     entropy: &[u8],
+    labels: Labels,
 ) -> (Vec<u8>, Vec<Digests<'r>>) {
-    let values = request.name_spaces.iter().flat_map(|space| space.elements);
+    let label = |name| labels.label(Structure::Item, name);
+    let values = spaces.iter().flat_map(|space| space.elements);
     let room: usize = values.map(|(name, value)| name.len() + value.len() + 96).sum();
-    let mut items = Encoder::with_capacity(room + 64 * request.name_spaces.len());
-    let mut all = Vec::with_capacity(request.name_spaces.len());
+    let mut items = Encoder::with_capacity(room + 64 * spaces.len());
+    let mut all = Vec::with_capacity(spaces.len());
     let mut draws = entropy.chunks_exact(ENTROPY_BYTES_PER_ELEMENT);
-    items.map(request.name_spaces.len());
+    items.map(spaces.len());
     let mut item = Encoder::with_capacity(256);
-    for space in request.name_spaces {
+    for space in spaces {
         let count = space.elements.len();
         items.text(space.name).array(count);
         // Entropy is split so that the numbers are drawn before the items are written.
@@ -212,8 +237,12 @@ fn items_and_digests<'r>(
         for (((name, value), entropy), number) in space.elements.iter().zip(&own).zip(numbers) {
             let salt = entropy.get(..SALT_BYTES).unwrap_or_default();
             item.clear();
-            item.map(4).text("digestID").unsigned(number as u64).text("random").bytes(salt);
-            item.text("elementIdentifier").text(name).text("elementValue").raw(value);
+            item.map(4)
+                .text(label("digestID"))
+                .unsigned(number as u64)
+                .text(label("random"))
+                .bytes(salt);
+            item.text(label("elementIdentifier")).text(name).text(label("elementValue")).raw(value);
             let start = items.as_bytes().len();
             items.embedded(item.as_bytes());
             let raw = items.as_bytes().get(start..).unwrap_or_default();
@@ -239,40 +268,76 @@ fn shuffled(entropy: &[&[u8]]) -> Vec<usize> {
     numbers
 }
 
-fn mobile_security_object(request: &IssueRequest<'_>, digests: &[Digests<'_>]) -> Vec<u8> {
-    let count: usize = digests.iter().map(|space| space.by_number.len()).sum();
-    let mut mso = Encoder::with_capacity(count * 37 + 640);
-    mso.map(6 + usize::from(request.status.is_some()));
-    mso.text("version").text(VERSION);
-    mso.text("digestAlgorithm").text(HashAlgorithm::Sha256.mso_name());
-    mso.text("valueDigests").map(digests.len());
-    for space in digests {
-        mso.text(space.name_space).map(space.by_number.len());
-        for (number, digest) in space.by_number.iter().enumerate() {
-            mso.unsigned(number as u64).bytes(digest);
+/// What an issuer signs beside the digests.
+pub(crate) struct Object<'r> {
+    pub(crate) doc_type: &'r str,
+    pub(crate) device_key: Option<&'r PublicKey>,
+    pub(crate) authorized_name_spaces: &'r [&'r str],
+    pub(crate) validity: Validity,
+    /// Whether a verifier without a clock must refuse; a field of the compact encoding.
+    pub(crate) needs_clock: Option<bool>,
+    pub(crate) status: Option<StatusReference<'r>>,
+}
+
+impl Object<'_> {
+    /// MobileSecurityObjectBytes: the object in tag 24.
+    pub(crate) fn encode(&self, digests: &[Digests<'_>], labels: Labels) -> Vec<u8> {
+        let label = |name| labels.label(Structure::MobileSecurityObject, name);
+        let count: usize = digests.iter().map(|space| space.by_number.len()).sum();
+        let mut mso = Encoder::with_capacity(count * 37 + 640);
+        let optional =
+            [self.device_key.is_some(), self.needs_clock.is_some(), self.status.is_some()];
+        mso.map(5 + optional.into_iter().filter(|is_there| *is_there).count());
+        mso.text(label("version")).text(VERSION);
+        mso.text(label("digestAlgorithm")).text(HashAlgorithm::Sha256.mso_name());
+        mso.text(label("valueDigests")).map(digests.len());
+        for space in digests {
+            mso.text(space.name_space).map(space.by_number.len());
+            for (number, digest) in space.by_number.iter().enumerate() {
+                mso.unsigned(number as u64).bytes(digest);
+            }
+        }
+        if let Some(key) = self.device_key {
+            mso.text(label("deviceKeyInfo"));
+            self.write_device_key(&mut mso, key, labels);
+        }
+        mso.text(label("docType")).text(self.doc_type);
+        mso.text(label("validityInfo"));
+        write_validity(&mut mso, &self.validity, labels);
+        if let Some(needs_clock) = self.needs_clock {
+            mso.text(label("timeVerificationRequired")).bool(needs_clock);
+        }
+        if let Some(status) = self.status {
+            mso.text("status");
+            status.encode(&mut mso);
+        }
+        let mut payload = Encoder::with_capacity(mso.as_bytes().len() + 8);
+        payload.embedded(mso.as_bytes());
+        payload.into_bytes()
+    }
+
+    fn write_device_key(&self, mso: &mut Encoder, key: &PublicKey, labels: Labels) {
+        let authorized = self.authorized_name_spaces;
+        mso.map(1 + usize::from(!authorized.is_empty()));
+        mso.text(labels.label(Structure::DeviceKeyInfo, "deviceKey"));
+        cose::write_key(mso, key);
+        if !authorized.is_empty() {
+            mso.text("keyAuthorizations").map(1).text("nameSpaces").array(authorized.len());
+            authorized.iter().for_each(|name| {
+                mso.text(name);
+            });
         }
     }
-    let authorized = request.authorized_name_spaces;
-    mso.text("deviceKeyInfo").map(1 + usize::from(!authorized.is_empty()));
-    mso.text("deviceKey");
-    cose::write_key(&mut mso, request.device_key);
-    if !authorized.is_empty() {
-        mso.text("keyAuthorizations").map(1).text("nameSpaces").array(authorized.len());
-        authorized.iter().for_each(|name| {
-            mso.text(name);
-        });
-    }
-    mso.text("docType").text(request.doc_type);
-    let Validity { signed, valid_from, valid_until, expected_update } = request.validity;
-    mso.text("validityInfo").map(3 + usize::from(expected_update.is_some()));
-    mso.text("signed").date_time(signed);
-    mso.text("validFrom").date_time(valid_from).text("validUntil").date_time(valid_until);
+}
+
+fn write_validity(mso: &mut Encoder, validity: &Validity, labels: Labels) {
+    let label = |name| labels.label(Structure::Validity, name);
+    let Validity { signed, valid_from, valid_until, expected_update } = *validity;
+    mso.map(3 + usize::from(expected_update.is_some()));
+    mso.text(label("signed")).date_time(signed);
+    mso.text(label("validFrom")).date_time(valid_from);
+    mso.text(label("validUntil")).date_time(valid_until);
     if let Some(expected_update) = expected_update {
-        mso.text("expectedUpdate").date_time(expected_update);
+        mso.text(label("expectedUpdate")).date_time(expected_update);
     }
-    if let Some(status) = request.status {
-        mso.text("status");
-        status.encode(&mut mso);
-    }
-    mso.into_bytes()
 }

@@ -2,8 +2,10 @@
 
 use alloc::vec::Vec;
 
-use crate::cbor::{Decoder, Lengths};
+use crate::cbor::{Decoder, Embedded, Lengths};
 use crate::rejection::Rejection;
+
+use super::labels::{Labels, Structure};
 
 /// Elements of one document.
 pub const ELEMENTS_MAX: usize = 1024;
@@ -42,19 +44,24 @@ impl<'a> IssuerSigned<'a> {
     /// # Errors
     /// [`Rejection`] with culprit `wire`.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Rejection> {
+        Self::parse_as(bytes, Labels::Iso)
+    }
+
+    /// As [`IssuerSigned::parse`], in this encoding.
+    pub(crate) fn parse_as(bytes: &'a [u8], labels: Labels) -> Result<Self, Rejection> {
         let mut decoder = Decoder::with_lengths(bytes, Lengths::OpenContainers)?;
-        let parsed = Self::read(&mut decoder)?;
+        let parsed = Self::read(&mut decoder, labels)?;
         decoder.finish()?;
         Ok(parsed)
     }
 
-    pub(super) fn read(decoder: &mut Decoder<'a>) -> Result<Self, Rejection> {
+    pub(super) fn read(decoder: &mut Decoder<'a>, labels: Labels) -> Result<Self, Rejection> {
         let mut items = Vec::new();
         let mut issuer_auth = None;
         let mut entries = decoder.map()?;
         while decoder.more(&mut entries)? {
-            match decoder.text()? {
-                "nameSpaces" => read_name_spaces(decoder, &mut items)?,
+            match labels.name(Structure::IssuerSigned, decoder.text()?) {
+                "nameSpaces" => read_name_spaces(decoder, &mut items, labels)?,
                 "issuerAuth" => issuer_auth = Some(decoder.raw()?),
                 _ => decoder.skip()?,
             }
@@ -68,6 +75,7 @@ impl<'a> IssuerSigned<'a> {
 fn read_name_spaces<'a>(
     decoder: &mut Decoder<'a>,
     items: &mut Vec<Item<'a>>,
+    labels: Labels,
 ) -> Result<(), Rejection> {
     let mut name_spaces = decoder.map()?;
     while decoder.more(&mut name_spaces)? {
@@ -82,19 +90,24 @@ fn read_name_spaces<'a>(
                 return Err(Rejection::wire("elements-too-many", message));
             }
             let embedded = decoder.embedded()?;
-            items.push(Item::read(name_space, embedded.raw, embedded.inner)?);
+            items.push(Item::read(name_space, embedded, labels)?);
         }
     }
     Ok(())
 }
 
 impl<'a> Item<'a> {
-    fn read(name_space: &'a str, raw: &'a [u8], inner: &'a [u8]) -> Result<Self, Rejection> {
+    fn read(
+        name_space: &'a str,
+        embedded: Embedded<'a>,
+        labels: Labels,
+    ) -> Result<Self, Rejection> {
+        let Embedded { raw, inner } = embedded;
         let (mut digest_id, mut random, mut element, mut value) = (None, None, None, None);
         let mut decoder = Decoder::new(inner)?;
         let mut entries = decoder.map()?;
         while decoder.more(&mut entries)? {
-            match decoder.text()? {
+            match labels.name(Structure::Item, decoder.text()?) {
                 "digestID" => digest_id = Some(decoder.unsigned()?),
                 "random" => random = Some(decoder.bytes()?),
                 "elementIdentifier" => element = Some(decoder.text()?),

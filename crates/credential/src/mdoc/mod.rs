@@ -7,15 +7,16 @@
 //! session encryption, the status of a document (its reference is handed out), and decisions.
 
 mod authentication;
-mod device_request;
+pub(crate) mod device_request;
 mod device_response;
-mod disclose;
-mod issue;
+pub(crate) mod disclose;
+pub(crate) mod issue;
 mod issuer_signed;
-mod mso;
+pub(crate) mod labels;
+pub(crate) mod mso;
 mod names;
 mod signer;
-mod verify;
+pub(crate) mod verify;
 
 pub use authentication::{Session, e_mac_key, transcript_bytes};
 pub use device_request::{

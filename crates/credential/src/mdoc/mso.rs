@@ -12,7 +12,9 @@ use crate::crypto::{HashAlgorithm, PublicKey};
 use crate::rejection::{Culprit, Rejection};
 use crate::status::StatusReference;
 
+use super::issue::Validity;
 use super::issuer_signed::ELEMENTS_MAX;
+use super::labels::{Labels, Structure};
 
 /// The version that is understood.
 pub(super) const VERSION: &str = "1.0";
@@ -39,6 +41,27 @@ pub struct MobileSecurityObject<'a> {
     pub expected_update: Option<Instant>,
     /// Where its status is found.
     pub status: Option<StatusReference<'a>>,
+    digests: Digests<'a>,
+}
+
+/// What an issuer signed, in either encoding.
+#[derive(Clone, Debug)]
+pub(crate) struct SignedObject<'a> {
+    pub(crate) doc_type: &'a str,
+    /// The key of the device; always there in the names of ISO/IEC 18013-5.
+    pub(crate) device_key: Option<PublicKey>,
+    pub(crate) validity: Validity,
+    /// Whether a verifier without a clock must refuse.
+    pub(crate) needs_clock: bool,
+    pub(crate) digests: Digests<'a>,
+    key_authorizations: KeyAuthorizations<'a>,
+    status: Option<StatusReference<'a>>,
+}
+
+/// The digests of all elements, and what they are made with.
+#[derive(Clone, Debug)]
+pub(crate) struct Digests<'a> {
+    pub(crate) algorithm: HashAlgorithm,
     name_spaces: Vec<DigestRange<'a>>,
     digests: Vec<ValueDigest<'a>>,
 }
@@ -79,18 +102,55 @@ impl<'a> MobileSecurityObject<'a> {
     /// # Errors
     /// [`Rejection`] with culprit `issuer`.
     pub fn parse(payload: &'a [u8]) -> Result<Self, Rejection> {
+        let object = SignedObject::parse(payload, Labels::Iso)?;
+        let Validity { signed, valid_from, valid_until, expected_update } = object.validity;
+        Ok(Self {
+            digest_algorithm: object.digests.algorithm,
+            doc_type: object.doc_type,
+            device_key: object.device_key.ok_or_else(|| missing("deviceKey"))?,
+            key_authorizations: object.key_authorizations,
+            signed,
+            valid_from,
+            valid_until,
+            expected_update,
+            status: object.status,
+            digests: object.digests,
+        })
+    }
+
+    /// Its dates.
+    pub(super) const fn validity(&self) -> Validity {
+        Validity {
+            signed: self.signed,
+            valid_from: self.valid_from,
+            valid_until: self.valid_until,
+            expected_update: self.expected_update,
+        }
+    }
+
+    /// Its digests.
+    pub(super) const fn digests_mut(&mut self) -> &mut Digests<'a> {
+        &mut self.digests
+    }
+}
+
+impl<'a> SignedObject<'a> {
+    /// Reads the object in tag 24, as the signature's payload holds it.
+    pub(crate) fn parse(payload: &'a [u8], labels: Labels) -> Result<Self, Rejection> {
         let mut outer = Decoder::new(payload).map_err(by_issuer)?;
         let embedded = outer.embedded().map_err(by_issuer)?;
         outer.finish().map_err(by_issuer)?;
         let mut decoder = Decoder::new(embedded.inner).map_err(by_issuer)?;
         let mut draft = Draft::default();
-        draft.read(&mut decoder)?;
+        draft.read(&mut decoder, labels)?;
         decoder.finish().map_err(by_issuer)?;
         draft.complete()
     }
+}
 
+impl<'a> Digests<'a> {
     /// The digest of number `id` in `name_space`; a second request for the same one says so.
-    pub(super) fn take_digest(&mut self, name_space: &str, id: u64) -> DigestLookup<'a> {
+    pub(super) fn take(&mut self, name_space: &str, id: u64) -> DigestLookup<'a> {
         let range = self.name_spaces.iter().find(|range| range.name_space == name_space);
         let Some(digests) = range.and_then(|range| self.digests.get_mut(range.start..range.end))
         else {
@@ -157,23 +217,29 @@ struct Draft<'a> {
     expected_update: Option<Instant>,
     status: Option<StatusReference<'a>>,
     value_digests: bool,
+    needs_clock: Option<bool>,
     name_spaces: Vec<DigestRange<'a>>,
     digests: Vec<ValueDigest<'a>>,
 }
 
 impl<'a> Draft<'a> {
-    fn read(&mut self, decoder: &mut Decoder<'a>) -> Result<(), Rejection> {
+    fn read(&mut self, decoder: &mut Decoder<'a>, labels: Labels) -> Result<(), Rejection> {
         let mut entries = decoder.map().map_err(by_issuer)?;
         while decoder.more(&mut entries).map_err(by_issuer)? {
-            match decoder.text().map_err(by_issuer)? {
+            let label = decoder.text().map_err(by_issuer)?;
+            match labels.name(Structure::MobileSecurityObject, label) {
                 "version" => self.version = Some(decoder.text().map_err(by_issuer)?),
                 "digestAlgorithm" => {
                     self.digest_algorithm = Some(decoder.text().map_err(by_issuer)?);
                 }
                 "docType" => self.doc_type = Some(decoder.text().map_err(by_issuer)?),
                 "valueDigests" => self.read_digests(decoder)?,
-                "deviceKeyInfo" => self.read_device_key(decoder)?,
-                "validityInfo" => self.read_validity(decoder)?,
+                "deviceKeyInfo" => self.read_device_key(decoder, labels)?,
+                "validityInfo" => self.read_validity(decoder, labels)?,
+                // A field of the compact encoding alone.
+                "timeVerificationRequired" if labels == Labels::Compact => {
+                    self.needs_clock = Some(decoder.bool().map_err(by_issuer)?);
+                }
                 // A status by other means alone cannot be checked and is refused, because a
                 // document that was revoked by it would pass.
                 "status" => self.status = Some(StatusReference::decode(decoder)?),
@@ -209,10 +275,14 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn read_device_key(&mut self, decoder: &mut Decoder<'a>) -> Result<(), Rejection> {
+    fn read_device_key(
+        &mut self,
+        decoder: &mut Decoder<'a>,
+        labels: Labels,
+    ) -> Result<(), Rejection> {
         let mut entries = decoder.map().map_err(by_issuer)?;
         while decoder.more(&mut entries).map_err(by_issuer)? {
-            match decoder.text().map_err(by_issuer)? {
+            match labels.name(Structure::DeviceKeyInfo, decoder.text().map_err(by_issuer)?) {
                 "deviceKey" => {
                     let key = cose::parse_key(decoder)
                         .map_err(|error| Rejection::issuer("device-key", error.message))?;
@@ -239,10 +309,14 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn read_validity(&mut self, decoder: &mut Decoder<'a>) -> Result<(), Rejection> {
+    fn read_validity(
+        &mut self,
+        decoder: &mut Decoder<'a>,
+        labels: Labels,
+    ) -> Result<(), Rejection> {
         let mut entries = decoder.map().map_err(by_issuer)?;
         while decoder.more(&mut entries).map_err(by_issuer)? {
-            match decoder.text().map_err(by_issuer)? {
+            match labels.name(Structure::Validity, decoder.text().map_err(by_issuer)?) {
                 "signed" => self.signed = Some(date_time(decoder)?),
                 "validFrom" => self.valid_from = Some(date_time(decoder)?),
                 "validUntil" => self.valid_until = Some(date_time(decoder)?),
@@ -253,7 +327,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn complete(self) -> Result<MobileSecurityObject<'a>, Rejection> {
+    fn complete(self) -> Result<SignedObject<'a>, Rejection> {
         let version = self.version.ok_or_else(|| missing("version"))?;
         if version != VERSION {
             let message = alloc::format!("mobile security object is of version `{version}`");
@@ -276,18 +350,23 @@ impl<'a> Draft<'a> {
         if !self.value_digests {
             return Err(missing("valueDigests"));
         }
-        Ok(MobileSecurityObject {
-            digest_algorithm,
+        Ok(SignedObject {
             doc_type: self.doc_type.ok_or_else(|| missing("docType"))?,
-            device_key: self.device_key.ok_or_else(|| missing("deviceKey"))?,
+            device_key: self.device_key,
+            validity: Validity {
+                signed: self.signed.ok_or_else(|| missing("signed"))?,
+                valid_from: self.valid_from.ok_or_else(|| missing("validFrom"))?,
+                valid_until: self.valid_until.ok_or_else(|| missing("validUntil"))?,
+                expected_update: self.expected_update,
+            },
+            needs_clock: self.needs_clock.unwrap_or(true),
+            digests: Digests {
+                algorithm: digest_algorithm,
+                name_spaces: self.name_spaces,
+                digests: self.digests,
+            },
             key_authorizations: self.key_authorizations,
-            signed: self.signed.ok_or_else(|| missing("signed"))?,
-            valid_from: self.valid_from.ok_or_else(|| missing("validFrom"))?,
-            valid_until: self.valid_until.ok_or_else(|| missing("validUntil"))?,
-            expected_update: self.expected_update,
             status: self.status,
-            name_spaces: self.name_spaces,
-            digests: self.digests,
         })
     }
 }

@@ -19,8 +19,9 @@ use super::authentication::{Session, bare_transcript, device_authentication, e_m
 use super::device_response::{
     DeviceAuth, DeviceResponse, DeviceSigned, Document, DocumentError, ElementError,
 };
+use super::issue::Validity;
 use super::issuer_signed::{ELEMENTS_MAX, IssuerSigned, Item, SALT_BYTES_MIN};
-use super::mso::{DigestLookup, MobileSecurityObject};
+use super::mso::{DigestLookup, Digests, MobileSecurityObject};
 use super::names::NameFilter;
 use super::signer;
 
@@ -276,8 +277,8 @@ fn verify_issuer<'a>(
 
     let mut mso = MobileSecurityObject::parse(payload)?;
     check_doc_type(&mso, doc_type, expectation.doc_type)?;
-    check_validity(&mso, signer.certificate(), at)?;
-    check_digests(&items, &mut mso, crypto)?;
+    check_validity(&mso.validity(), Some(signer.certificate()), at)?;
+    check_digests(&items, mso.digests_mut(), crypto)?;
     Ok(VerifiedDocument {
         mso,
         items,
@@ -313,12 +314,13 @@ fn check_doc_type(
     Ok(())
 }
 
-fn check_validity(
-    mso: &MobileSecurityObject<'_>,
-    signer: &Certificate<'_>,
+/// The dates of a document, which the certificate of its signer must cover if it has one.
+pub(crate) fn check_validity(
+    validity: &Validity,
+    signer: Option<&Certificate<'_>>,
     at: Instant,
 ) -> Result<(), Rejection> {
-    let MobileSecurityObject { signed, valid_from, valid_until, .. } = *mso;
+    let Validity { signed, valid_from, valid_until, .. } = *validity;
     if valid_from < signed || valid_until < valid_from {
         return Err(Rejection::issuer(
             "validity-order",
@@ -328,7 +330,7 @@ fn check_validity(
         ));
     }
     // ISO/IEC 18013-5, 9.3.1, step 5: the signer must have been certified when it signed.
-    if !signer.is_current(signed) {
+    if signer.is_some_and(|signer| !signer.is_current(signed)) {
         return Err(Rejection::issuer(
             "signed-outside-certificate",
             alloc::format!("signed {signed}, outside the validity of the signer's certificate"),
@@ -350,9 +352,9 @@ fn check_validity(
 }
 
 /// ISO/IEC 18013-5, 9.3.1, step 3: every disclosed element must have the digest of its number.
-fn check_digests(
+pub(crate) fn check_digests(
     items: &[Item<'_>],
-    mso: &mut MobileSecurityObject<'_>,
+    digests: &mut Digests<'_>,
     crypto: &dyn Crypto,
 ) -> Result<(), Rejection> {
     let mut names = NameFilter::new();
@@ -361,14 +363,14 @@ fn check_digests(
             let name = item.element.escape_debug();
             Rejection::holder(code, alloc::format!("element `{name}` {what}"))
         };
-        let expected = match mso.take_digest(item.name_space, item.digest_id) {
+        let expected = match digests.take(item.name_space, item.digest_id) {
             DigestLookup::Found(digest) => digest,
             DigestLookup::Absent => return Err(named("digest-missing", "was never issued")),
             DigestLookup::Repeated => {
                 return Err(named("digest-repeated", "repeats the number of another digest"));
             }
         };
-        if crypto.digest(mso.digest_algorithm, item.raw).as_bytes() != expected {
+        if crypto.digest(digests.algorithm, item.raw).as_bytes() != expected {
             return Err(named("digest-mismatch", "is not what was issued"));
         }
         if item.random.len() < SALT_BYTES_MIN {

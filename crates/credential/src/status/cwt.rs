@@ -51,12 +51,11 @@ impl StatusListClaims {
         }
         let parts = Sign1Parts {
             payload: claims.as_bytes(),
-            detached: false,
             x5chain: header.x5chain,
-            x5t: None,
             typ: Some(CWT_TYP),
             kid: header.kid,
             tagged: true,
+            ..Sign1Parts::default()
         };
         sign1(header.algorithm, &parts)
     }

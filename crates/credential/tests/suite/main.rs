@@ -9,6 +9,7 @@
     reason = "tests may panic"
 )]
 
+mod access_document;
 mod annex_d;
 mod city;
 mod composite;

@@ -158,7 +158,8 @@ pub enum Output {
     Save,
     /// The reader tells how it stands.
     ReaderStatus(u16),
-    /// The transaction is over; said once a tap.
+    /// The transaction is over; said once a tap. After a fast phase without an EXCHANGE the reader has
+    /// not proved itself, whatever it says.
     Ended(Result<(), DeviceError>),
 }
 

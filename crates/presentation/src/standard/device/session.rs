@@ -83,6 +83,10 @@ impl Device {
         if [p1, p2] != parameters {
             return Err(DeviceError::Parameters);
         }
+        let is_selecting = matches!(self.stage, Stage::Selecting { .. });
+        if is_selecting && !matches!(instruction, SELECT | AUTH0 | GET_RESPONSE) {
+            return Err(DeviceError::Unexpected);
+        }
         if instruction == GET_RESPONSE {
             return self.get_response(&data, expected_bytes);
         }

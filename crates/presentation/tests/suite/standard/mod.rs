@@ -2,6 +2,8 @@
 //! and every way in which a link or an attacker may disturb them.
 
 mod attacks;
+mod commands;
+mod documents;
 mod faults;
 mod pair;
 mod phases;

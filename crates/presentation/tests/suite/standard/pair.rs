@@ -98,6 +98,8 @@ pub(super) struct Pair {
     /// What lies in the slot that a device names.
     pub slot: Option<[u8; 65]>,
     pub then: VecDeque<Then>,
+    pub device_request: Vec<u8>,
+    pub device_response: Vec<u8>,
     /// Whether the device's owner agrees.
     pub consents: bool,
     pub sent: Vec<(Way, Vec<u8>)>,
@@ -122,6 +124,8 @@ impl Pair {
             device_secret: secret(DEVICE_SECRET),
             slot: None,
             then: VecDeque::from([Then::Conclude(ControlFlow::SUCCESS)]),
+            device_request: DEVICE_REQUEST.to_vec(),
+            device_response: DEVICE_RESPONSE.to_vec(),
             consents: true,
             sent: Vec::new(),
             authenticated: Vec::new(),
@@ -231,7 +235,10 @@ impl Pair {
             Some(Then::Exchange(exchange)) => {
                 self.feed_reader(reader::Input::Exchange(&exchange));
             }
-            Some(Then::StepUp) => self.feed_reader(reader::Input::StepUp(DEVICE_REQUEST)),
+            Some(Then::StepUp) => {
+                let request = self.device_request.clone();
+                self.feed_reader(reader::Input::StepUp(&request));
+            }
             Some(Then::Conclude(flow)) => self.feed_reader(reader::Input::Conclude(flow)),
             None => {}
         }
@@ -280,9 +287,10 @@ impl Pair {
                 self.feed_device(device::Input::Signature(&signature));
             }
             device::Output::StepUp { device_request, device_key } => {
-                assert_eq!(device_request, DEVICE_REQUEST);
+                assert_eq!(device_request, self.device_request);
                 assert_eq!(device_key, public(DEVICE_SECRET));
-                self.feed_device(device::Input::Respond(DEVICE_RESPONSE));
+                let response = self.device_response.clone();
+                self.feed_device(device::Input::Respond(&response));
             }
             device::Output::Save => self.saved += 1,
             device::Output::ReaderStatus(status) => self.statuses.push(status),

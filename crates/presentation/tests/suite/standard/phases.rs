@@ -72,11 +72,12 @@ fn the_one_key_of_many_is_found_wherever_it_lies() {
     pair.run_whole();
     let known = pair.fast_setup().stored.unwrap().as_slice()[0].clone();
     for place in [0, READER_KEYS_MAX / 2, READER_KEYS_MAX - 1] {
-        let strange = |n: usize| StoredKey {
+        let strange = |n: u8| StoredKey {
             device_key: public(DEVICE_SECRET),
-            key: PersistentKey::from_bytes([n as u8; 32]),
+            key: PersistentKey::from_bytes([n; 32]),
         };
-        let mut keys: Vec<_> = (0..READER_KEYS_MAX).map(strange).collect();
+        let mut keys: Vec<_> = (0..=u8::MAX).map(strange).collect();
+        assert_eq!(keys.len(), READER_KEYS_MAX);
         keys[place] = known.clone();
         let stored = Some(StoredKeys::new(keys).unwrap().into());
         pair.next_tap(reader::Setup { stored, ..reader_setup() }, &SUCCESS);

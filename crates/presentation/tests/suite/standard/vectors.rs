@@ -23,9 +23,9 @@ const NOW: Instant = Instant::from_unix_seconds(1_790_000_000);
 const PROVIDERS: [&dyn Crypto; 2] = [&RustCrypto, &AwsLc];
 
 fn hex(value: &Value) -> Vec<u8> {
-    let digits = value.as_str().unwrap().as_bytes();
-    let digit = |d: u8| char::from(d).to_digit(16).unwrap() as u8;
-    digits.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+    let text = value.as_str().unwrap();
+    let pairs = (0..text.len()).step_by(2);
+    pairs.map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }
 
 fn array<const N: usize>(value: &Value) -> [u8; N] {
