@@ -13,6 +13,7 @@ mod annex_d;
 mod channel;
 mod edges;
 mod express;
+mod express_model;
 mod express_session;
 mod express_vectors;
 mod faults;
