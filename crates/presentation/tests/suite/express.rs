@@ -364,6 +364,11 @@ fn a_recording_is_good_for_its_own_fresh_value_alone() {
 }
 
 #[test]
+fn none_of_ten_thousand_recordings_is_accepted() {
+    crate::express_replay::check_recordings(10_000);
+}
+
+#[test]
 fn a_storage_that_fails_is_told_and_nothing_is_lost() {
     let mut device = Device::new(2);
     device.pocket.fails = true;
