@@ -1,6 +1,7 @@
 //! `limen key`: the keys of a city, and the service that holds them.
 
 mod doctor;
+pub(crate) mod halves;
 mod list;
 mod migrate;
 mod pair;
