@@ -172,7 +172,17 @@ pub struct Key {
     pub held_by: Arc<str>,
 }
 
+/// Follows the custodian of one half in [`Key::held_by`] where the other lies in a sealed file beside it.
+pub(crate) const BESIDE: &str = " + software";
+
 impl Key {
+    /// Whether `custodian` holds the private half, or the half of ES256.
+    #[must_use]
+    pub fn is_held_by(&self, custodian: &str) -> bool {
+        let rest = self.held_by.strip_prefix(custodian);
+        rest.is_some_and(|rest| rest.is_empty() || rest == BESIDE)
+    }
+
     /// Whether this key signs `object`: its purpose is for that type, its suite is the algorithm that
     /// the object names, and it is active.
     ///

@@ -18,7 +18,7 @@ use vocabulary::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::custody::{
-    CERTIFICATE_BYTES_MAX, Custody, KEYS_MAX, KeepError, Key, KeyHandle, NewKey, Pending,
+    BESIDE, CERTIFICATE_BYTES_MAX, Custody, KEYS_MAX, KeepError, Key, KeyHandle, NewKey, Pending,
     SignError, State,
 };
 use crate::file;
@@ -282,7 +282,7 @@ fn show(key: &Key, halves: &[Arc<Half>]) -> (Key, Option<Arc<Half>>) {
         suite: Suite::Es256MlDsa44,
         public_key,
         certificate: half.certificate.clone(),
-        held_by: Arc::from(format!("{} + software", key.held_by)),
+        held_by: Arc::from(format!("{}{BESIDE}", key.held_by)),
         ..key.clone()
     };
     (shown, Some(Arc::clone(half)))

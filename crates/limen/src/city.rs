@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use identity::operator::NewOperator;
 use keys::custody::Custody;
-use keys::hybrid::Hybrid;
 use keys::purpose::Purpose;
 use keys::seal::Kind;
 use keys::service;
@@ -357,15 +356,7 @@ fn served_keys(folder: &Path, plan: &Plan) -> Result<config::Keys, Failure> {
     let (mut keystore, mut halves, mut vault) = (None, None, None);
     if token.is_some() {
         // Empty unless a suite is hybrid, so that the city can change to one at any time.
-        let (path, key_file) = (folder.join("keys/halves.keys"), folder.join("keys/halves.key"));
-        Unlock::create_key_file(&key_file).or_fail(attempt)?;
-        let unlock = Unlock::key_file(&key_file, &plan.data).or_fail(attempt)?;
-        Hybrid::create_file(&path, &unlock).or_fail(attempt)?;
-        halves = Some(service::config::Sealed {
-            path: "keys/halves.keys".into(),
-            key_file: Some("keys/halves.key".into()),
-            passphrase_file: None,
-        });
+        halves = Some(crate::key::halves::make(folder, Path::new("keys"), &plan.data)?.sealed);
     } else {
         let sealed = |path: &str| service::config::Sealed {
             path: path.into(),

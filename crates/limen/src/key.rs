@@ -2,6 +2,7 @@
 
 mod clock;
 mod doctor;
+pub(crate) mod halves;
 mod list;
 mod migrate;
 mod pair;

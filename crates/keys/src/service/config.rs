@@ -69,6 +69,9 @@ pub struct Retiring {
     /// A token, instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<OnToken>,
+    /// A sealed file for the ML-DSA halves of the hybrid keys on that token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halves: Option<Sealed>,
 }
 
 impl Retiring {
@@ -293,17 +296,12 @@ impl Config {
             if is_same {
                 return refuse("retiring", "the keys lie there now: name where they lay".into());
             }
+            check_halves(retiring.halves.as_ref(), old, "retiring.halves")?;
             if retiring.at.is_some() && retiring.instant().is_none() {
                 return refuse("retiring.at", "must be an instant of RFC 3339".into());
             }
         }
-        if let Some(halves) = &self.halves {
-            if self.token.is_none() {
-                let reason = "are for keys on a `[token]`; a keystore holds both halves itself";
-                return refuse("halves", reason.into());
-            }
-            Held::Sealed(halves).check(["halves.key_file", "halves"])?;
-        }
+        check_halves(self.halves.as_ref(), held, "halves")?;
         if let Some(vault) = &self.vault {
             Held::Sealed(vault).check(["vault.key_file", "vault"])?;
         }
@@ -329,12 +327,14 @@ impl Config {
     }
 
     fn resolve(&mut self, folder: &Path) {
-        let (old_keystore, old_token) = match &mut self.retiring {
-            Some(retiring) => (retiring.keystore.as_mut(), retiring.token.as_mut()),
-            None => (None, None),
+        let (old_sealed, old_token) = match &mut self.retiring {
+            Some(retiring) => {
+                ([retiring.keystore.as_mut(), retiring.halves.as_mut()], retiring.token.as_mut())
+            }
+            None => ([None, None], None),
         };
         let sealed = self.keystore.iter_mut().chain(&mut self.halves);
-        let sealed = sealed.chain(&mut self.vault).chain(old_keystore);
+        let sealed = sealed.chain(&mut self.vault).chain(old_sealed.into_iter().flatten());
         let sealed = sealed.flat_map(|sealed| {
             let optional = sealed.key_file.iter_mut().chain(&mut sealed.passphrase_file);
             std::iter::once(&mut sealed.path).chain(optional)
@@ -354,6 +354,24 @@ impl Config {
             *path = folder.join(&*path);
         }
     }
+}
+
+/// Halves stand beside a token, and something opens them.
+fn check_halves(
+    halves: Option<&Sealed>,
+    held: Held<'_>,
+    key: &'static str,
+) -> Result<(), ConfigError> {
+    let reason = match (halves, held) {
+        (None, _) => return Ok(()),
+        (Some(_), Held::Sealed(_)) => {
+            "are for keys on a token; a keystore holds both halves itself"
+        }
+        (Some(halves), Held::Token(_)) => {
+            return Held::Sealed(halves).check([key, key]);
+        }
+    };
+    Err(ConfigError::Setting { key, reason: reason.into() })
 }
 
 #[cfg(test)]
@@ -424,6 +442,13 @@ mod tests {
         let mut config = with(&halves).unwrap();
         config.resolve(Path::new("/etc/limen"));
         assert_eq!(config.halves.unwrap().path, Path::new("/etc/limen/pq.keys"));
+        let retiring = |old: &str| {
+            let sealed = "retiring.halves = { path = \"pq.keys\", key_file = \"pq.key\" }";
+            Config::parse(&format!("retiring.{old}\n{sealed}\n{GOOD}"))
+        };
+        assert!(retiring("token = { module = \"m\", label = \"l\", pin_env = \"P\" }").is_ok());
+        let refused = retiring("keystore = { path = \"old.keys\", key_file = \"old.key\" }");
+        assert!(refused.unwrap_err().to_string().contains("retiring.halves"));
         let mut config = with("pin_file = \"pin\"").unwrap();
         config.resolve(Path::new("/etc/limen"));
         let pin = config.token.and_then(|token| token.pin());

@@ -57,12 +57,7 @@ impl Keepers {
     /// [`StartError`] naming who stands in the way.
     pub(crate) fn open(config: &Config) -> Result<Self, StartError> {
         let held = config.held().ok_or(StartError::NoKeeper)?;
-        let mut new = open(&held, &config.journal)?;
-        if let Some(sealed) = &config.halves {
-            let unlock = unlock(sealed, &config.journal)?;
-            let hybrid = Hybrid::open(&sealed.path, &unlock, new.custody);
-            new.custody = Arc::new(hybrid.map_err(StartError::Halves)?);
-        }
+        let new = open(&held, config.halves.as_ref(), &config.journal)?;
         let sealed = config.vault.as_ref().map(|sealed| open_vault(sealed, &config.journal));
         let sealed = sealed.transpose()?.map(|vault| Arc::new(vault) as Arc<dyn Vault>);
         let has_new = if config.token.is_some() { new.vault.is_some() } else { sealed.is_some() };
@@ -77,7 +72,7 @@ impl Keepers {
         };
         if let Some(retiring) = &config.retiring {
             let held = retiring.held().ok_or(StartError::NoKeeper)?;
-            let old = open(&held, &config.journal)?;
+            let old = open(&held, retiring.halves.as_ref(), &config.journal)?;
             keepers.locks.extend(old.lock);
             let pair = Arc::new(Pair::new(old.custody, keepers.custody));
             keepers.custody = Arc::<Pair>::clone(&pair);
@@ -99,7 +94,17 @@ fn both(old: Option<Arc<dyn Vault>>, new: Option<Arc<dyn Vault>>) -> Option<Arc<
     }
 }
 
-fn open(held: &Held<'_>, journal: &Path) -> Result<Opened, StartError> {
+fn open(held: &Held<'_>, halves: Option<&Sealed>, journal: &Path) -> Result<Opened, StartError> {
+    let mut opened = open_alone(held, journal)?;
+    if let Some(sealed) = halves {
+        let unlock = unlock(sealed, journal)?;
+        let hybrid = Hybrid::open(&sealed.path, &unlock, opened.custody);
+        opened.custody = Arc::new(hybrid.map_err(StartError::Halves)?);
+    }
+    Ok(opened)
+}
+
+fn open_alone(held: &Held<'_>, journal: &Path) -> Result<Opened, StartError> {
     match held {
         Held::Token(token) => {
             let source = token.pin().ok_or(StartError::NoKeeper)?;

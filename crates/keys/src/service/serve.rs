@@ -112,6 +112,7 @@ impl Service {
             "pid": std::process::id(),
             "uid": own,
             "same_user": config.same_user,
+            "halves": config.halves.is_some(),
             "clients": config.clients.iter().map(|it| &it.name).collect::<Vec<_>>(),
         });
         let (leaving_too, examination) = (leaving.clone(), Recent::default());

@@ -93,7 +93,7 @@ async fn silenced(softhsm: &Softhsm) {
     post.config.clients[0].vault = vec!["readers".into(), "cards".into()];
     let move_of = |at: Option<&str>| {
         let at = at.map(str::to_owned);
-        Some(Retiring { at, keystore: Some(sealed.clone()), token: None })
+        Some(Retiring { at, keystore: Some(sealed.clone()), token: None, halves: None })
     };
 
     // No instant is named yet: the old side signs, new keys are made on the token.

@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use clap::Args;
 use keys::custody::{Key, State};
-use keys::purpose::Purpose;
+use keys::purpose::{Purpose, Suite};
 use keys::rotation::lives::OVERLAP;
 use keys::rotation::next_rotation;
-use keys::service::config::{Config as Keys, Held, OnToken, Retiring};
+use keys::service::config::{Config as Keys, Held, OnToken, Retiring, Sealed};
 use keys::token::Settings;
 use keys::token::doctor::examine;
 use keys::token::pin::PinSource;
@@ -24,6 +24,7 @@ use server::city::rotation::{self, Done, Haste, Level, Order, Sharing, lives};
 use server::config::Config;
 use vocabulary::time::Instant;
 
+use super::halves;
 use super::reload::{Draft, status};
 use super::rotate::{row, told};
 use crate::city::root::{RootAtHand, with_root};
@@ -93,8 +94,10 @@ impl Migrate {
         let old = old_name(draft.keys(), &settings.label)?;
         check(config, &settings, &pin)?;
         if draft.keys().retiring.is_none() {
-            let keys = with_token(draft.keys().clone(), &settings, &pin);
-            runtime()?.block_on(draft.put(config, keys))?;
+            let made = halves::make_for(&self.files.keys_config(), draft.keys(), config)?;
+            let keys = with_token(draft.keys().clone(), &settings, &pin, made.sealed.clone());
+            let served = runtime()?.block_on(draft.put(config, keys));
+            served.inspect_err(|_| made.discard())?;
         }
         if self.compromised {
             Level::ALL.iter().filter(|it| **it != Level::Root).for_each(|level| {
@@ -185,7 +188,7 @@ impl Migrate {
         };
         let old = name_of(retiring.held());
         let keys = keys_of(&self.files, config)?;
-        let left: Vec<&Key> = keys.iter().filter(|key| *key.held_by == *old).collect();
+        let left: Vec<&Key> = keys.iter().filter(|key| key.is_held_by(&old)).collect();
         if let Some(last) = left.iter().map(|key| next_rotation(key, &lives()).0).max() {
             let active = left.iter().filter(|key| key.state == State::Active).count();
             return Err(Failure::usage(format!(
@@ -251,11 +254,13 @@ fn name_of(held: Option<Held<'_>>) -> String {
     }
 }
 
-/// The configuration with the token in place of who held the keys, who is kept beside it.
-fn with_token(mut keys: Keys, settings: &Settings, pin: &PinSource) -> Keys {
+/// The configuration with the token in place of who held the keys, who is kept beside it. Either has
+/// halves of its own: a key of the one is never completed by the other.
+fn with_token(mut keys: Keys, settings: &Settings, pin: &PinSource, halves: Sealed) -> Keys {
     let (keystore, token) = (keys.keystore.take(), keys.token.take());
-    keys.retiring = Some(Retiring { at: None, keystore, token });
+    keys.retiring = Some(Retiring { at: None, keystore, token, halves: keys.halves.take() });
     keys.token = Some(OnToken::new(settings, pin));
+    keys.halves = Some(halves);
     keys
 }
 
@@ -265,7 +270,11 @@ fn check(config: &Config, settings: &Settings, pin: &PinSource) -> Result<(), Fa
     let report = examine(settings, Some(pin)).or_fail(ATTEMPT)?;
     let purposes = report.inside.map(|inside| inside.purposes).unwrap_or_default();
     for purpose in Purpose::ALL.into_iter().filter(|purpose| *purpose != Purpose::CityRoot) {
-        let suite = config.keys.suites.of(purpose);
+        let suite = match config.keys.suites.of(purpose) {
+            // Its other half lies beside the token.
+            Suite::Es256MlDsa44 => Suite::Es256,
+            suite => suite,
+        };
         let lacks = match purposes.iter().find(|it| it.purpose == purpose && it.suite == suite) {
             Some(holding) => holding.missing.map(|mechanism| format!("has no `{mechanism}`")),
             None => Some(format!("makes no keys of suite `{suite}`")),
@@ -285,6 +294,7 @@ pub(super) fn is_served(told: &Value, keys: &Keys) -> bool {
     let retiring = get(told, "retiring");
     let at = keys.retiring.as_ref().and_then(|it| it.at.as_deref());
     get(get(told, "token"), "label").as_str() == label
+        && get(told, "halves").as_bool() == Some(keys.halves.is_some())
         && retiring.is_null() == keys.retiring.is_none()
         && get(retiring, "at").as_str() == at
 }

@@ -10,6 +10,7 @@ use server::city::rotation::{self, Done, Haste, Order, Sharing};
 use server::config::Config;
 use vocabulary::code::OperatorCode;
 
+use super::halves;
 use crate::city::Files;
 use crate::city::root::{RootAtHand, with_keys, with_root};
 use crate::failure::{Failure, OrFail};
@@ -90,6 +91,7 @@ impl Rotate {
             }
         }
         let config = Config::load(&self.files.config()).or_fail("cannot rotate keys")?;
+        halves::ensure(&self.files, &config, &levels)?;
         let operator = self.operator;
         let needs_root = levels.iter().any(|level| level.needs_root());
         let rotate = async |custodians: Custodians<'_>, sharing: Sharing| {

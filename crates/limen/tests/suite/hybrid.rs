@@ -105,3 +105,39 @@ fn suite_changes_by_rotation_and_is_not_weakened_without_a_word() {
     let done = city.limen(&rotate).expect(0, "active");
     assert!(done.err.contains("weaker than ES256+ML-DSA-44"), "{}", done.err);
 }
+
+/// A city from before there were hybrid keys on tokens, or one that moved to its token since.
+#[test]
+fn a_city_without_halves_has_them_made_by_the_rotation_that_needs_them() {
+    let Some(city) = City::new(&[]) else { return };
+    let path = city.folder.path("city/keys.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = config.split_once("[halves]").unwrap();
+    let after = rest.split_once("\n[").map_or("", |(_, after)| after);
+    let bare = format!("{before}[{after}");
+    std::fs::write(&path, &bare).unwrap();
+    for file in ["halves.keys", "halves.key"] {
+        std::fs::remove_file(city.folder.path("city/keys").join(file)).unwrap();
+    }
+    let rotate = |level: &str| city.limen(&["key", "rotate", level, "--folder", "city"]);
+    // As long as no suite is hybrid nobody makes any.
+    rotate("bundle").expect(0, "active");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), bare);
+    city.set_suites(&format!("bundle = \"{HYBRID}\""));
+    rotate("status-list").expect(0, "made");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), bare);
+
+    // With the service running, which reads its configuration again.
+    let mut serve = city.folder.command(&["key", "serve", "--config", "city/keys.toml", "--json"]);
+    serve.env("SOFTHSM2_CONF", &city.tokens.0);
+    let service = listening(serve);
+    rotate("bundle").expect(0, "active");
+    drop(service);
+    assert!(std::fs::read_to_string(&path).unwrap().contains("[halves]"));
+    assert!(city.folder.path("city/keys/halves.keys").is_file());
+    assert_eq!(city.keys("bundle").last(), Some(&hybrid("active")));
+    // Once is enough.
+    let config = std::fs::read_to_string(&path).unwrap();
+    rotate("bundle").expect(0, "active");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), config);
+}

@@ -22,6 +22,8 @@ use crate::run::{Done, Folder};
 
 const OLD: &str = "old-keys";
 const NEW: &str = "new-keys";
+/// The suite of its signer of bundles, whose halves of ML-DSA lie beside either token.
+const HYBRID: &str = "ES256+ML-DSA-44";
 /// Says to this test, in a process of its own, which token to open alone.
 const ALONE: &str = "LIMEN_TEST_SIGN_ALONE";
 
@@ -99,7 +101,9 @@ fn city() -> Option<City> {
     }
     tokens(&folder, &[OLD, NEW])?;
     let pin = format!("file:{}", folder.path("pin").display());
-    Some(City::created(folder, &["--module", MODULE, "--token", OLD, "--pin", &pin]))
+    let suite = format!("bundle={HYBRID}");
+    let token = ["--module", MODULE, "--token", OLD, "--pin", &pin, "--suite", &suite];
+    Some(City::created(folder, &token))
 }
 
 #[test]
@@ -121,6 +125,11 @@ fn a_city_moves_from_one_token_to_another_and_the_old_one_is_dropped() {
     let moved = key(&city, &to).expect(0, "silent_from").json();
     assert_eq!(moved["from"], old.as_str());
     let silent_from = moved["silent_from"].as_str().unwrap().to_owned();
+    let bundles = |state: &str| {
+        let both = [OLD, NEW].map(|label| format!("token:{label} + software"));
+        both.map(|held_by| count(&city, &held_by, state))
+    };
+    assert_eq!(bundles("active"), [1, 1], "both sign bundles, hybrid either");
     pass(&city, &person, "meanwhile");
     key(&city, &["migrate", "--finish"]).expect(2, "of them active");
     drop((server, service));
@@ -132,6 +141,7 @@ fn a_city_moves_from_one_token_to_another_and_the_old_one_is_dropped() {
     let (service, server) = (serve_keys(&city.folder), serve(&city.folder));
     pass(&city, &person, "eve");
     assert!(count(&city, &old, "active") > 0);
+    assert_eq!(bundles("active"), [0, 1]);
     drop((server, service));
 
     // From the instant on it signs nothing, whoever opens it; what it signed is believed.
@@ -151,23 +161,31 @@ fn a_city_moves_from_one_token_to_another_and_the_old_one_is_dropped() {
     assert_eq!(sign_alone(&city, NEW), "signs");
     assert!(private_keys(&city.folder, OLD).contains("issuing-authority"));
 
-    // When the last of its keys has ended, the old token is dropped.
     clock::advance(&city.folder, day_after(began, until_day));
+    drop_old(&city, &person, &config);
+}
+
+/// When the last of its keys has ended, the old token is dropped; `config` named it.
+fn drop_old(city: &City, person: &str, config: &str) {
+    let old = format!("token:{OLD}");
     let (service, server) = (serve_keys(&city.folder), serve(&city.folder));
-    let finish = || key(&city, &["migrate", "--finish", "--json"]);
-    until("the old keys are destroyed", || keys_on(&city, &old) == 0);
+    let finish = || key(city, &["migrate", "--finish", "--json"]);
+    until("the old keys are destroyed", || keys_on(city, &old) == 0);
     assert_eq!(finish().expect(0, "dropped").json()["dropped"], old.as_str());
     finish().expect(2, "no move is under way");
     let after = fs::read_to_string(city.folder.path("city/keys.toml")).unwrap();
+    assert!(after.contains("halves-2.keys") && !after.contains("halves.keys"), "{after}");
     assert!(config.contains(OLD) && !after.contains(OLD) && after.contains(NEW), "{after}");
-    pass(&city, &person, "last");
-    assert!(believed(&city, "last") >= 1);
+    pass(city, person, "last");
+    assert!(believed(city, "last") >= 1);
     drop((server, service));
     assert!(!private_keys(&city.folder, OLD).contains("Private Key Object"));
-    assert_eq!(sign_alone(&city, OLD), "holds 0 keys");
+    assert_eq!(sign_alone(city, OLD), "holds 0 keys");
     assert!(private_keys(&city.folder, NEW).contains("issuing-authority"));
 }
 
 fn keys_on(city: &City, held_by: &str) -> usize {
-    ["published", "active", "retired"].iter().map(|state| count(city, held_by, state)).sum()
+    let names = [held_by.to_owned(), format!("{held_by} + software")];
+    let states = ["published", "active", "retired"];
+    names.iter().flat_map(|name| states.map(|state| count(city, name, state))).sum()
 }

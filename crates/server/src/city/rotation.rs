@@ -65,7 +65,8 @@ impl Level {
     ];
 
     /// The purposes of its keys.
-    const fn purposes(self) -> &'static [Purpose] {
+    #[must_use]
+    pub const fn purposes(self) -> &'static [Purpose] {
         match self {
             Self::Root => &[Purpose::CityRoot],
             Self::IssuingAuthority => &[Purpose::IssuingAuthority],
@@ -387,15 +388,14 @@ impl Bench<'_> {
 
     /// Whether the line has left the custodian that the city leaves: another one's key signs.
     fn has_left(&self, keys: &[Key], purpose: Purpose, operator: Option<&OperatorCode>) -> bool {
-        let line = keys.iter().rev().filter(|key| {
+        let mut line = keys.iter().rev().filter(|key| {
             key.purpose == purpose
                 && key.operator.as_ref() == operator
                 && key.state != State::Retired
         });
         let leaving = self.order.leaving.as_deref();
-        let newest = line.map(|key| (key.state, &*key.held_by)).next();
-        newest.is_some_and(|(state, held_by)| {
-            state == State::Active && leaving.is_some_and(|old| old != held_by)
+        line.next().is_some_and(|key| {
+            key.state == State::Active && leaving.is_some_and(|old| !key.is_held_by(old))
         })
     }
 
