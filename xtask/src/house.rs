@@ -55,7 +55,7 @@ pub(crate) const ROOMS: &[Room] = &[
     // The bundle and the journal are the reader's formats, as the access table is for `policy`.
     room("fleet", Floor::City, &["vocabulary", "credential", "audit", "policy", "reader"]),
     // The key service journals each use of a key.
-    room("keys", Floor::Rim, &["vocabulary", "credential", "audit"]),
+    room("keys", Floor::Rim, &["vocabulary", "credential", "presentation", "audit"]),
     room(
         "store",
         Floor::Rim,

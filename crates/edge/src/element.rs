@@ -21,6 +21,10 @@ use credential::crypto::{Crypto, P256Secret, SharedSecret, Signature};
 use credential::delivery::recipient::Recipient;
 use credential::delivery::schedule::{Agreed, open};
 use credential::delivery::{Delivery, DeliveryError, Kcv, Purpose, Scope, Suite};
+use presentation::express::handle::{Content, Handle, TapKey};
+use presentation::express::reader::{HandleOpener, KeysInMemory, OpenError};
+use presentation::express::schedule::ScopeKeys;
+use presentation::express::{Context, ScopeId};
 use reader::delivery::{ElementError, Held, MARKS_MAX, Mark, SecureElement};
 use zeroize::Zeroizing;
 
@@ -44,6 +48,8 @@ pub struct SoftwareElement {
     recipient: Recipient,
     held: Vec<Held>,
     keys: Vec<Key>,
+    /// What is derived from the epoch keys among them, once for all taps.
+    scopes: Vec<ScopeKeys>,
     marks: Vec<Mark>,
     /// Unwrapped, not yet durable.
     aside: Vec<(Held, Key)>,
@@ -78,7 +84,8 @@ impl SoftwareElement {
         let encapsulation = ml_kem.as_ref().map(|keys| keys.encapsulation.clone());
         let recipient = Recipient::new(public, encapsulation).ok_or_else(failed)?;
         let (held, keys, marks, aside) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let element = Self { path, p256, ml_kem, recipient, held, keys, marks, aside };
+        let scopes = Vec::new();
+        let element = Self { path, p256, ml_kem, recipient, held, keys, scopes, marks, aside };
         element.store(&[], &[], &[])?;
         Ok(element)
     }
@@ -129,8 +136,8 @@ impl SoftwareElement {
         let encapsulation = ml_kem.as_ref().map(|keys| keys.encapsulation.clone());
         let recipient = public.and_then(|public| Recipient::new(public, encapsulation));
         Ok(recipient.map(|recipient| {
-            let (path, aside) = (path.into(), Vec::new());
-            Self { path, p256, ml_kem, recipient, held, keys, marks, aside }
+            let (path, aside, scopes) = (path.into(), Vec::new(), derive(&held, &keys));
+            Self { path, p256, ml_kem, recipient, held, keys, scopes, marks, aside }
         }))
     }
 
@@ -228,12 +235,19 @@ impl SecureElement for SoftwareElement {
             return Err(ElementError::Storage);
         }
         self.store(&held, &keys, &marks).map_err(|_| ElementError::Storage)?;
+        self.scopes = derive(&held, &keys);
         (self.held, self.keys, self.marks) = (held, keys, marks);
         Ok(())
     }
 
     fn mac(&self, held: &Held, message: &[u8]) -> Result<[u8; 16], ElementError> {
         mac(self.key(held).ok_or(ElementError::NoKey)?, message)
+    }
+}
+
+impl HandleOpener for SoftwareElement {
+    fn open(&self, context: Context, handle: &Handle) -> Result<(Content, TapKey), OpenError> {
+        KeysInMemory { crypto: &AwsLc, keys: &self.scopes }.open(context, handle)
     }
 }
 
@@ -267,6 +281,18 @@ impl MlKem {
         let shared = shared.map_err(|_| wrong())?;
         Ok(SharedSecret::from_bytes(shared.as_ref().try_into().map_err(|_| wrong())?))
     }
+}
+
+fn derive(held: &[Held], keys: &[Key]) -> Vec<ScopeKeys> {
+    let epochs = held.iter().zip(keys).filter(|(held, _)| held.purpose == Purpose::Epoch);
+    let scopes = epochs.filter_map(|(Held { scope, epoch, .. }, key)| {
+        let context = Context {
+            scope: ScopeId::new(&AwsLc, &scope.operator, scope.zone.as_ref()),
+            epoch: (*epoch).try_into().ok()?,
+        };
+        Some(ScopeKeys::derive(&AwsLc, key.as_slice().try_into().ok()?, context))
+    });
+    scopes.collect()
 }
 
 fn mac(key: &[u8], message: &[u8]) -> Result<[u8; 16], ElementError> {

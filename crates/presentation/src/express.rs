@@ -10,6 +10,7 @@
 
 pub mod handle;
 pub mod holder;
+pub mod issuing;
 pub mod reader;
 pub mod schedule;
 pub mod wire;

@@ -13,6 +13,7 @@ use credential::crypto::Signature;
 use credential::delivery::recipient::Recipient;
 use credential::delivery::{Delivery, DeliveryError, Kcv, Purpose, Scope};
 use credential::rejection::Rejection;
+use presentation::express::reader::HandleOpener;
 use vocabulary::id::ReaderId;
 
 /// Generations of a key that a reader holds: the one before, the one at hand, the next. A generation is
@@ -75,8 +76,9 @@ pub struct Mark {
 
 /// What keeps a reader's symmetric keys: a chip, or a file that says it is none.
 ///
-/// Agreement and unwrapping happen inside; a key never comes out.
-pub trait SecureElement {
+/// Agreement, unwrapping and the opening of handles happen inside; a key that the city delivered never
+/// comes out. Of a handle comes what it says and the key of its one tap ([`HandleOpener::open`]).
+pub trait SecureElement: HandleOpener {
     /// Its public keys, for the city.
     fn recipient(&self) -> &Recipient;
 

@@ -84,6 +84,20 @@ impl Rights {
             && self.recurrence.as_ref().is_none_or(|recurrence| recurrence.allows(at))
     }
 
+    /// The one run of seconds from `first` to `last` (Unix seconds, at most a week) in which the rights
+    /// hold, both ends included; nothing where there is none or more than one.
+    #[must_use]
+    pub fn only_interval(&self, first: i64, last: i64) -> Option<(i64, i64)> {
+        // An instant inside a second is not before `valid_from` once that second is over.
+        let from = self.valid_from.saturating_add(core::time::Duration::from_micros(999_999));
+        let first = first.max(from.unix_seconds());
+        let last = last.min(self.valid_until.unix_seconds());
+        match &self.recurrence {
+            Some(recurrence) => recurrence.only_interval(first, last),
+            None => (first <= last).then_some((first, last)),
+        }
+    }
+
     /// Whether `zone` is among the zones.
     #[must_use]
     pub fn cover_zone(&self, zone: &ZoneCode) -> bool {

@@ -17,6 +17,8 @@ pub const RULE_BYTES_MAX: usize = 128;
 pub const OFFSET_MINUTES_MAX: i16 = 840;
 
 const MINUTES_PER_DAY: u16 = 1440;
+const SECONDS_PER_DAY: i64 = 86_400;
+const INTERVAL_SECONDS_MAX: i64 = 7 * SECONDS_PER_DAY;
 
 /// On which days, in which hours, and until when a right recurs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,6 +264,37 @@ impl Recurrence {
             return from <= minute && minute < to && self.recurs_on(day);
         }
         (from <= minute && self.recurs_on(day)) || (minute < to && self.recurs_on(day - 1))
+    }
+
+    /// The one run of seconds from `first` to `last` (Unix seconds, at most a week) in which the right
+    /// recurs, both ends included; nothing where there is none or more than one.
+    #[must_use]
+    pub fn only_interval(&self, first: i64, last: i64) -> Option<(i64, i64)> {
+        let last = self.until.map_or(last, |until| last.min(until.unix_seconds()));
+        let is_instant = |second: i64| second.checked_mul(1_000_000).is_some();
+        let is_right = is_instant(first) && is_instant(last) && first <= last;
+        if !is_right || last - first >= INTERVAL_SECONDS_MAX {
+            return None;
+        }
+        let offset = i64::from(self.offset_minutes) * 60;
+        let day = |second: i64| (second + offset).div_euclid(SECONDS_PER_DAY);
+        let (from, to) = (i64::from(self.window.from) * 60, i64::from(self.window.to) * 60);
+        let to = if from < to { to } else { to + SECONDS_PER_DAY };
+        let mut found: Option<(i64, i64)> = None;
+        // The day before may reach over midnight.
+        for day in (day(first) - 1..=day(last)).filter(|day| self.recurs_on(*day)) {
+            let midnight = day * SECONDS_PER_DAY - offset;
+            let (begin, end) = ((midnight + from).max(first), (midnight + to - 1).min(last));
+            if end < begin {
+                continue;
+            }
+            found = match found {
+                None => Some((begin, end)),
+                Some((earlier, until)) if until + 1 == begin => Some((earlier, end)),
+                Some(_) => return None,
+            };
+        }
+        found
     }
 
     /// Whether the day, counted from 1970-01-01, is one of the rule.

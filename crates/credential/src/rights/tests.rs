@@ -244,6 +244,62 @@ fn rights_hold_inside_their_validity_only() {
     assert!(!rights.cover_place(&"harbour".parse().unwrap()));
 }
 
+fn badge(rule: &str, window: Option<(u16, u16)>, offset: i16) -> Rights {
+    let rule: Recurrence = rule.parse().unwrap();
+    let window = window.map_or(Window::WHOLE_DAY, |(from, to)| Window::new(from, to).unwrap());
+    let recurrence = Some(rule.within(window).with_offset(offset).unwrap());
+    Rights { recurrence, ..sample() }
+}
+
+/// Monday, 7 December 2026, in UTC.
+const DAY: (i64, i64) = (1_796_601_600, 1_796_687_999);
+
+#[test]
+fn a_recurrence_is_one_interval_of_a_day_or_none_is_told() {
+    assert_eq!(at("2026-12-07T00:00:00Z").unix_seconds(), DAY.0);
+    let whole = Some(DAY);
+    for (rule, window, offset, expected) in [
+        ("FREQ=DAILY", None, 0, whole),
+        ("FREQ=WEEKLY;BYDAY=MO", None, 0, whole),
+        ("FREQ=WEEKLY;BYDAY=TU", None, 0, None),
+        ("FREQ=WEEKLY;BYDAY=MO", Some((480, 1_080)), 0, Some((DAY.0 + 28_800, DAY.0 + 64_799))),
+        // An hour east, the local day begins on Sunday evening: Monday ends an hour early.
+        ("FREQ=WEEKLY;BYDAY=MO", None, 60, Some((DAY.0, DAY.1 - 3_600))),
+        ("FREQ=WEEKLY;BYDAY=MO,TU", None, 60, whole),
+        // Over midnight: the end of Sunday's night and the begin of Monday's are two.
+        ("FREQ=DAILY", Some((1_320, 360)), 0, None),
+        ("FREQ=WEEKLY;BYDAY=SU", Some((1_320, 360)), 0, Some((DAY.0, DAY.0 + 21_599))),
+        ("FREQ=WEEKLY;BYDAY=MO", Some((1_320, 360)), 0, Some((DAY.0 + 79_200, DAY.1))),
+        ("FREQ=DAILY;UNTIL=20261207T060000Z", None, 0, Some((DAY.0, DAY.0 + 21_600))),
+        ("FREQ=DAILY;UNTIL=20261206T060000Z", None, 0, None),
+    ] {
+        let rights = badge(rule, window, offset);
+        let recurrence = rights.recurrence.unwrap();
+        assert_eq!(recurrence.only_interval(DAY.0, DAY.1), expected, "{rule} {window:?} {offset}");
+    }
+    let extreme = badge("FREQ=DAILY", None, 840).recurrence.unwrap();
+    for (first, last) in [(i64::MIN, i64::MAX), (i64::MAX, i64::MAX), (i64::MIN, i64::MIN), (1, 0)]
+    {
+        assert_eq!(extreme.only_interval(first, last), None);
+    }
+}
+
+/// The runs of minutes of the day in which `rights` hold.
+fn runs(rights: &Rights) -> Vec<(i64, i64)> {
+    let mut runs: Vec<(i64, i64)> = Vec::new();
+    for minute in 0..1_440 {
+        let begin = DAY.0 + minute * 60;
+        if !rights.hold_at(Instant::from_unix_seconds(begin)) {
+            continue;
+        }
+        match runs.last_mut() {
+            Some((_, end)) if *end + 1 == begin => *end = begin + 59,
+            _ => runs.push((begin, begin + 59)),
+        }
+    }
+    runs
+}
+
 proptest! {
     #[test]
     fn arbitrary_input_never_panics(
@@ -257,5 +313,30 @@ proptest! {
             let _ = rule.allows(Instant::from_unix_seconds(seconds));
         }
         let _ = sample().hold_at(Instant::from_unix_seconds(seconds));
+    }
+
+    #[test]
+    fn the_only_interval_of_a_day_is_what_holds_at_each_of_its_minutes(
+        days in 1_u8..128, daily: bool, from in 0_u16..1_440, to in 1_u16..=1_440, offset in -840_i16..=840,
+        begins in -2_000_i64..2_000, lasts in 0_i64..4_000,
+    ) {
+        prop_assume!(from != to);
+        let names = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"].into_iter().enumerate();
+        let named: Vec<&str> =
+            names.filter(|(bit, _)| days & (1 << bit) != 0).map(|(_, name)| name).collect();
+        let frequency = if daily { "DAILY" } else { "WEEKLY" };
+        let rule = format!("FREQ={frequency};BYDAY={}", named.join(","));
+        let rights = badge(&rule, Some((from, to)), offset);
+        let first = DAY.0 + begins * 60;
+        let rights = Rights {
+            valid_from: Instant::from_unix_seconds(first),
+            valid_until: Instant::from_unix_seconds(first + lasts * 60 + 59),
+            ..rights
+        };
+        let expected = match runs(&rights)[..] {
+            [only] => Some(only),
+            _ => None,
+        };
+        prop_assert_eq!(rights.only_interval(DAY.0, DAY.1), expected);
     }
 }

@@ -11,6 +11,10 @@ use credential::delivery::recipient::Recipient;
 use credential::delivery::schedule::{Agreed, Inner, Sent, seal};
 use credential::delivery::{Context, Delivery, DeliveryError, Kcv, Purpose, Scope, Suite};
 use edge::element::{FILE, SoftwareElement, TITLE};
+use presentation::express;
+use presentation::express::handle::{Content, Handle, HandleError, Index, TapKey};
+use presentation::express::reader::{HandleOpener, OpenError};
+use presentation::express::schedule::ScopeKeys;
 use reader::delivery::{ElementError, Held, SecureElement, take};
 use vocabulary::id::ReaderId;
 
@@ -90,6 +94,56 @@ fn keys_are_in_use_once_they_are_durable_and_survive() {
         assert!(file.windows(KEY.len()).any(|window| window == KEY));
         assert!(file.windows(TITLE.len()).any(|window| window == TITLE.as_bytes()));
     }
+}
+
+fn handle(epoch: u32, key: &[u8; 32]) -> (express::Context, Handle, TapKey) {
+    let scope = express::ScopeId::new(&AwsLc, &"tram".parse().unwrap(), None);
+    let context = express::Context { scope, epoch };
+    let content = Content {
+        needs_presence: false,
+        is_counted: false,
+        product: [1; 8],
+        class: None,
+        status: Index { list: [2; 4], index: 3 },
+        not_before: 4,
+        not_after: 5,
+        number: 6,
+    };
+    let keys = ScopeKeys::derive(&AwsLc, key, context);
+    let (handle, tap_key) = keys.seal(&AwsLc, &content, [9; 12]);
+    (context, handle, tap_key)
+}
+
+/// The key of an epoch opens handles from when it is in use until it is forgotten.
+#[test]
+fn handles_open_inside_by_the_keys_that_are_in_use() {
+    let folder = Place::empty();
+    let mut element = SoftwareElement::create(&folder.path, Suite::P256).unwrap();
+    let reader = ReaderId::from_bytes(READER);
+    let (context, handle, tap_key) = handle(10, &KEY);
+    let no_key = |element: &SoftwareElement, context| {
+        matches!(element.open(context, &handle), Err(OpenError::NoKey))
+    };
+    let sent = delivery(element.recipient(), self::context(10), &KEY);
+    element.unwrap(&sent).unwrap();
+    assert!(no_key(&element, context), "it is aside, and not in use");
+    let mut element = SoftwareElement::open(&folder.path).unwrap().unwrap();
+    take(&mut element, reader, &[sent.encode()]).unwrap();
+    let again = SoftwareElement::open(&folder.path).unwrap().unwrap();
+    for element in [&element, &again] {
+        let (content, opened) = element.open(context, &handle).unwrap();
+        assert_eq!((content.number, opened.danger_bytes()), (6, tap_key.danger_bytes()));
+        assert!(no_key(element, express::Context { epoch: 11, ..context }));
+        let scope = express::ScopeId([0; 8]);
+        assert!(no_key(element, express::Context { scope, ..context }));
+    }
+    let (_, forged, _) = self::handle(10, &[1; 32]);
+    let sealed = element.open(context, &forged).map(drop);
+    assert_eq!(sealed, Err(OpenError::Handle(HandleError::Sealed)));
+    // Three epochs later the key is gone.
+    let later = delivery(element.recipient(), self::context(13), &KEY);
+    take(&mut element, reader, &[later.encode()]).unwrap();
+    assert!(no_key(&element, context));
 }
 
 #[test]

@@ -214,7 +214,7 @@ pub struct Client {
     /// Whether it may destroy retired keys.
     #[serde(default)]
     pub destroy: bool,
-    /// What it may ask the vault for: `readers`, `cards`, `personalise`.
+    /// What it may ask the vault for: `readers`, `cards`, `personalise`, `handles`.
     #[serde(default)]
     pub vault: Vec<String>,
     /// Signatures per minute.

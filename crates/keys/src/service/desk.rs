@@ -12,7 +12,8 @@ use super::rate::Bucket;
 use super::status::Status;
 use super::uses::{Deed, Outcome, Use, Uses};
 use crate::custody::{Custody, KeepError, Key, KeyHandle, Pending, State};
-use crate::vault::desk::deal;
+use crate::vault::desk::{Hands, deal};
+use crate::vault::express::Handles;
 use crate::vault::{NewSecret, Secret, SecretKind, Vault, VaultError};
 use crate::wire::message::{Answer, Given, Request};
 use crate::wire::refusal::Refusal;
@@ -29,6 +30,7 @@ pub(crate) const USES_BYTES_TO_READ: usize = 6 << 20;
 pub(crate) struct Desk {
     custody: Arc<dyn Custody>,
     vault: Option<Arc<dyn Vault>>,
+    handles: Handles,
     uses: Arc<Uses>,
     status: Status,
     listed: Mutex<Listed>,
@@ -55,7 +57,7 @@ impl Desk {
         status: Status,
     ) -> Self {
         let listed = Mutex::new(Listed { keys: custody.keys(), version: 1 });
-        Self { custody, vault, uses: Arc::new(uses), status, listed }
+        Self { custody, vault, handles: Handles::default(), uses: Arc::new(uses), status, listed }
     }
 
     /// Deals with one request.
@@ -178,7 +180,8 @@ impl Desk {
         taken.map_err(|retry_s| Refusal::TooMany { retry_s })?;
         let vault = self.vault.as_ref().ok_or(Refusal::Unknown)?;
         let keys = self.custody.keys();
-        let dealt = deal(vault, &visitor.rights.vault, &keys, body, at).await;
+        let hands = Hands { vault, handles: &self.handles, keys: &keys };
+        let dealt = deal(hands, &visitor.rights.vault, body, at).await;
         if dealt.is_deed {
             let used = Use {
                 at,

@@ -12,6 +12,7 @@ use credential::x509::{Certificate, TrustAnchors};
 use vocabulary::time::Instant;
 
 use super::error::{CardError, VaultError, WrapError};
+use super::express::Handles;
 use super::wire::{Ask, SECRETS_PER_ANSWER, Told, process_keys};
 use super::{CardAnswer, NewSecret, SecretHandle, SecretKind, Vault};
 use crate::custody::Key;
@@ -26,11 +27,13 @@ pub enum VaultRight {
     Cards,
     /// Make card masters, and get card keys for the process that writes them into cards.
     Personalise,
+    /// Have handles of the express tap made for devices that ask for them.
+    Handles,
 }
 
 impl VaultRight {
     /// Every right.
-    pub const ALL: [Self; 3] = [Self::Readers, Self::Cards, Self::Personalise];
+    pub const ALL: [Self; 4] = [Self::Readers, Self::Cards, Self::Personalise, Self::Handles];
 
     /// The word in the configuration.
     #[must_use]
@@ -39,6 +42,7 @@ impl VaultRight {
             Self::Readers => "readers",
             Self::Cards => "cards",
             Self::Personalise => "personalise",
+            Self::Handles => "handles",
         }
     }
 }
@@ -55,20 +59,28 @@ pub(crate) struct Dealt {
     pub(crate) is_done: bool,
 }
 
-/// Deals with `body` for a client with `rights`; `keys` are the signing keys of the service.
+/// What the desk works with.
+pub(crate) struct Hands<'h> {
+    pub(crate) vault: &'h Arc<dyn Vault>,
+    /// Where handles are made.
+    pub(crate) handles: &'h Handles,
+    /// The signing keys of the service.
+    pub(crate) keys: &'h [Key],
+}
+
+/// Deals with `body` for a client with `rights`.
 pub(crate) async fn deal(
-    vault: &Arc<dyn Vault>,
+    hands: Hands<'_>,
     rights: &BTreeSet<VaultRight>,
-    keys: &[Key],
     body: &[u8],
     at: Instant,
 ) -> Dealt {
     let Some(ask) = Ask::decode(body) else { return refused("unknown", false) };
     let is_deed = !matches!(ask, Ask::List { .. });
-    if !is_allowed(vault, rights, &ask) {
+    if !is_allowed(hands.vault, rights, &ask) {
         return Dealt { is_deed: true, is_forbidden: true, ..refused("not-allowed", false) };
     }
-    let told = answer(vault, keys, ask, at).await;
+    let told = answer(hands, ask, at).await;
     let is_done = !matches!(told, Told::Refused { .. });
     Dealt { body: told.encode(), is_deed, is_forbidden: false, is_done }
 }
@@ -94,11 +106,13 @@ fn is_allowed(vault: &Arc<dyn Vault>, rights: &BTreeSet<VaultRight>, ask: &Ask) 
         }
         Ask::Answer { .. } | Ask::Finish { .. } => Some(VaultRight::Cards),
         Ask::CardKey { .. } => Some(VaultRight::Personalise),
+        Ask::Handles { .. } => Some(VaultRight::Handles),
     };
     needed.is_some_and(|needed| rights.contains(&needed))
 }
 
-async fn answer(vault: &Arc<dyn Vault>, keys: &[Key], ask: Ask, at: Instant) -> Told {
+async fn answer(hands: Hands<'_>, ask: Ask, at: Instant) -> Told {
+    let Hands { vault, handles, keys } = hands;
     match ask {
         Ask::List { from } => {
             let all = vault.secrets();
@@ -146,6 +160,10 @@ async fn answer(vault: &Arc<dyn Vault>, keys: &[Key], ask: Ask, at: Instant) -> 
             let process = VerifiedRecipient::danger_process(run, keys);
             let wrapped = vault.wrap_card_key(&handle, &card, &process).await;
             wrapped.map_or_else(|error| of_wrapping(&error), |it| Told::Delivery(it.encode()))
+        }
+        Ask::Handles { request } => {
+            let made = handles.deal(&**vault, keys, &request, at).await;
+            made.map_or_else(|error| told(error.word(), error.detail()), Told::Handles)
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod diversify;
 mod error;
 pub mod ev2;
 pub mod exchange;
+pub mod express;
 mod outer;
 pub mod pair;
 pub mod personalise;
@@ -32,6 +33,7 @@ pub mod rekey;
 pub mod remote;
 pub mod software;
 pub mod token;
+mod transport;
 mod wire;
 
 use self::diversify::{CardInput, Kdf};

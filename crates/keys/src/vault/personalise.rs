@@ -10,11 +10,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::rand;
-use credential::aws_lc::AwsLc;
-use credential::crypto::{Crypto, P256Secret};
-use credential::delivery::recipient::{Recipient, VerifiedRecipient};
-use credential::delivery::schedule::{Agreed, open};
+use credential::delivery::recipient::VerifiedRecipient;
 use credential::delivery::{Delivery, DeliveryError, Purpose};
 use serde_json::json;
 use vocabulary::time::Instant;
@@ -23,14 +19,13 @@ use zeroize::Zeroizing;
 use super::diversify::CardInput;
 use super::error::{CardError, WrapError};
 use super::ev2::{self, Changed, Session};
-use super::{SecretHandle, Vault, cipher};
+use super::transport::{OpenError, Transport};
+use super::{SecretHandle, Vault};
 use crate::file::FileError;
 
 /// One run of personalisation.
 pub struct Process {
-    run: [u8; 16],
-    transport: P256Secret,
-    recipient: VerifiedRecipient,
+    transport: Transport,
     ledger: File,
     path: PathBuf,
 }
@@ -61,22 +56,16 @@ impl Process {
     /// # Errors
     /// [`PersonaliseError`].
     pub fn begin(path: &Path) -> Result<Self, PersonaliseError> {
-        let (mut run, mut scalar) = ([0; 16], Zeroizing::new([0; 32]));
-        rand::fill(&mut run).map_err(|_| PersonaliseError::Cryptography)?;
-        rand::fill(scalar.as_mut()).map_err(|_| PersonaliseError::Cryptography)?;
-        let transport = P256Secret::from_bytes(*scalar);
-        let public = AwsLc.p256_public(&transport).map_err(|_| PersonaliseError::Cryptography)?;
-        let keys = Recipient::new(public, None).ok_or(PersonaliseError::Cryptography)?;
+        let transport = Transport::draw().map_err(|_| PersonaliseError::Cryptography)?;
         let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         let ledger = opened.map_err(|source| ledger_error(path, source))?;
-        let recipient = VerifiedRecipient::danger_process(run, keys);
-        Ok(Self { run, transport, recipient, ledger, path: path.into() })
+        Ok(Self { transport, ledger, path: path.into() })
     }
 
     /// The transport key of the run, for the vault.
     #[must_use]
     pub const fn recipient(&self) -> &VerifiedRecipient {
-        &self.recipient
+        self.transport.recipient()
     }
 
     /// The data of the ChangeKey command for `change`, over the session with the card. The deed is in
@@ -108,7 +97,7 @@ impl Process {
         master: &SecretHandle,
         card: &CardInput,
     ) -> Result<Zeroizing<[u8; 16]>, PersonaliseError> {
-        let delivery = vault.wrap_card_key(master, card, &self.recipient).await;
+        let delivery = vault.wrap_card_key(master, card, self.recipient()).await;
         self.unwrap(&delivery.map_err(PersonaliseError::Wrap)?, card)
     }
 
@@ -118,34 +107,23 @@ impl Process {
         card: &CardInput,
     ) -> Result<Zeroizing<[u8; 16]>, PersonaliseError> {
         let context = &delivery.context;
-        let is_ours = context.recipient == self.run
-            && context.purpose == Purpose::Card
-            && context.subject == card.as_bytes();
+        let is_ours = context.purpose == Purpose::Card && context.subject == card.as_bytes();
         if !is_ours {
             return Err(PersonaliseError::Other);
         }
-        let agree = |point| {
-            let wrong = PersonaliseError::Delivery(DeliveryError::Key("P-256"));
-            AwsLc.p256_agree(&self.transport, point).map_err(|_| wrong)
-        };
-        let p256 = agree(&delivery.ephemeral)?;
-        let agreed = Agreed { p256: &p256, ml_kem: None };
-        let inner = open(&AwsLc, delivery, self.recipient.keys(), &agreed);
-        let inner = inner.map_err(PersonaliseError::Delivery)?;
-        let kek = agree(&inner.ephemeral)?;
-        let wrong = PersonaliseError::Delivery(DeliveryError::Sealed);
-        let key = cipher::unwrap(kek.danger_bytes(), &inner.wrapped).map_err(|_| wrong)?;
-        let key = key.as_slice().try_into().map(Zeroizing::new);
-        let key: Zeroizing<[u8; 16]> = key.map_err(|_| PersonaliseError::Other)?;
-        let kcv = cipher::kcv(key.as_slice()).map_err(|_| PersonaliseError::Cryptography)?;
-        if kcv == context.kcv { Ok(key) } else { Err(PersonaliseError::Other) }
+        let key = self.transport.open(delivery).map_err(|error| match error {
+            OpenError::Delivery(error) => PersonaliseError::Delivery(error),
+            OpenError::Other => PersonaliseError::Other,
+            OpenError::Cryptography => PersonaliseError::Cryptography,
+        })?;
+        key.as_slice().try_into().map(Zeroizing::new).map_err(|_| PersonaliseError::Other)
     }
 
     fn record(&mut self, change: &Change<'_>) -> Result<(), PersonaliseError> {
         let card = crate::custody::KeyHandle::of(change.card.as_bytes());
         let card = card.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let line = json!({
-            "run": format!("{:032x}", u128::from_be_bytes(self.run)),
+            "run": format!("{:032x}", u128::from_be_bytes(*self.recipient().identity())),
             "deed": "card.change-key",
             "at": change.at.to_string(),
             "card_sha256": card,

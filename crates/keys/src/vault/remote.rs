@@ -11,6 +11,7 @@ use vocabulary::time::Instant;
 use super::diversify::CardInput;
 use super::error::{CardError, VaultError, WrapError};
 use super::ev2::{Mode, Session};
+use super::express::HandlesError;
 use super::wire::{Ask, Told};
 use super::{CardAnswer, NewSecret, RunId, SECRETS_MAX, Secret, SecretHandle, SecretKind, Vault};
 use crate::custody::{Pending, State};
@@ -35,6 +36,21 @@ impl RemoteVault {
 
     async fn ask(&self, ask: Ask) -> Option<Told> {
         Told::decode(&self.remote.ask_vault(&ask.encode()).await?)
+    }
+
+    /// Handles of the express tap for a device's `request` (`presentation::express::issuing`): the
+    /// batch, sealed for the device.
+    ///
+    /// # Errors
+    /// [`HandlesError`].
+    pub async fn handles(&self, request: &[u8]) -> Result<Vec<u8>, HandlesError> {
+        match self.ask(Ask::Handles { request: request.to_vec() }).await {
+            Some(Told::Handles(answer)) => Ok(answer),
+            Some(Told::Refused { word, detail }) => {
+                Err(HandlesError::named(&word, detail.as_deref()))
+            }
+            _ => Err(HandlesError::Unavailable),
+        }
     }
 
     async fn look_now(&self) -> Result<(), VaultError> {

@@ -57,6 +57,10 @@ pub(crate) enum Ask {
         run: [u8; 16],
         point: [u8; 65],
     },
+    /// A request of a device for handles of the express tap, which the vault's own desk looks at.
+    Handles {
+        request: Vec<u8>,
+    },
 }
 
 /// What a vault answers.
@@ -74,6 +78,8 @@ pub(crate) enum Told {
         answer: [u8; 32],
     },
     Session(Session),
+    /// A batch, sealed for the device.
+    Handles(Vec<u8>),
     /// A word, and a detail of some of them.
     Refused {
         word: String,
@@ -116,6 +122,9 @@ impl Ask {
                 out.array(5).text("card-key").bytes(handle.as_bytes()).bytes(card.as_bytes());
                 out.bytes(run).bytes(point);
             }
+            Self::Handles { request } => {
+                out.array(2).text("handles").bytes(request);
+            }
         }
         out.into_bytes()
     }
@@ -137,6 +146,9 @@ impl Ask {
         }
         if verb == "generate" {
             return generate(reader);
+        }
+        if verb == "handles" {
+            return Ok(Some(Self::Handles { request: reader.bytes()?.to_vec() }));
         }
         if verb == "finish" {
             let run = RunId(reader.byte_array()?);
@@ -211,6 +223,9 @@ impl Told {
                     None => out.null(),
                 };
             }
+            Self::Handles(answer) => {
+                out.array(2).text("handles").bytes(answer);
+            }
             Self::Refused { word, detail } => {
                 out.array(3).text("refused").text(word);
                 text_or_null(&mut out, detail.as_deref());
@@ -241,6 +256,7 @@ impl Told {
             "secret" => read_secret(reader)?.map(|secret| Self::Secret(Box::new(secret))),
             "done" => Some(Self::Done),
             "delivery" => Some(Self::Delivery(reader.bytes()?.to_vec())),
+            "handles" => Some(Self::Handles(reader.bytes()?.to_vec())),
             "answer" => {
                 let run = RunId(reader.byte_array()?);
                 Some(Self::Answer { run, answer: reader.byte_array()? })

@@ -10,6 +10,8 @@ use keys::seal::Kind;
 use keys::service::config::{Client, Config, Sealed};
 use keys::service::serve::{Service, StartError};
 use keys::software::Keystore;
+use keys::vault::Vault;
+use keys::vault::desk::VaultRight;
 use keys::wire::frame::{self, HELLO_BYTES_MAX};
 use keys::wire::handshake::{Connection, claim};
 use keys::wire::message::{Answer, Request, read_answer, write_request};
@@ -73,6 +75,17 @@ impl Post {
     /// Serves from a custodian of the test's own.
     pub(crate) fn open_before(&mut self, custody: Arc<dyn Custody>) {
         self.run(Service::with(&self.config, custody).unwrap());
+    }
+
+    /// Serves from a custodian and a vault of the test's own.
+    pub(crate) fn open_with(&mut self, custody: Arc<dyn Custody>, vault: Arc<dyn Vault>) {
+        self.run(Service::with_vault(&self.config, custody, Some(vault)).unwrap());
+    }
+
+    /// Another client, who may do everything but ask the vault for what is not in `rights`.
+    pub(crate) fn admit(&mut self, name: &str, rights: &[&str]) {
+        let vault = rights.iter().map(|right| (*right).to_owned()).collect();
+        self.config.clients.push(Client { vault, ..client(&self.folder, name) });
     }
 
     fn run(&mut self, service: Service) {
@@ -161,7 +174,7 @@ pub(crate) fn client(folder: &Folder, name: &str) -> Client {
         generate: true,
         set_state: true,
         destroy: true,
-        vault: vec!["readers".into(), "cards".into(), "personalise".into()],
+        vault: VaultRight::ALL.iter().map(|right| right.as_str().into()).collect(),
         signatures_per_minute: 1_000_000,
     }
 }

@@ -9,6 +9,9 @@ use credential::delivery::schedule::{Agreed, Inner, Sent, seal};
 use credential::delivery::{
     Context, DELIVERY_BYTES_MAX, Delivery, DeliveryError, Kcv, Purpose, Scope,
 };
+use presentation::express;
+use presentation::express::handle::{Content, Handle, TapKey};
+use presentation::express::reader::{HandleOpener, OpenError};
 use reader::bundle::{Bundle, DELIVERIES_MAX};
 use reader::delivery::{
     ElementError, GENERATIONS_HELD, Held, MARKS_MAX, Mark, SecureElement, Taken, take,
@@ -44,6 +47,12 @@ impl Element {
         let mut names: Vec<_> = self.held.iter().map(|held| (held.epoch, held.version)).collect();
         names.sort_unstable();
         names
+    }
+}
+
+impl HandleOpener for Element {
+    fn open(&self, _: express::Context, _: &Handle) -> Result<(Content, TapKey), OpenError> {
+        Err(OpenError::NoKey)
     }
 }
 
