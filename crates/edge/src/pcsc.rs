@@ -49,12 +49,20 @@ pub enum Unfound {
     Ambiguous(Vec<String>),
 }
 
+/// A connection to the service.
+///
+/// # Errors
+/// [`Error::NoService`] where `pcscd` does not run.
+pub fn establish() -> Result<Context, Error> {
+    Context::establish(Scope::System)
+}
+
 /// The readers of the system and what is in them.
 ///
 /// # Errors
 /// [`Error`]: [`Error::NoService`] where `pcscd` does not run.
 pub fn list() -> Result<Vec<Listed>, Error> {
-    let context = Context::establish(Scope::System)?;
+    let context = establish()?;
     let names = names(&context)?;
     let unaware = |name: CString| ReaderState::new(name, State::UNAWARE);
     let mut states: Vec<ReaderState> = names.into_iter().map(unaware).collect();

@@ -52,7 +52,7 @@ pub struct Identity {
 pub struct ReaderHost {
     folder: PathBuf,
     _lock: Lock,
-    crypto: Box<dyn Crypto>,
+    crypto: Box<dyn Crypto + Send>,
     engine: Engine,
     ledger: Ledger,
     element: Option<SoftwareElement>,
@@ -189,7 +189,7 @@ impl ReaderHost {
     /// # Errors
     /// [`HostError`] naming what is wrong with the folder; [`HostError::Locked`] while another
     /// process works there.
-    pub fn open(folder: &Path, crypto: Box<dyn Crypto>) -> Result<Self, HostError> {
+    pub fn open(folder: &Path, crypto: Box<dyn Crypto + Send>) -> Result<Self, HostError> {
         Self::open_with(folder, crypto, Settings::default())
     }
 
@@ -199,7 +199,7 @@ impl ReaderHost {
     /// As [`ReaderHost::open`].
     pub fn open_with(
         folder: &Path,
-        crypto: Box<dyn Crypto>,
+        crypto: Box<dyn Crypto + Send>,
         settings: Settings,
     ) -> Result<Self, HostError> {
         let identity = Identity::load(folder)?;

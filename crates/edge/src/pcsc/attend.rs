@@ -4,12 +4,16 @@ use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pcsc::{Context, Error, PNP_NOTIFICATION, ReaderState, Scope, State};
+use pcsc::{Context, Error, PNP_NOTIFICATION, ReaderState, State};
 
-use super::{CardLink, Unfound, connect, find, names};
+use super::card::rouse;
+use super::{CardLink, Unfound, connect, establish, find, names};
 
 /// How long to wait for a notice before looking whether anybody still wants to hear it.
 const NOTICE: Duration = Duration::from_secs(1);
+/// How long the service may take to notice that a card has gone: it looks every 400 ms. If it has not
+/// by then, another card lies there that came too soon after the first.
+const DEPARTURE: Duration = Duration::from_millis(500);
 /// How long to wait before calling a service that is not there once more: at first, and at most. There
 /// is no notice of a service that starts.
 const CALL_FIRST: Duration = Duration::from_millis(100);
@@ -54,7 +58,7 @@ pub fn attend(name: &str, stop: &AtomicBool, attendant: &mut dyn Attendant) {
     let mut post = Post { name, stop, attendant, told: None };
     let mut pause = CALL_FIRST;
     while !post.is_over() {
-        let ended = Context::establish(Scope::System).and_then(|context| {
+        let ended = establish().and_then(|context| {
             pause = CALL_FIRST;
             post.watch(&context)
         });
@@ -112,13 +116,23 @@ impl Post<'_> {
         Ok(())
     }
 
-    /// Serves the cards of `reader` until it is gone.
+    /// Serves the cards of `reader` until the reader is gone.
     fn stand_by(&mut self, context: &Context, reader: &CStr) -> Result<(), Error> {
         let mut state = ReaderState::new(reader, State::UNAWARE);
-        let mut served = None;
+        // The count grows when the service notices that a card comes or goes.
+        let (mut served, mut has_left) = (None, false);
         while !self.is_over() {
-            match context.get_status_change(NOTICE, std::slice::from_mut(&mut state)) {
+            let wait = if has_left { DEPARTURE } else { NOTICE };
+            match context.get_status_change(wait, std::slice::from_mut(&mut state)) {
                 Ok(()) => {}
+                Err(Error::Timeout) if has_left => {
+                    // As long as there was one, the next may follow as soon.
+                    let card = rouse(context, reader);
+                    has_left = card.is_ok();
+                    served = has_left.then_some(state.event_count());
+                    self.receive(card);
+                    continue;
+                }
                 Err(Error::Timeout) => continue,
                 Err(Error::UnknownReader | Error::ReaderUnavailable) => return Ok(()),
                 Err(error) => return Err(error),
@@ -129,30 +143,37 @@ impl Post<'_> {
                 return Ok(());
             }
             if !seen.contains(State::PRESENT) {
+                // Without growth it was our reset that found nobody.
+                has_left = served == Some(count);
                 served = None;
-            } else if served != Some(count) {
-                // The count grows when a card comes or goes: another card may have the same look.
-                served = self.receive(context, reader).then_some(count);
+                continue;
+            }
+            has_left = false;
+            if served != Some(count) {
+                served = self.receive(connect(context, reader)).then_some(count);
             }
         }
         Ok(())
     }
 
     /// Serves one card; `false` if another program has it, which the service tells when it is free.
-    fn receive(&mut self, context: &Context, reader: &CStr) -> bool {
-        let mut card = match connect(context, reader) {
-            Ok(card) => card,
+    fn receive(&mut self, card: Result<CardLink, Error>) -> bool {
+        match card {
+            Ok(mut card) => {
+                self.attendant.serve(&mut card);
+                if card.is_silent() {
+                    self.tell(Event::Silent);
+                }
+                card.close();
+                true
+            }
+            // It has left, or there was none.
+            Err(Error::NoSmartcard | Error::RemovedCard) => true,
             Err(error) => {
                 self.tell(Event::Unusable(error));
-                return error != Error::SharingViolation;
+                error != Error::SharingViolation
             }
-        };
-        self.attendant.serve(&mut card);
-        if card.is_silent() {
-            self.tell(Event::Silent);
         }
-        card.close();
-        true
     }
 }
 

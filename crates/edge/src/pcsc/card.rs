@@ -31,7 +31,17 @@ struct Answer {
 /// # Errors
 /// [`Error`] of the service; [`Error::NoMemory`] where no thread can be had.
 pub fn connect(context: &Context, reader: &CStr) -> Result<CardLink, Error> {
-    let card = context.connect(reader, ShareMode::Exclusive, Protocols::ANY)?;
+    over(context.connect(reader, ShareMode::Exclusive, Protocols::ANY)?)
+}
+
+/// As [`connect`], of a card that the service has not noticed.
+pub(super) fn rouse(context: &Context, reader: &CStr) -> Result<CardLink, Error> {
+    let mut card = context.connect(reader, ShareMode::Direct, Protocols::UNDEFINED)?;
+    card.reconnect(ShareMode::Exclusive, Protocols::ANY, Disposition::ResetCard)?;
+    over(card)
+}
+
+fn over(card: Card) -> Result<CardLink, Error> {
     let (commands, to_send) = channel();
     let (answered, answers) = channel();
     let worker = thread::Builder::new().name("card".into());
@@ -50,7 +60,7 @@ fn work(card: Card, commands: &Receiver<Vec<u8>>, answers: &Sender<Answer>) {
             break;
         }
     }
-    // The session ends in the card, too. One that is gone needs no reset.
+    // The session ends in the card, too; and by this the service notices a card that has left.
     if let Err((card, _)) = card.disconnect(Disposition::ResetCard) {
         drop(card);
     }
@@ -63,7 +73,7 @@ impl CardLink {
         self.is_silent
     }
 
-    /// Lets go of the card. Waits until a silent card has answered or gone.
+    /// Resets the card and lets go of it; waits until a silent card has answered or gone.
     pub fn close(mut self) {
         self.commands = None;
         if let Some(worker) = self.worker.take() {
@@ -79,6 +89,10 @@ impl Transport for CardLink {
         let sent = commands.map(|commands| commands.send(command.to_vec()));
         let Some(Ok(())) = sent else { return Err(LinkError::Gone) };
         match self.answers.recv_timeout(wait) {
+            // No response is this short: some drivers say so of a card that is gone.
+            Ok(Answer { response: Ok(response), .. }) if response.is_empty() => {
+                Err(LinkError::Gone)
+            }
             Ok(Answer { response: Ok(response), took }) => Ok(Exchanged { response, took }),
             Ok(Answer { response: Err(error), .. }) => Err(link_error(error)),
             Err(RecvTimeoutError::Timeout) => {

@@ -86,13 +86,23 @@ pub(crate) struct City {
 
 impl City {
     pub(crate) fn new() -> Self {
-        let root = certified(1, Purpose::Root, None);
-        let authority = certified(2, Purpose::Authority, Some(&root));
-        let reader_authority = certified(3, Purpose::Authority, Some(&root));
+        Self::of(0)
+    }
+
+    /// A city that has no key in common with the first.
+    #[cfg(feature = "pcsc")]
+    pub(crate) fn another() -> Self {
+        Self::of(100)
+    }
+
+    fn of(base: u8) -> Self {
+        let root = certified(base + 1, Purpose::Root, None);
+        let authority = certified(base + 2, Purpose::Authority, Some(&root));
+        let reader_authority = certified(base + 3, Purpose::Authority, Some(&root));
         Self {
-            signer: certified(4, Purpose::DocumentSigner, Some(&authority)),
-            reader: certified(5, Purpose::Reader, Some(&reader_authority)),
-            bundle_signer: certified(6, Purpose::BundleSigner, Some(&root)),
+            signer: certified(base + 4, Purpose::DocumentSigner, Some(&authority)),
+            reader: certified(base + 5, Purpose::Reader, Some(&reader_authority)),
+            bundle_signer: certified(base + 6, Purpose::BundleSigner, Some(&root)),
             root,
             authority,
             reader_authority,

@@ -18,4 +18,6 @@ mod journal;
 mod locks;
 mod phones;
 mod place;
+#[cfg(feature = "pcsc")]
+mod readers;
 mod taps;

@@ -103,6 +103,12 @@ impl Place {
         ReaderHost::open(&self.reader_folder(), Box::new(RustCrypto))
     }
 
+    #[cfg(feature = "pcsc")]
+    pub(crate) fn reader_with(&self, settings: edge::reader_host::Settings) -> ReaderHost {
+        let crypto = Box::new(RustCrypto);
+        ReaderHost::open_with(&self.reader_folder(), crypto, settings).unwrap()
+    }
+
     pub(crate) fn reader(&self) -> ReaderHost {
         self.try_reader().unwrap()
     }

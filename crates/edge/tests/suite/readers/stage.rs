@@ -1,0 +1,291 @@
+//! A `pcscd` with virtual readers in namespaces of its own: its socket has one place in a file system,
+//! and `vpcd` listens on all interfaces, which here are one loopback that nobody else sees.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{JoinHandle, spawn};
+use std::time::{Duration, Instant};
+
+use credential::crypto::P256Secret;
+use edge::link::LinkError;
+use edge::pcsc::{Attendant, CardLink, Event, Listed, attend, list};
+use edge::reader_host::{ReaderHost, TapReport};
+use edge::vpcd::{CardApplication, Hand, Inserted};
+use edge::wallet_card::{Surroundings, WalletCard};
+use edge::wallet_host::WalletHost;
+use reader::decision::Reason;
+use wallet::secure_element::Presence;
+use wallet::tap::{Consent, Shown, TapError};
+
+use crate::city::{CRYPTO, door, noon};
+use crate::place::{deed, fresh};
+
+const FIRST_PORT: u16 = 0x8C7B;
+const DRIVER: &str = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so";
+const ALONE: &str = "LIMEN_ALONE";
+/// How long anything may take that must happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs `body` in mount and network namespaces of its own, as root there; `test` is the name of the
+/// test that calls.
+pub(crate) fn alone(test: &str, body: impl FnOnce()) {
+    if std::env::var_os(ALONE).is_some() {
+        must("ip", &["link", "set", "lo", "up"]);
+        must("mount", &["-t", "tmpfs", "tmpfs", "/run"]);
+        return body();
+    }
+    let program = std::env::current_exe().unwrap();
+    let name = format!("readers::{test}");
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "--net", "--"]).arg(program);
+    command.args([&name, "--exact", "--nocapture"]).env(ALONE, "1").stdin(Stdio::null());
+    let output = command.output().expect("`unshare` of util-linux");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    println!("{out}");
+    assert!(output.status.success() && out.contains("1 passed"), "{out}{err}");
+}
+
+pub(crate) fn must(program: &str, arguments: &[&str]) {
+    let status = Command::new(program).args(arguments).status();
+    let status = status.unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(status.success(), "{program} {arguments:?}: {status}");
+}
+
+/// A PC/SC service with virtual readers, two for each stanza of its configuration.
+pub(crate) struct Service {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Service {
+    pub(crate) fn start(folder: &Path, readers: u16) -> Self {
+        let folder = folder.join("reader.conf.d");
+        fs::create_dir_all(&folder).unwrap();
+        for pair in 0..readers.div_ceil(2) {
+            add_pair(&folder, pair);
+        }
+        let service = Self { child: run(&folder), folder };
+        until("all readers are there", || {
+            list().is_ok_and(|listed| listed.len() == usize::from(readers.div_ceil(2) * 2))
+        });
+        service
+    }
+
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        self.child = run(&self.folder);
+    }
+
+    /// Plugs two more readers in.
+    pub(crate) fn plug(&self, pair: u16) {
+        add_pair(&self.folder, pair);
+        let pid = self.child.id().to_string();
+        must("kill", &["-USR1", &pid]);
+    }
+
+    /// Takes the configuration of two readers away; it counts from the next start on.
+    pub(crate) fn forget(&self, pair: u16) {
+        fs::remove_file(self.folder.join(format!("pair-{pair}"))).unwrap();
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Each stanza has a copy of the driver to itself: one driver keeps the cards of all its stanzas in one
+/// table of two slots.
+fn add_pair(folder: &Path, pair: u16) {
+    let port = FIRST_PORT + 2 * pair;
+    let driver = folder.with_file_name(format!("libifdvpcd-{pair}.so"));
+    fs::copy(DRIVER, &driver).expect("install the package `vsmartcard-vpcd`");
+    let stanza = format!(
+        "FRIENDLYNAME \"City Reader {pair}\"\nDEVICENAME /dev/null:0x{port:X}\n\
+         LIBPATH {}\nCHANNELID 0x{port:X}\n",
+        driver.display()
+    );
+    fs::write(folder.join(format!("pair-{pair}")), stanza).unwrap();
+}
+
+fn run(folder: &Path) -> Child {
+    let log = fs::File::create(folder.with_file_name("pcscd.log")).unwrap();
+    let errors = log.try_clone().unwrap();
+    let mut command = Command::new("pcscd");
+    command.args(["--foreground", "--config"]).arg(folder);
+    command.stdin(Stdio::null()).stdout(log).stderr(errors);
+    command.spawn().expect("install the packages `pcscd` and `vsmartcard-vpcd`")
+}
+
+/// Waits for something of a foreign program that gives no notice.
+pub(crate) fn until(what: &str, is_true: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_true() {
+        assert!(Instant::now() < end, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The names of the virtual readers, in the order of their ports.
+pub(crate) fn names() -> Vec<String> {
+    let mut names: Vec<String> =
+        list().unwrap().into_iter().map(|Listed { name, .. }| name).collect();
+    names.sort();
+    names
+}
+
+/// Where a card is put into the virtual reader number so-and-so.
+pub(crate) fn port_of(reader: u16) -> SocketAddr {
+    ([127, 0, 0, 1], FIRST_PORT + reader).into()
+}
+
+/// What is heard of a reader.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    Event(String),
+    Tap(Box<TapReport>),
+}
+
+/// Our reader at one of the virtual ones.
+pub(crate) struct Attended {
+    stop: Arc<AtomicBool>,
+    heard: Receiver<Heard>,
+    thread: Option<JoinHandle<()>>,
+    pub(crate) host: Arc<Mutex<ReaderHost>>,
+}
+
+struct Gate {
+    host: Arc<Mutex<ReaderHost>>,
+    tell: Sender<Heard>,
+}
+
+impl Attendant for Gate {
+    fn hear(&mut self, event: Event<'_>) {
+        let _ = self.tell.send(Heard::Event(format!("{event:?}")));
+    }
+
+    fn serve(&mut self, card: &mut CardLink) {
+        let secret = P256Secret::from_bytes(fresh());
+        let report = self.host.lock().unwrap().tap(card, door(), secret, &noon).unwrap();
+        let _ = self.tell.send(Heard::Tap(Box::new(report)));
+    }
+}
+
+impl Attended {
+    /// Attends the reader called `name`; it need not be there.
+    pub(crate) fn start(name: &str, host: ReaderHost) -> Self {
+        let (tell, heard) = channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let host = Arc::new(Mutex::new(host));
+        let mut gate = Gate { host: Arc::clone(&host), tell };
+        let (name, until) = (name.to_owned(), Arc::clone(&stop));
+        let thread = Some(spawn(move || attend(&name, &until, &mut gate)));
+        Self { stop, heard, thread, host }
+    }
+
+    pub(crate) fn ready(name: &str, host: ReaderHost) -> Self {
+        let attended = Self::start(name, host);
+        attended.expect("Ready");
+        attended
+    }
+
+    /// Waits for an event that begins with `word`.
+    #[track_caller]
+    pub(crate) fn expect(&self, word: &str) {
+        let heard = self.heard.recv_timeout(PATIENCE);
+        match heard {
+            Ok(Heard::Event(event)) if event.starts_with(word) => {}
+            heard => panic!("{heard:?} in place of `{word}`"),
+        }
+    }
+
+    /// Waits for the next tap.
+    #[track_caller]
+    pub(crate) fn tap(&self) -> TapReport {
+        match self.heard.recv_timeout(PATIENCE) {
+            Ok(Heard::Tap(report)) => *report,
+            heard => panic!("{heard:?} in place of a tap"),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn deed(&self) -> Result<(), Reason> {
+        deed(&self.tap())
+    }
+
+    /// Asserts that nothing is heard for a while.
+    #[track_caller]
+    pub(crate) fn quiet(&self, span: Duration) {
+        if let Ok(heard) = self.heard.recv_timeout(span) {
+            panic!("{heard:?}");
+        }
+    }
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().unwrap().join();
+    }
+}
+
+/// Holds a wallet to the reader at `address` until a tap has ended, with a card around it that `wrap`
+/// may make worse.
+pub(crate) fn present(
+    wallet: &mut WalletHost,
+    address: SocketAddr,
+    disturb: &mut dyn FnMut(usize, &Hand, Vec<u8>) -> Vec<u8>,
+) -> (Result<(), LinkError>, Option<Result<Shown, TapError>>) {
+    let mut inserted = Inserted::insert(address, b"Limen").unwrap();
+    let hand = inserted.hand().unwrap();
+    let mut decide = |_: &_| Consent::Show { candidate: 0, presence: Presence::Unknown };
+    let secret = || Some(P256Secret::from_bytes(fresh()));
+    let around =
+        Surroundings { crypto: CRYPTO, clock: &noon, secret: &secret, decide: &mut decide };
+    let mut phone = WalletCard::new(wallet, around);
+    let mut card = Disturbed { card: &mut phone, hand, number: 0, disturb };
+    let served = inserted.serve(&mut card);
+    (served, phone.take())
+}
+
+/// As [`present`], of a phone that is as it should be.
+pub(crate) fn show(wallet: &mut WalletHost, address: SocketAddr) -> Result<Shown, TapError> {
+    let (served, ended) = present(wallet, address, &mut |_, _, response| response);
+    served.unwrap();
+    ended.unwrap()
+}
+
+struct Disturbed<'d> {
+    card: &'d mut dyn CardApplication,
+    hand: Hand,
+    number: usize,
+    disturb: &'d mut dyn FnMut(usize, &Hand, Vec<u8>) -> Vec<u8>,
+}
+
+impl CardApplication for Disturbed<'_> {
+    fn reset(&mut self) {
+        self.card.reset();
+    }
+
+    fn command(&mut self, apdu: &[u8]) -> Vec<u8> {
+        let response = self.card.command(apdu);
+        self.number += 1;
+        (self.disturb)(self.number - 1, &self.hand, response)
+    }
+
+    fn is_over(&self) -> bool {
+        self.card.is_over()
+    }
+}
