@@ -46,6 +46,8 @@ struct Inner {
     left: usize,
     tear: Tear,
     is_off: bool,
+    /// Whether both slots of a record are one.
+    is_in_place: bool,
     /// What a reader with a stop watch sees: `w` for a page, `s` for a settling.
     trace: String,
 }
@@ -55,14 +57,26 @@ pub(crate) type Image = Vec<[u8; PAGE_BYTES]>;
 impl TestMemory {
     pub(crate) fn of(pages: Image) -> Self {
         let (unsettled, trace) = (Vec::new(), String::new());
-        let (left, tear, is_off) = (usize::MAX, Tear::Prefix, false);
-        Self(Rc::new(RefCell::new(Inner { pages, unsettled, left, tear, is_off, trace })))
+        let (left, tear, is_off, is_in_place) = (usize::MAX, Tear::Prefix, false, false);
+        Self(Rc::new(RefCell::new(Inner {
+            pages,
+            unsettled,
+            left,
+            tear,
+            is_off,
+            is_in_place,
+            trace,
+        })))
     }
 
     /// Cuts the power after `left` more bytes.
     pub(crate) fn cut_after(&self, left: usize, tear: Tear) {
         let mut inner = self.0.borrow_mut();
         (inner.left, inner.tear) = (left, tear);
+    }
+
+    pub(crate) fn set_in_place(&self, is_in_place: bool) {
+        self.0.borrow_mut().is_in_place = is_in_place;
     }
 
     pub(crate) fn is_off(&self) -> bool {
@@ -88,13 +102,20 @@ impl TestMemory {
     }
 }
 
+impl Inner {
+    const fn place(&self, page: usize) -> usize {
+        let is_second = self.is_in_place && page < 90 && page % 10 >= 5;
+        if is_second { page - 5 } else { page }
+    }
+}
+
 impl Memory for TestMemory {
     fn read(&self, page: usize) -> Result<[u8; PAGE_BYTES], MemoryFault> {
         let inner = self.0.borrow();
         if inner.is_off {
             Err(MemoryFault)
         } else {
-            inner.pages.get(page).copied().ok_or(MemoryFault)
+            inner.pages.get(inner.place(page)).copied().ok_or(MemoryFault)
         }
     }
 
@@ -104,6 +125,7 @@ impl Memory for TestMemory {
             return Err(MemoryFault);
         }
         inner.trace.push('w');
+        let page = inner.place(page);
         let place = inner.pages.get_mut(page).ok_or(MemoryFault)?;
         inner.unsettled.push((page, *place));
         let come = inner.left.min(PAGE_BYTES);
@@ -135,19 +157,24 @@ pub(crate) struct Bench {
     pub(crate) card: Card<TestMemory>,
     pub(crate) memory: TestMemory,
     pub(crate) drawn: u64,
+    /// Every command, where somebody listens.
+    pub(crate) heard: Option<RefCell<Vec<Vec<u8>>>>,
 }
 
 impl Bench {
     pub(crate) fn blank() -> Self {
         let memory = TestMemory::of(vec![[0; PAGE_BYTES]; PAGES]);
         let card = Card::make(memory.clone(), &RustCrypto, IDENTIFIER).unwrap();
-        Self { card, memory, drawn: 0 }
+        Self { card, memory, drawn: 0, heard: None }
     }
 
     pub(crate) fn of(image: &Image) -> Self {
-        let memory = TestMemory::of(image.clone());
+        Self::on(&TestMemory::of(image.clone()))
+    }
+
+    pub(crate) fn on(memory: &TestMemory) -> Self {
         let card = Card::open(memory.clone(), &RustCrypto).unwrap();
-        Self { card, memory, drawn: 1_000 }
+        Self { card, memory: memory.clone(), drawn: 1_000, heard: None }
     }
 
     /// What the card is after its power was cut and came again.
@@ -173,6 +200,9 @@ impl Bench {
 
     pub(crate) fn command(&mut self, apdu: &[u8]) -> Vec<u8> {
         self.drawn += 1;
+        if let Some(heard) = &self.heard {
+            heard.borrow_mut().push(apdu.to_vec());
+        }
         let draw =
             |block: u8| RustCrypto.sha256(&[&self.drawn.to_be_bytes()[..], &[block]].concat());
         let entropy = [draw(0), draw(1), draw(2)].concat();
