@@ -49,6 +49,7 @@ pub(crate) const ROOMS: &[Room] = &[
     room("audit", Floor::Ground, &["vocabulary"]),
     room("reader", Floor::Field, &["vocabulary", "credential", "presentation", "audit"]),
     room("wallet", Floor::Field, &["vocabulary", "credential", "presentation", "audit"]),
+    room("card", Floor::Field, &["vocabulary", "credential", "presentation"]),
     room("policy", Floor::City, &["vocabulary", "credential", "audit", "reader"]),
     room("identity", Floor::City, &["vocabulary", "credential", "audit", "policy"]),
     room("issuance", Floor::City, &["vocabulary", "credential", "audit", "policy"]),
@@ -65,7 +66,7 @@ pub(crate) const ROOMS: &[Room] = &[
     room(
         "edge",
         Floor::Rim,
-        &["vocabulary", "credential", "presentation", "audit", "reader", "wallet"],
+        &["vocabulary", "credential", "presentation", "audit", "reader", "wallet", "card"],
     ),
     room("api", Floor::Programs, &["vocabulary"]),
     room(
@@ -104,6 +105,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "audit",
             "reader",
             "wallet",
+            "card",
             "identity",
             "fleet",
             "keys",

@@ -13,6 +13,8 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use audit::proof::Receipt;
+use card::memory::{Memory, MemoryFault, PAGE_BYTES};
+use card::{Card, ENTROPY_BYTES};
 use credential::crypto::{Crypto, P256Secret};
 use credential::mdoc::{self, Expectation};
 use credential::rustcrypto::RustCrypto;
@@ -79,6 +81,7 @@ pub unsafe extern "C" fn limen_probe(at_micros: i64, input: *const u8) -> usize 
         engagement::parse(input).is_ok(),
         Receipt::parse(input).is_ok(),
         Event::decode(input).is_ok(),
+        is_answered(input),
     ];
     found.iter().filter(|good| **good).count()
 }
@@ -88,6 +91,28 @@ fn is_document(input: &[u8], at: Instant) -> bool {
     let expectation =
         Expectation { crypto: &RustCrypto, anchors: &anchors, at, doc_type: None, session: None };
     mdoc::verify_issuer_signed(input, &expectation, None).is_ok()
+}
+
+/// A memory of nothing but zeros, which holds no card.
+struct Zeros;
+
+impl Memory for Zeros {
+    fn read(&self, _page: usize) -> Result<[u8; PAGE_BYTES], MemoryFault> {
+        Ok([0; PAGE_BYTES])
+    }
+
+    fn write(&mut self, _page: usize, _bytes: &[u8; PAGE_BYTES]) -> Result<(), MemoryFault> {
+        Err(MemoryFault)
+    }
+
+    fn settle(&mut self) -> Result<(), MemoryFault> {
+        Err(MemoryFault)
+    }
+}
+
+fn is_answered(input: &[u8]) -> bool {
+    let card = Card::open(Zeros, &RustCrypto);
+    card.is_ok_and(|mut card| !card.command(&RustCrypto, &[0; ENTROPY_BYTES], input).is_empty())
 }
 
 fn is_signed(input: &[u8]) -> bool {

@@ -36,7 +36,7 @@ pub trait Pocket {
     ///
     /// # Errors
     /// [`PocketError`] when the pass has no such state, its sequence is not one less, or it could not
-    /// be stored.
+    /// be stored: then nothing was written.
     fn write(&mut self, shown: &Shown, next: Counted) -> Result<(), PocketError>;
 }
 
@@ -82,6 +82,8 @@ pub enum PocketError {
     Storage,
     /// The new state does not follow the one that is there.
     Sequence,
+    /// The uses of this pass are not counted here.
+    Uncounted,
 }
 
 /// What one tap of a holder works with, drawn afresh for every command.
@@ -236,6 +238,7 @@ impl HolderEnd {
         let next = read_counted(text).ok_or(BAD_PROOF)?;
         hands.pocket.write(shown, next).map_err(|error| match error {
             PocketError::Sequence => StatusWord::CONDITIONS,
+            PocketError::Uncounted => NOT_HERE,
             PocketError::Storage => StatusWord::FAILURE,
         })?;
         let sealed: [u8; COMMITTED_BYTES] =
@@ -246,7 +249,7 @@ impl HolderEnd {
 
 /// The proof is wrong: security status not satisfied.
 pub const BAD_PROOF: StatusWord = StatusWord(0x6982);
-/// The version is not spoken here.
+/// The version is not spoken here, or the device has no such memory.
 pub const NOT_HERE: StatusWord = StatusWord(0x6984);
 
 fn select() -> Apdu {
