@@ -109,6 +109,12 @@ impl SoftwareElement {
         element.map(Some).ok_or_else(|| file::damaged(&path))
     }
 
+    /// The scopes and epochs whose handles it opens.
+    #[must_use]
+    pub fn contexts(&self) -> Vec<Context> {
+        self.scopes.iter().map(ScopeKeys::context).collect()
+    }
+
     fn key(&self, held: &Held) -> Option<&Key> {
         let position = self.held.iter().position(|known| known == held)?;
         self.keys.get(position)

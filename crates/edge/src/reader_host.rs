@@ -17,6 +17,7 @@ use credential::delivery::recipient::Statement;
 use credential::rejection::Rejection;
 use credential::x509::{Certificate, TrustAnchors};
 use presentation::apdu::LinkLimits;
+use presentation::express::reader::{HandleOpener, OpenError};
 use reader::decision::Reason;
 use reader::delivery::{SecureElement, Taken, take};
 use reader::engine::{Config, Engine, Input, Memory, Output, ReaderKey, TimeBounds};
@@ -273,7 +274,10 @@ impl ReaderHost {
             return Ok(Taken::default());
         };
         let bundle = bundle.bundle();
-        take(element, bundle.reader, &bundle.deliveries).map_err(HostError::Element)
+        let taken = take(element, bundle.reader, &bundle.deliveries).map_err(HostError::Element);
+        let contexts = element.contexts();
+        self.engine.hold_epoch_keys(contexts);
+        taken
     }
 
     /// The secure element, if this reader has one.
@@ -446,6 +450,12 @@ impl ReaderHost {
                 let input = if kept.is_ok() { Input::Persisted } else { Input::PersistFailed };
                 self.engine.handle(&*self.crypto, clock(), input);
                 kept.map_err(HostError::File)
+            }
+            Output::OpenHandle { context, handle } => {
+                let opened = self.element.as_ref().ok_or(OpenError::NoKey);
+                let opened = opened.and_then(|element| element.open(context, &handle));
+                self.engine.handle(&*self.crypto, clock(), Input::HandleOpened(opened));
+                Ok(())
             }
             Output::Rejected(rejection) => Err(HostError::Rejected(rejection)),
             _ => Ok(()),

@@ -110,9 +110,6 @@ pub enum Input<'a> {
     Signature(&'a [u8]),
     /// What the secure element made of the handle of [`Output::OpenHandle`].
     HandleOpened(Result<(Content, TapKey), OpenError>),
-    /// The scopes and epochs of which the secure element holds keys, after each change. Without any no
-    /// tap is express.
-    EpochKeys(&'a [Context]),
     /// The instant of `poll_timeout` has come.
     Timeout,
     /// The phone has gone.
@@ -319,7 +316,6 @@ impl Engine {
             Input::HandleOpened(opened) => {
                 self.talk(crypto, now, |tap| tap.opened(crypto, now, opened));
             }
-            Input::EpochKeys(contexts) => self.epoch_keys = contexts.to_vec(),
             Input::Timeout => self.talk(crypto, now, |tap| tap.timeout(crypto, now)),
             Input::LinkLost => self.talk(crypto, now, |tap| tap.lost(crypto, now)),
             Input::Egress { door } => self.egress(now, door),
@@ -345,6 +341,12 @@ impl Engine {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.tap.as_ref().and_then(Tap::poll_timeout)
+    }
+
+    /// The scopes and epochs of which the secure element holds keys: to be told after each change. Without
+    /// any no tap is express.
+    pub fn hold_epoch_keys(&mut self, contexts: Vec<Context>) {
+        self.epoch_keys = contexts;
     }
 
     /// What the reader knows.

@@ -142,7 +142,7 @@ fn ready(city: &City, taps: Taps) -> Gate {
     let mut gate = Gate::new(city);
     gate.give(Input::Bundle(&city.signed(&Bundle { taps, ..city.bundle(1) })));
     gate.give(Input::StatusList(&city.status_list(hours(1))));
-    gate.give(Input::EpochKeys(&[context(epoch())]));
+    gate.engine.hold_epoch_keys(vec![context(epoch())]);
     assert_eq!(gate.rejected, [""; 0]);
     gate
 }
@@ -311,7 +311,7 @@ fn the_fresh_value_never_repeats_though_the_generator_does() {
     let memory = reader::engine::Memory::decode(&gate.memory).unwrap();
     let head = gate.engine.journal_head().clone();
     woken.engine = reader::engine::Engine::new(CRYPTO, config, memory, head, 0);
-    woken.give(Input::EpochKeys(&[context(epoch())]));
+    woken.engine.hold_epoch_keys(vec![context(epoch())]);
     for _ in 0..50 {
         assert!(seen.insert(fresh(&mut woken)));
     }
