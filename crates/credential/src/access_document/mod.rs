@@ -11,6 +11,7 @@
 mod data;
 mod extension;
 mod issue;
+pub mod pass;
 mod recurrence;
 mod request;
 mod revocation;

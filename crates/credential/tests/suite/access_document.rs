@@ -390,3 +390,43 @@ proptest! {
         let _ = AccessData::parse(&data, &[]);
     }
 }
+
+#[test]
+fn a_city_pass_reads_as_what_was_written() {
+    use credential::access_document::pass;
+    use credential::rights::Rights;
+    use credential::status::StatusReference;
+
+    let rights = Rights {
+        operator: "transit".parse().unwrap(),
+        product: "ticket".parse().unwrap(),
+        class: Some("first".parse().unwrap()),
+        zones: vec!["A".parse().unwrap(), "B".parse().unwrap()],
+        places: Vec::new(),
+        recurrence: None,
+        valid_from: NOW,
+        valid_until: Instant::from_unix_seconds(1_790_500_000),
+        uses_max: Some(10),
+        holder_only: true,
+    };
+    let status = StatusReference { uri: "https://city.example/status/1", index: 7 };
+    for status in [Some(status), None] {
+        let value = pass::value(&rights, status).unwrap();
+        let document = issued(Some(DEVICE), &[(pass::ELEMENT, &value)]);
+        let device = public(DEVICE);
+        let issuers = [public(ISSUER)];
+        let expectation = Expectation {
+            crypto: &RustCrypto,
+            issuers: &issuers,
+            at: NOW,
+            device_key: Some(&device),
+        };
+        let verified = access_document::verify_issuer_signed(&document, &expectation).unwrap();
+        assert_eq!(pass::read(&verified).unwrap(), (rights.clone(), status));
+    }
+    let too_many = Rights {
+        places: (0..32).map(|n| format!("{0}/{0}/{n}", "a".repeat(30)).parse().unwrap()).collect(),
+        ..rights
+    };
+    assert_eq!(pass::value(&too_many, None).unwrap_err().code, "access-data");
+}
