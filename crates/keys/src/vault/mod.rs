@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::custody::{Pending, State};
 
+pub mod applications;
 mod authentications;
 pub(crate) mod cipher;
 mod contents;
@@ -24,6 +25,7 @@ pub mod diversify;
 mod error;
 pub mod ev2;
 pub mod exchange;
+pub mod messaging;
 mod outer;
 pub mod pair;
 pub mod personalise;
