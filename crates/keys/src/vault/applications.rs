@@ -5,6 +5,7 @@
 //! one [`Process`] that may.
 
 mod error;
+pub mod plan;
 
 use credential::delivery::Scope;
 use vocabulary::time::Instant;

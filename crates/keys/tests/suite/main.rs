@@ -37,4 +37,5 @@ mod token_wycheproof;
 mod vault;
 mod vault_cards;
 mod vault_deliveries;
+mod vault_desk;
 mod vault_service;

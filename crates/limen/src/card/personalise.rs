@@ -6,17 +6,16 @@ use std::process::ExitCode;
 
 use clap::Args;
 use edge::card_host::SoftwareCard;
-use keys::vault::Vault;
-use keys::vault::applications::{Desk, DeskError, Identifier};
+use keys::vault::applications::Desk;
+use keys::vault::applications::plan::{Done, Plan, Planned};
 use keys::vault::personalise::Process;
 use serde_json::{Value as Json, json};
 use vocabulary::code::OperatorCode;
-use vocabulary::time::Instant;
 
 use super::Service;
 use super::handles::Batch;
 use super::lines::line;
-use super::place::{Application, Held, Value, root};
+use super::place::{Application, Held, Owner, Value, root};
 use crate::city::runtime;
 use crate::failure::{Failure, OrFail};
 use crate::{output, world};
@@ -67,10 +66,11 @@ impl Personalise {
         let mut held = Held(card);
         let done = runtime()?.block_on(async {
             let vault = self.service.vault().await?;
-            let at = world::now();
-            let done = self.personalise(&vault, &mut process, &mut held, &batches, at).await;
+            let mut desk = Desk { vault: &vault, link: &mut held };
+            let done = desk.personalise(&mut process, &self.plan(&batches), world::now()).await;
             done.or_fail("cannot personalise the card")
         })?;
+        let done = self.show(&done, &batches);
         if self.json {
             output::json(&done)?;
         } else {
@@ -98,72 +98,38 @@ impl Personalise {
         Ok(())
     }
 
-    async fn personalise(
-        &self,
-        vault: &dyn Vault,
-        process: &mut Process,
-        held: &mut Held,
-        batches: &[Batch],
-        at: Instant,
-    ) -> Result<Json, DeskError> {
-        let mut desk = Desk { vault, link: held };
-        let root = root(&self.issuer);
-        desk.select()?;
-        let is_blank = desk.version(&root, 0)? == 0;
-        let identifier = desk.identifier(&root).await?;
-        if is_blank {
-            desk.give_keys(process, &root, &identifier, at).await?;
-        }
-        let moved = desk.rekey(process, &root, &identifier, at).await?;
-        let there = desk.applications(&root, &identifier).await?;
-        let mut done = Vec::new();
-        for application in &self.applications {
-            let place = application.owner.place();
-            let is_new = !there.contains(&place.id);
-            if is_new {
-                let kind = application.kind.byte();
-                desk.create(process, &root, (&place, kind), &identifier, at).await?;
-            }
-            let moved = desk.rekey(process, &place, &identifier, at).await?;
-            let loaded = self.fill(&mut desk, application, &identifier, batches).await?;
-            done.push(json!({
-                "application": application.owner.to_string(),
-                "kind": application.kind.as_str(),
-                "is_new": is_new,
-                "keys_moved": moved,
-                "epochs_loaded": loaded,
-            }));
-        }
-        Ok(json!({
-            "card": line(&identifier),
-            "is_new": is_blank,
-            "keys_moved": moved,
-            "applications": done,
-        }))
+    fn plan<'p>(&'p self, batches: &'p [Batch]) -> Plan<'p> {
+        let planned = self.applications.iter().map(|Application { kind, owner }| Planned {
+            place: owner.place(),
+            kind: kind.byte(),
+            value: self.values.iter().find(|it| it.owner == *owner).map(|it| it.value),
+            batches: of(batches, owner).map(|batch| batch.bytes.as_slice()).collect(),
+        });
+        Plan { root: root(&self.issuer), applications: planned.collect() }
     }
 
-    /// First value and handles; gives the epochs of the handles.
-    async fn fill(
-        &self,
-        desk: &mut Desk<'_>,
-        application: &Application,
-        identifier: &Identifier,
-        batches: &[Batch],
-    ) -> Result<Vec<u32>, DeskError> {
-        let place = application.owner.place();
-        if let Some(value) = self.values.iter().find(|value| value.owner == application.owner) {
-            let held = desk.held(&place, identifier).await?;
-            if held.counted.is_some_and(|(sequence, ..)| sequence == 0) {
-                desk.set_value(&place, identifier, value.value).await?;
-            }
-        }
-        let mut loaded = Vec::new();
-        for batch in batches.iter().filter(|batch| batch.owner == application.owner) {
-            desk.load(&place, identifier, &batch.bytes).await?;
-            loaded.push(batch.epoch);
-        }
-        Ok(loaded)
+    fn show(&self, done: &Done, batches: &[Batch]) -> Json {
+        let applications = self.applications.iter().zip(&done.applications);
+        let applications = applications.map(|(Application { kind, owner }, done)| {
+            json!({
+                "application": owner.to_string(),
+                "kind": kind.as_str(),
+                "is_new": done.is_new,
+                "keys_moved": done.keys_moved,
+                "epochs_loaded": of(batches, owner).map(|it| it.epoch).collect::<Vec<_>>(),
+            })
+        });
+        json!({
+            "card": line(&done.identifier),
+            "is_new": done.is_new,
+            "keys_moved": done.keys_moved,
+            "applications": applications.collect::<Vec<_>>(),
+        })
     }
+}
+
+fn of<'b>(batches: &'b [Batch], owner: &'b Owner) -> impl Iterator<Item = &'b Batch> {
+    batches.iter().filter(move |batch| batch.owner == *owner)
 }
 
 fn told(done: &Json) -> String {
