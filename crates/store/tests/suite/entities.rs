@@ -148,8 +148,14 @@ async fn pass_offer_and_grant_follow_their_versions() {
 async fn documents_share_neither_index_nor_key() {
     let folder = Folder::new();
     let mut clerk = Clerk::with_pass(&folder).await;
-    let list =
-        StatusList { operator: harbour(), number: 0, capacity: 64, opened_at: at(0), version: 1 };
+    let list = StatusList {
+        operator: harbour(),
+        number: 0,
+        capacity: 64,
+        epoch: None,
+        opened_at: at(0),
+        version: 1,
+    };
     clerk.change(Issuance::StatusList(list.clone())).await;
     let mut first = samples::document(&harbour(), 1, 1);
     clerk.change(Issuance::Document(first.clone())).await;

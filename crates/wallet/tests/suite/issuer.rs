@@ -107,6 +107,7 @@ fn terms(display: &str) -> Terms {
         pass_period_max: days(31),
         document_life: days(10),
         batch_max: 4,
+        handles_max: 32,
         attestation_min: AttestationLevel::Software,
         transaction_code: TransactionCode::Required,
     }
@@ -139,7 +140,7 @@ impl Town {
             documents: Vec::new(),
             issuer: Issuer::new(operator(), "Transit".into(), "https://city.example").unwrap(),
             signer: city.signer.clone(),
-            list: next_status_list(&operator(), None, 0, noon()).unwrap(),
+            list: next_status_list(&operator(), &[], None, 0, noon()).unwrap(),
             code: made.code.reveal().to_owned(),
             transaction_code: made.transaction_code.unwrap(),
             offer: made.offer,
