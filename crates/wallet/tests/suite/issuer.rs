@@ -210,6 +210,7 @@ impl Town {
                 Change::Offer(row) => self.offer = row,
                 Change::Grant(row) => self.grant = Some(row),
                 Change::StatusList(row) => self.list = row,
+                Change::HandleIndex(_) => panic!("nobody asks for handles here"),
                 Change::Document(row) => {
                     self.documents.retain(|document| document.id != row.id);
                     self.documents.push(row);
