@@ -188,28 +188,18 @@ impl WalletHost {
         decide: &mut dyn FnMut(&Proposal) -> Consent,
     ) -> Result<Result<Shown, TapError>, WalletError> {
         let mut finished = None;
-        let file = File { folder: &self.folder, key: &self.key, element: &self.element };
-        let mut keep = |state: &State| file.keep(crypto, state);
-        let mut entropy = fresh::<32>;
         // The holder bounds the commands of a session, so that this ends.
         loop {
             while let Some(output) = tap.poll_output() {
-                let mut hands = Hands {
-                    crypto,
-                    state: &mut self.state,
-                    element: &self.element,
-                    keep: &mut keep,
-                    entropy: &mut entropy,
-                };
                 match output {
                     Output::Response(apdu) => {
                         if link.send(&apdu).is_err() {
-                            tap.handle(&mut hands, clock(), Input::LinkLost);
+                            self.handle(crypto, &mut tap, clock(), Input::LinkLost);
                         }
                     }
                     Output::Ask(proposal) => {
                         let consent = decide(&proposal);
-                        tap.handle(&mut hands, clock(), Input::Consent(consent));
+                        self.handle(crypto, &mut tap, clock(), Input::Consent(consent));
                     }
                     Output::Finished(result) => finished = Some(result),
                 }
@@ -218,18 +208,28 @@ impl WalletHost {
                 return Ok(result);
             }
             let received = link.receive();
-            let mut hands = Hands {
-                crypto,
-                state: &mut self.state,
-                element: &self.element,
-                keep: &mut keep,
-                entropy: &mut entropy,
-            };
-            match &received {
-                Ok(apdu) => tap.handle(&mut hands, clock(), Input::Command(apdu)),
-                Err(_) => tap.handle(&mut hands, clock(), Input::LinkLost),
-            }
+            let input = received.as_deref().map_or(Input::LinkLost, Input::Command);
+            self.handle(crypto, &mut tap, clock(), input);
         }
+    }
+
+    /// Gives `tap` one input, with this wallet to work with.
+    pub(crate) fn handle(
+        &mut self,
+        crypto: &dyn Crypto,
+        tap: &mut Tap,
+        now: Instant,
+        input: Input<'_>,
+    ) {
+        let file = File { folder: &self.folder, key: &self.key, element: &self.element };
+        let mut hands = Hands {
+            crypto,
+            state: &mut self.state,
+            element: &self.element,
+            keep: &mut |state| file.keep(crypto, state),
+            entropy: &mut fresh::<32>,
+        };
+        tap.handle(&mut hands, now, input);
     }
 }
 
