@@ -13,6 +13,7 @@ mod bad_input;
 mod ceremonies;
 mod client;
 mod disk;
+mod handles;
 mod limits;
 mod log;
 mod phone;
