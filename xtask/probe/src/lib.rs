@@ -20,6 +20,7 @@ use credential::mdoc::{self, Expectation};
 use credential::rustcrypto::RustCrypto;
 use credential::x509::TrustAnchors;
 use presentation::engagement;
+use presentation::standard::message::Offer;
 use reader::journal::Event;
 use vocabulary::time::Instant;
 use wallet as _;
@@ -79,6 +80,7 @@ pub unsafe extern "C" fn limen_probe(at_micros: i64, input: *const u8) -> usize 
         is_document(input, Instant::from_unix_micros(at_micros)),
         is_signed(input),
         engagement::parse(input).is_ok(),
+        Offer::parse(input).is_ok(),
         Receipt::parse(input).is_ok(),
         Event::decode(input).is_ok(),
         is_answered(input),

@@ -16,6 +16,7 @@ mod config;
 mod credential;
 mod deliveries;
 mod demo;
+mod express;
 mod help;
 mod hybrid;
 mod key;

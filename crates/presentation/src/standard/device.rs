@@ -226,7 +226,9 @@ impl Device {
     /// Takes one input. Drain [`Device::poll_output`] and look at [`Device::poll_timeout`] after every
     /// call. Without a tap a command is answered with 6985 and nothing else happens.
     pub fn handle(&mut self, crypto: &dyn Crypto, now: Instant, input: Input<'_>) {
-        self.latest = self.latest.max(now);
+        // A clock that was put right between two taps is believed.
+        let is_tap = matches!(input, Input::Tap(_));
+        self.latest = if is_tap { now } else { self.latest.max(now) };
         let is_late = self.deadline.is_some_and(|deadline| self.latest >= deadline);
         let outcome = match input {
             Input::Tap(entropy) => return self.tap(entropy),
@@ -236,7 +238,12 @@ impl Device {
             _ if matches!(self.stage, Stage::Idle) => return,
             Input::LinkLost => return self.end(Err(DeviceError::LinkLost)),
             Input::Timeout if !is_late => return,
-            Input::Timeout => return self.end(Err(DeviceError::TimedOut)),
+            // No command waits for an answer.
+            Input::Timeout if !self.is_deciding() => return self.end(Err(DeviceError::TimedOut)),
+            Input::Signature(_) | Input::Respond(_) | Input::Decline if !self.is_deciding() => {
+                return self.end(Err(DeviceError::Unexpected));
+            }
+            Input::Timeout => Err(DeviceError::TimedOut),
             _ if is_late => Err(DeviceError::TimedOut),
             Input::Command(bytes) => self.command(crypto, bytes),
             Input::Signature(signature) => self.sign(crypto, signature),
@@ -260,6 +267,11 @@ impl Device {
         self.deadline
     }
 
+    /// Whether a command waits for the caller.
+    const fn is_deciding(&self) -> bool {
+        matches!(self.stage, Stage::Signing(_) | Stage::Deciding(_))
+    }
+
     fn tap(&mut self, entropy: Entropy) {
         if !matches!(self.stage, Stage::Idle) {
             self.end(Err(DeviceError::Unexpected));
@@ -271,7 +283,7 @@ impl Device {
     }
 
     fn command(&mut self, crypto: &dyn Crypto, bytes: &[u8]) -> Result<(), DeviceError> {
-        if matches!(self.stage, Stage::Signing(_) | Stage::Deciding(_)) {
+        if self.is_deciding() {
             return Err(DeviceError::Unexpected);
         }
         self.wait(COMMAND_TIMEOUT);

@@ -330,12 +330,10 @@ impl Device {
     fn run(&mut self, exchange: &Exchange) -> ExchangeAnswer {
         // Reads may repeat: together they must still fit an answer.
         let asked: usize = exchange.reads().into_iter().map(usize::from).sum();
-        let outcome = match self.memory.mailbox.run(exchange) {
-            Ok(outcome) if asked <= EXCHANGE_BYTES_MAX => outcome,
-            _ => {
-                self.memory.mailbox.abandon();
-                return ExchangeAnswer { reads: Vec::new(), result: ExchangeResult::Range };
-            }
+        let fits = asked <= EXCHANGE_BYTES_MAX;
+        let Some(outcome) = fits.then(|| self.memory.mailbox.run(exchange).ok()).flatten() else {
+            self.memory.mailbox.abandon();
+            return ExchangeAnswer { reads: Vec::new(), result: ExchangeResult::Range };
         };
         if outcome.has_changed {
             self.outputs.push_back(Output::Save);

@@ -207,6 +207,28 @@ fn a_reader_that_only_looks_around_is_left() {
 }
 
 #[test]
+fn a_caller_that_decides_too_late_or_twice_sends_no_stray_answer() {
+    let outputs =
+        |device: &mut Device| -> Vec<_> { std::iter::from_fn(|| device.poll_output()).collect() };
+    let signature = RustCrypto.p256_sign(&secret(0x22), b"").unwrap();
+    // The command that waits is answered when time is up.
+    let mut device = after(&stages()[..2]);
+    device.handle(&RustCrypto, NOW, device::Input::Command(&stages()[2]));
+    assert!(matches!(outputs(&mut device)[..], [device::Output::Sign { .. }]));
+    let late = device.poll_timeout().unwrap();
+    device.handle(&RustCrypto, late, device::Input::Timeout);
+    let ended = device::Output::Ended(Err(DeviceError::TimedOut));
+    assert_eq!(outputs(&mut device), [device::Output::Response(vec![0x69, 0x85]), ended]);
+    device.handle(&RustCrypto, late, device::Input::Signature(&signature));
+    assert_eq!(outputs(&mut device), []);
+    // One that nobody asked for ends the tap, and no command is there to answer.
+    let mut device = after(&stages());
+    device.handle(&RustCrypto, NOW, device::Input::Signature(&signature));
+    let ended = device::Output::Ended(Err(DeviceError::Unexpected));
+    assert_eq!(outputs(&mut device), [ended]);
+}
+
+#[test]
 fn chains_hold_to_their_limit() {
     let part = |last: bool| {
         let class = if last { CLASS } else { CLASS | 0x10 };

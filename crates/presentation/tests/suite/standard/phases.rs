@@ -152,7 +152,8 @@ fn the_mailbox_is_written_and_read_in_both_phases() {
 #[test]
 fn operations_past_the_mailbox_change_nothing() {
     let past = Operation::Set { offset: 599, length: 2, value: 1 };
-    let many = vec![Operation::Read { offset: 0, length: 600 }; 16];
+    let mut many = vec![Operation::Read { offset: 0, length: 600 }; 15];
+    many.push(Operation::Set { offset: 0, length: 1, value: 1 });
     for (form, result) in [
         (ExchangeForm::Container, ExchangeResult::Range),
         (ExchangeForm::Bare, ExchangeResult::Failed(0xFFFF)),
