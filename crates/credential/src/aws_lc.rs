@@ -82,6 +82,12 @@ impl Crypto for AwsLc {
         hmac::sign(&key, message).as_ref().try_into().unwrap_or_default()
     }
 
+    fn hmac_sha256_two(&self, key: &[u8], messages: [&[u8]; 2]) -> [[u8; 32]; 2] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+        // INVARIANT: HMAC-SHA-256 yields 32 bytes.
+        messages.map(|message| hmac::sign(&key, message).as_ref().try_into().unwrap_or_default())
+    }
+
     fn hkdf_sha256(&self, secret: &[u8], salt: &[u8], info: &[u8]) -> [u8; 32] {
         let mut out = [0; 32];
         let key = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(secret);

@@ -376,6 +376,11 @@ pub trait Crypto {
     /// HMAC-SHA-256 (RFC 2104).
     fn hmac_sha256(&self, key: &[u8], message: &[u8]) -> [u8; 32];
 
+    /// HMAC-SHA-256 of two messages under one key, which a provider may read once.
+    fn hmac_sha256_two(&self, key: &[u8], messages: [&[u8]; 2]) -> [[u8; 32]; 2] {
+        messages.map(|message| self.hmac_sha256(key, message))
+    }
+
     /// HKDF-SHA-256, extract and expand to 32 bytes (RFC 5869).
     fn hkdf_sha256(&self, secret: &[u8], salt: &[u8], info: &[u8]) -> [u8; 32];
 

@@ -89,6 +89,13 @@ impl Crypto for RustCrypto {
             .unwrap_or_default()
     }
 
+    fn hmac_sha256_two(&self, key: &[u8], messages: [&[u8]; 2]) -> [[u8; 32]; 2] {
+        // HMAC takes a key of any length, so that this cannot fail.
+        Hmac::<Sha256>::new_from_slice(key).map_or([[0; 32]; 2], |mac| {
+            messages.map(|message| mac.clone().chain_update(message).finalize().into_bytes().into())
+        })
+    }
+
     fn hkdf_sha256(&self, secret: &[u8], salt: &[u8], info: &[u8]) -> [u8; 32] {
         let mut out = [0; 32];
         // INVARIANT: 32 bytes are within the 255 blocks that HKDF can expand to.

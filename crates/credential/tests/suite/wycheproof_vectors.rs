@@ -187,6 +187,9 @@ fn hmac_sha256_full_tags() {
         for group in mac::TestSet::load(mac::TestName::HmacSha256).unwrap().test_groups {
             for test in group.tests.into_iter().filter(|test| test.tag.len() == 32) {
                 let equal = crypto.hmac_sha256(&test.key, &test.msg)[..] == test.tag[..];
+                let [first, second] = crypto.hmac_sha256_two(&test.key, [b"other", &test.msg]);
+                assert_eq!(first, crypto.hmac_sha256(&test.key, b"other"), "{provider}");
+                assert_eq!(second[..] == test.tag[..], equal, "{provider} {}", test.tc_id);
                 assert_eq!(equal, test.result == TestResult::Valid, "{provider} {}", test.tc_id);
                 ran += 1;
             }
