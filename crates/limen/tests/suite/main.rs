@@ -25,5 +25,6 @@ mod on_token;
 mod run;
 mod serve;
 mod status;
+mod tap;
 mod trust;
 mod up;
