@@ -28,5 +28,6 @@ mod on_token;
 mod run;
 mod serve;
 mod status;
+mod tap;
 mod trust;
 mod up;
