@@ -204,6 +204,43 @@ fn a_card_is_made_personalised_inspected_and_rides() {
     assert_eq!(ledger.matches("card.change-key").count(), 3);
 }
 
+/// A process that is killed is a card that is pulled away.
+#[test]
+fn a_card_whose_process_is_killed_shows_no_handle_twice_and_pays_no_ride_twice() {
+    let works = Works::new();
+    works.folder.limen(&["card", "make", "rider.card"]).expect(0, "blank");
+    let masters = [("harbour", None), ("harbour", Some("pier")), ("museum", None)];
+    masters.into_iter().for_each(|(operator, zone)| make_master(&works, operator, zone));
+    works.folder.file("pier.batch", batch(60));
+    let owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(works.folder.path("pier.batch"), owner).unwrap();
+    let more = ["--handles", "pier.batch", "--value", "harbour/pier=100"];
+    personalise(&works, &more).expect(0, "new");
+    let (mut numbers, mut sequences, mut taps) = (Vec::new(), Vec::new(), 0);
+    for round in 0..8 {
+        let mut field = Field::enter(&works);
+        let proven = field.ride();
+        numbers.push(proven.content.number);
+        sequences.push(proven.counted.sequence);
+        assert!(proven.taps > taps);
+        taps = proven.taps;
+        // It dies somewhere in the middle of a tap whose answers nobody hears.
+        let scope = context().to_bytes();
+        let data = [&[1, 0][..], &scope, &[round; 16]].concat();
+        let open = [&[0x80, 0x50, 0, 0, 30][..], &data, &[0]].concat();
+        let line: String = open.iter().map(|byte| format!("{byte:02x}")).collect();
+        for _ in 0..3 {
+            writeln!(field.0.stdin.as_ref().unwrap(), "{line}").unwrap();
+        }
+        field.0.kill().unwrap();
+        field.0.wait().unwrap();
+    }
+    assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+    assert_eq!(sequences, [1, 2, 3, 4, 5, 6, 7, 8]);
+    let told = inspect(&works, &[&WHERE[..], &["--owner", "harbour/pier"]].concat());
+    assert_eq!(told["applications"][0]["counted"]["value"], 92);
+}
+
 /// `limen card change-key` and `limen card simulate`, line for line.
 #[test]
 fn the_two_ends_of_the_lines_change_a_key() {
