@@ -9,6 +9,7 @@
 )]
 
 mod card;
+mod cards;
 mod ceremony;
 mod city;
 mod clock;
