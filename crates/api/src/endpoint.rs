@@ -89,6 +89,14 @@ const fn endpoint(
 /// Every endpoint.
 pub const ENDPOINTS: &[Endpoint] = &[
     endpoint(
+        Post,
+        "/v1/wallet/express-handles",
+        ("wallet", "Get handles of the express tap, by the device key of a pass"),
+        Public,
+        Some("HandlesRequest"),
+        Ok("Handles"),
+    ),
+    endpoint(
         Get,
         "/v1/status-lists",
         ("status", "List the addresses of all status lists (Token Status List, aggregation)"),

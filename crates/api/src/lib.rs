@@ -8,6 +8,7 @@
 
 pub mod endpoint;
 pub mod event;
+pub mod express;
 pub mod openapi;
 pub mod operator;
 pub mod page;

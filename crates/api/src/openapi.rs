@@ -33,6 +33,8 @@ use crate::endpoint::{Access, ENDPOINTS, Endpoint, Response};
     crate::reader::Reader,
     crate::reader::RenewRequest,
     crate::reader::Renewed,
+    crate::express::Handles,
+    crate::express::HandlesRequest,
     crate::reader::DeliveryKeys,
     crate::reader::DeliveryKeysKept,
     crate::status::StatusLists,

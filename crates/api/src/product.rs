@@ -48,6 +48,10 @@ pub struct Terms {
     /// Documents of one format that one collection yields, each for a device key of its own.
     #[serde(default = "one")]
     pub batch_max: u16,
+    /// Handles of the express tap for one pass, zone and day, 64 at the most: what is at risk with a
+    /// copied wallet. 0 for no express tap.
+    #[serde(default = "thirty_two")]
+    pub handles_max: u16,
     /// What must be attested of the wallet's keys.
     #[serde(default = "software")]
     #[schema(example = "urn:limen:key-storage:software")]
@@ -97,6 +101,10 @@ pub struct Rights {
 
 fn both_formats() -> Vec<String> {
     vec![String::from("mso_mdoc"), String::from("dc+sd-jwt")]
+}
+
+const fn thirty_two() -> u16 {
+    32
 }
 
 const fn one() -> u16 {

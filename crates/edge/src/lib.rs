@@ -6,6 +6,8 @@
 //! about radio. It listens on loopback only.
 #![forbid(unsafe_code)]
 
+pub mod card_file;
+pub mod card_host;
 pub mod element;
 pub mod file;
 pub mod journal_file;

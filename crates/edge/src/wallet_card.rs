@@ -4,7 +4,7 @@ use credential::crypto::{Crypto, P256Secret};
 use presentation::apdu::StatusWord;
 use vocabulary::time::Instant;
 use wallet::choose::Proposal;
-use wallet::tap::{Consent, Hands, Input, Output, Shown, Tap, TapError};
+use wallet::tap::{Consent, Input, Output, Shown, Tap, TapError};
 
 use crate::vpcd::{self, CardApplication};
 use crate::wallet_host::WalletHost;
@@ -61,9 +61,7 @@ impl<'w> WalletCard<'w> {
         let mut next = Some(input);
         let tap = self.tap.as_mut()?;
         while let Some(input) = next.take() {
-            let (state, element) = (&mut self.host.state, &self.host.element);
-            let mut hands = Hands { crypto: self.around.crypto, state, element };
-            tap.handle(&mut hands, (self.around.clock)(), input);
+            self.host.handle(self.around.crypto, tap, (self.around.clock)(), input);
             while let Some(output) = tap.poll_output() {
                 match output {
                     Output::Response(apdu) => response = Some(apdu),

@@ -169,16 +169,13 @@ impl WalletHost {
     /// # Errors
     /// [`WalletError::File`]; what was stored before is still there.
     pub fn save(&self, crypto: &dyn Crypto, nonces: [[u8; 12]; 2]) -> Result<(), WalletError> {
-        let [first, second] = nonces;
-        let element = self.element.seal(crypto, &self.key, first);
-        let state = self.state.seal(crypto, &self.key, second);
-        let mut encoder = Encoder::new();
-        encoder.array(2).bytes(&element).bytes(&state);
-        Ok(file::replace(&self.folder.join(FILE), encoder.as_bytes())?)
+        let file = File { folder: &self.folder, key: &self.key, element: &self.element };
+        Ok(file.write(crypto, &self.state, nonces)?)
     }
 
     /// Holds the phone to the reader at the other end of `link`. `decide` is the owner; `secret`
-    /// must be fresh. What was shown stands in the log; save the wallet afterwards.
+    /// must be fresh. What was shown stands in the log; save the wallet afterwards. What an express tap
+    /// changes is written before its answers leave.
     ///
     /// # Errors
     /// [`WalletError`] if the tap could not even end.
@@ -194,16 +191,15 @@ impl WalletHost {
         // The holder bounds the commands of a session, so that this ends.
         loop {
             while let Some(output) = tap.poll_output() {
-                let mut hands = Hands { crypto, state: &mut self.state, element: &self.element };
                 match output {
                     Output::Response(apdu) => {
                         if link.send(&apdu).is_err() {
-                            tap.handle(&mut hands, clock(), Input::LinkLost);
+                            self.handle(crypto, &mut tap, clock(), Input::LinkLost);
                         }
                     }
                     Output::Ask(proposal) => {
                         let consent = decide(&proposal);
-                        tap.handle(&mut hands, clock(), Input::Consent(consent));
+                        self.handle(crypto, &mut tap, clock(), Input::Consent(consent));
                     }
                     Output::Finished(result) => finished = Some(result),
                 }
@@ -212,13 +208,59 @@ impl WalletHost {
                 return Ok(result);
             }
             let received = link.receive();
-            let mut hands = Hands { crypto, state: &mut self.state, element: &self.element };
-            match &received {
-                Ok(apdu) => tap.handle(&mut hands, clock(), Input::Command(apdu)),
-                Err(_) => tap.handle(&mut hands, clock(), Input::LinkLost),
-            }
+            let input = received.as_deref().map_or(Input::LinkLost, Input::Command);
+            self.handle(crypto, &mut tap, clock(), input);
         }
     }
+
+    /// Gives `tap` one input, with this wallet to work with.
+    pub(crate) fn handle(
+        &mut self,
+        crypto: &dyn Crypto,
+        tap: &mut Tap,
+        now: Instant,
+        input: Input<'_>,
+    ) {
+        let file = File { folder: &self.folder, key: &self.key, element: &self.element };
+        let mut hands = Hands {
+            crypto,
+            state: &mut self.state,
+            element: &self.element,
+            keep: &mut |state| file.keep(crypto, state),
+            entropy: &mut fresh::<32>,
+        };
+        tap.handle(&mut hands, now, input);
+    }
+}
+
+/// The one file of a wallet.
+struct File<'h> {
+    folder: &'h Path,
+    key: &'h [u8; 32],
+    element: &'h SoftwareElement,
+}
+
+impl File<'_> {
+    fn write(&self, crypto: &dyn Crypto, state: &State, nonces: [[u8; 12]; 2]) -> io::Result<()> {
+        let [first, second] = nonces;
+        let element = self.element.seal(crypto, self.key, first);
+        let state = state.seal(crypto, self.key, second);
+        let mut encoder = Encoder::new();
+        encoder.array(2).bytes(&element).bytes(&state);
+        file::replace(&self.folder.join(FILE), encoder.as_bytes())
+    }
+
+    /// Whether `state` is durable now.
+    fn keep(&self, crypto: &dyn Crypto, state: &State) -> bool {
+        let (Some(first), Some(second)) = (fresh(), fresh()) else { return false };
+        self.write(crypto, state, [first, second]).is_ok()
+    }
+}
+
+/// Fresh entropy, if the generator gives any.
+fn fresh<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).ok().map(|()| bytes)
 }
 
 fn lock(folder: &Path) -> Result<Lock, WalletError> {

@@ -4,6 +4,7 @@
 //! must ever be applied in part, and nothing else writes these rows.
 
 use crate::document::Document;
+use crate::handles::HandleIndex;
 use crate::offer::Offer;
 use crate::once::Once;
 use crate::pass::Pass;
@@ -29,6 +30,9 @@ pub enum Change {
     Grant(Grant),
     /// An issued document, keyed by its identifier; operator, list and index together are unique.
     Document(Document),
+    /// The index of the handles of one pass, zone and epoch, keyed by these; operator, list and index
+    /// together are unique.
+    HandleIndex(HandleIndex),
     /// A status list, keyed by operator and number.
     StatusList(StatusList),
     /// Something that may be used once, keyed by scope and digest.

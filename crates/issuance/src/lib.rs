@@ -18,6 +18,7 @@ pub mod collect;
 pub mod document;
 pub mod dpop;
 mod entropy;
+pub mod handles;
 pub mod issuer;
 mod names;
 pub mod nonce;

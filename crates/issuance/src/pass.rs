@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Suspending an issued pass is possible too; it resumes to what it was. A pass that is revoked or
-//! expired never changes again. Whatever becomes of a pass becomes of its documents in the same
-//! transaction.
+//! expired never changes again. Whatever becomes of a pass becomes of its documents and of the
+//! indexes of its handles in the same transaction.
 
 use core::fmt;
 
@@ -22,6 +22,7 @@ use vocabulary::time::Instant;
 
 use crate::change::Change;
 use crate::document::{Document, Standing};
+use crate::handles::HandleIndex;
 use crate::names::names;
 use crate::product::Product;
 
@@ -139,6 +140,15 @@ pub struct Registered {
     pub id: PersonId,
 }
 
+/// What carries a pass: all of it must be loaded before the pass changes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Carried<'a> {
+    /// Its documents.
+    pub documents: &'a [Document],
+    /// The indexes of its handles, of the epochs at hand and to come.
+    pub handles: &'a [HandleIndex],
+}
+
 /// What is asked for when a pass is issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssueRequest {
@@ -187,22 +197,22 @@ pub fn issue_pass(
     })
 }
 
-/// Puts a pass and all its `documents` out of force until resumed.
+/// Puts a pass and all that carries it out of force until resumed.
 ///
 /// # Errors
 /// [`PassRefusal`] when the permit is for something else or the state does not allow it.
 pub fn suspend_pass(
     permit: &Permit,
     pass: &Pass,
-    documents: &[Document],
+    carried: Carried<'_>,
     now: Instant,
 ) -> Result<Vec<Change>, PassRefusal> {
     permit.covers(Action::PassSuspend, &pass.operator).map_err(PassRefusal::Permit)?;
     let next = step(pass, PassEvent::Suspend, now)?;
-    Ok(with_documents(next, documents, Standing::Suspended))
+    Ok(with_carried(next, carried, Standing::Suspended))
 }
 
-/// Puts a suspended pass and all its `documents` into force again. A pass that no wallet has
+/// Puts a suspended pass and all that carries it into force again. A pass that no wallet has
 /// collected waits for its wallet again.
 ///
 /// # Errors
@@ -211,7 +221,7 @@ pub fn suspend_pass(
 pub fn resume_pass(
     permit: &Permit,
     pass: &Pass,
-    documents: &[Document],
+    carried: Carried<'_>,
     now: Instant,
 ) -> Result<Vec<Change>, PassRefusal> {
     permit.covers(Action::PassResume, &pass.operator).map_err(PassRefusal::Permit)?;
@@ -219,22 +229,22 @@ pub fn resume_pass(
     if next.collected_at.is_none() {
         next.state = PassState::Issued;
     }
-    Ok(with_documents(next, documents, Standing::Valid))
+    Ok(with_carried(next, carried, Standing::Valid))
 }
 
-/// Puts a pass and all its `documents` out of force for good.
+/// Puts a pass and all that carries it out of force for good.
 ///
 /// # Errors
 /// [`PassRefusal`] when the permit is for something else or the state does not allow it.
 pub fn revoke_pass(
     permit: &Permit,
     pass: &Pass,
-    documents: &[Document],
+    carried: Carried<'_>,
     now: Instant,
 ) -> Result<Vec<Change>, PassRefusal> {
     permit.covers(Action::PassRevoke, &pass.operator).map_err(PassRefusal::Permit)?;
     let next = step(pass, PassEvent::Revoke, now)?;
-    Ok(with_documents(next, documents, Standing::Invalid))
+    Ok(with_carried(next, carried, Standing::Invalid))
 }
 
 /// Notes that the date of a pass has come. This needs no permit: the date was permitted when the
@@ -270,11 +280,14 @@ fn step(pass: &Pass, event: PassEvent, now: Instant) -> Result<Pass, PassRefusal
     Ok(Pass { state, changed_at: now, version, ..pass.clone() })
 }
 
-fn with_documents(pass: Pass, documents: &[Document], standing: Standing) -> Vec<Change> {
-    let own = documents.iter().filter(|document| document.pass == pass.id);
-    let changed = own.filter_map(|document| document.with_standing(standing));
-    let changed: Vec<Change> = changed.map(Change::Document).collect();
-    core::iter::once(Change::Pass(pass)).chain(changed).collect()
+fn with_carried(pass: Pass, carried: Carried<'_>, standing: Standing) -> Vec<Change> {
+    let documents = carried.documents.iter().filter(|document| document.pass == pass.id);
+    let documents = documents.filter_map(|document| document.with_standing(standing));
+    let handles = carried.handles.iter().filter(|index| index.pass == pass.id);
+    let handles = handles.filter_map(|index| index.with_standing(standing));
+    let carried: Vec<Change> =
+        documents.map(Change::Document).chain(handles.map(Change::HandleIndex)).collect();
+    core::iter::once(Change::Pass(pass)).chain(carried).collect()
 }
 
 /// Why a pass is not issued, or does not change.

@@ -28,6 +28,10 @@ pub const LANGUAGE_BYTES_MAX: usize = 35;
 pub const TYPE_BYTES_MAX: usize = 128;
 /// Documents of one format that one offer yields, each for a device key of its own.
 pub const BATCH_MAX: u16 = 32;
+/// Handles of one pass, zone and epoch where a product says nothing.
+pub const HANDLES_DEFAULT: u16 = 32;
+/// Handles of one pass, zone and epoch at the most; the key service makes no more.
+pub const HANDLES_MAX: u16 = 64;
 /// The longest period of a pass: ten years of 366 days.
 pub const PASS_PERIOD_MAX: Duration = Duration::from_secs(10 * 366 * 86_400);
 /// The shortest life of a document.
@@ -69,6 +73,9 @@ pub struct Terms {
     pub document_life: Duration,
     /// Documents of one format that one offer yields.
     pub batch_max: u16,
+    /// Handles of the express tap for one pass, zone and epoch: what is at risk with a copied wallet.
+    /// None at all, if zero.
+    pub handles_max: u16,
     /// What must be attested of the keys of a wallet.
     pub attestation_min: AttestationLevel,
     /// Whether an offer asks for a transaction code.
@@ -256,6 +263,8 @@ pub enum Term {
     DocumentLife,
     /// A batch of zero or more than [`BATCH_MAX`].
     Batch,
+    /// More handles than [`HANDLES_MAX`].
+    Handles,
 }
 
 names!(Term {
@@ -267,6 +276,7 @@ names!(Term {
     PassPeriod = "pass-period-max",
     DocumentLife = "document-life",
     Batch = "batch-max",
+    Handles = "handles-max",
 });
 
 impl ProductRefusal {
@@ -314,6 +324,7 @@ fn check(terms: &Terms) -> Result<(), ProductRefusal> {
                 && terms.document_life <= terms.pass_period_max,
         ),
         (Term::Batch, (1..=BATCH_MAX).contains(&terms.batch_max)),
+        (Term::Handles, terms.handles_max <= HANDLES_MAX),
     ];
     match checks.into_iter().find(|(_, sound)| !sound) {
         Some((term, _)) => Err(ProductRefusal::Terms(term)),

@@ -36,28 +36,59 @@ pub struct StatusList {
     pub number: u32,
     /// How many indexes it has.
     pub capacity: u32,
+    /// The epoch whose express handles have their status in it; of documents, if none.
+    pub epoch: Option<u32>,
     /// When it was opened.
     pub opened_at: Instant,
     /// 1 when opened, one more with every change.
     pub version: u32,
 }
 
-/// The list to be opened before the next document of `operator`, if one is needed: `last` is its
-/// newest list and `documents` how many documents have an index in it.
+/// The newest of `lists` for documents, or for the handles of `epoch`.
+#[must_use]
+pub fn newest_status_list(lists: &[StatusList], epoch: Option<u32>) -> Option<&StatusList> {
+    lists.iter().filter(|list| list.epoch == epoch).max_by_key(|list| list.number)
+}
+
+/// The list to be opened before the next document of `operator`, or the next handles of `epoch`, if
+/// one is needed: `lists` are those that there are, and `taken` how many indexes of the newest of this
+/// use are taken.
 #[must_use]
 pub fn next_status_list(
     operator: &OperatorCode,
-    last: Option<&StatusList>,
-    documents: u32,
+    lists: &[StatusList],
+    epoch: Option<u32>,
+    taken: u32,
     now: Instant,
 ) -> Option<StatusList> {
-    let number = match last {
+    if newest_status_list(lists, epoch).is_some() && taken < STATUS_DOCUMENTS_MAX {
+        return None;
+    }
+    let number = match lists.iter().map(|list| list.number).max() {
         None => 0,
-        Some(last) if documents >= STATUS_DOCUMENTS_MAX => last.number.checked_add(1)?,
-        Some(_) => return None,
+        Some(last) => last.checked_add(1)?,
     };
-    let operator = operator.clone();
-    Some(StatusList { operator, number, capacity: STATUS_CAPACITY, opened_at: now, version: 1 })
+    let (operator, capacity) = (operator.clone(), STATUS_CAPACITY);
+    Some(StatusList { operator, number, capacity, epoch, opened_at: now, version: 1 })
+}
+
+/// What has its status in a list.
+pub trait Listed {
+    /// Its operator, the number of its list, and the index in it.
+    fn place(&self) -> (&OperatorCode, u32, u32);
+
+    /// What the list says of it.
+    fn standing(&self) -> Standing;
+}
+
+impl Listed for Document {
+    fn place(&self) -> (&OperatorCode, u32, u32) {
+        (&self.operator, self.status_list, self.status_index)
+    }
+
+    fn standing(&self) -> Standing {
+        self.standing
+    }
 }
 
 /// Indexes drawn at random, all different, among which `wanted` free ones are found for certain
@@ -78,15 +109,15 @@ pub fn draw_indexes(list: &StatusList, wanted: usize, entropy: [u8; 32]) -> Vec<
 }
 
 /// What is to be signed about a list, as JWT or CWT by `StatusListClaims::jwt` and `cwt`.
-/// `documents` are all those of the list that are not valid; others may be among them.
+/// `listed` is all of the list that is not valid; others may be among it.
 ///
 /// # Errors
 /// [`StatusListRefusal`]
-pub fn publish_status_list<'a>(
+pub fn publish_status_list<'a, L: Listed + 'a>(
     permit: &Permit,
     issuer: &Issuer,
     list: &StatusList,
-    documents: impl IntoIterator<Item = &'a Document>,
+    listed: impl IntoIterator<Item = &'a L>,
     now: Instant,
 ) -> Result<StatusListClaims, StatusListRefusal> {
     permit.covers(Action::StatusPublish, &list.operator).map_err(StatusListRefusal::Permit)?;
@@ -96,12 +127,13 @@ pub fn publish_status_list<'a>(
     let capacity = usize::try_from(list.capacity).map_err(|_| StatusListRefusal::Capacity)?;
     let mut packed = credential::status::StatusList::new(Bits::Two, capacity)
         .map_err(|_| StatusListRefusal::Capacity)?;
-    for document in documents {
-        if document.operator != list.operator || document.status_list != list.number {
+    for listed in listed {
+        let (operator, number, index) = listed.place();
+        if *operator != list.operator || number != list.number {
             continue;
         }
         packed
-            .set(document.status_index.into(), status(document.standing))
+            .set(index.into(), status(listed.standing()))
             .map_err(|_| StatusListRefusal::Index)?;
     }
     Ok(StatusListClaims {
@@ -130,7 +162,7 @@ pub enum StatusListRefusal {
     Issuer,
     /// The capacity is not one that a list can have.
     Capacity,
-    /// A document has an index outside the list.
+    /// Something has an index outside the list.
     Index,
 }
 
@@ -153,7 +185,7 @@ impl fmt::Display for StatusListRefusal {
             Self::Permit(wrong) => return write!(f, "{wrong}"),
             Self::Issuer => "the status list is of another issuer",
             Self::Capacity => "the capacity of the status list is out of its limits",
-            Self::Index => "a document has an index outside its status list",
+            Self::Index => "an index lies outside its status list",
         })
     }
 }
@@ -167,19 +199,29 @@ mod tests {
     fn list(number: u32) -> StatusList {
         let operator = "harbour".parse().unwrap();
         let opened_at = Instant::UNIX_EPOCH;
-        StatusList { operator, number, capacity: STATUS_CAPACITY, opened_at, version: 1 }
+        let (capacity, epoch) = (STATUS_CAPACITY, None);
+        StatusList { operator, number, capacity, epoch, opened_at, version: 1 }
     }
 
     #[test]
     fn next_list_is_opened_when_the_last_is_half_full() {
         let operator = "harbour".parse().unwrap();
-        let next = |last: Option<&StatusList>, documents| {
-            next_status_list(&operator, last, documents, Instant::UNIX_EPOCH)
-                .map(|list| list.number)
+        let next = |lists: &[StatusList], epoch, taken| {
+            let next = next_status_list(&operator, lists, epoch, taken, Instant::UNIX_EPOCH);
+            next.map(|list| (list.number, list.epoch))
         };
-        assert_eq!(next(None, 0), Some(0));
-        assert_eq!(next(Some(&list(0)), STATUS_DOCUMENTS_MAX - 1), None);
-        assert_eq!(next(Some(&list(0)), STATUS_DOCUMENTS_MAX), Some(1));
+        assert_eq!(next(&[], None, 0), Some((0, None)));
+        assert_eq!(next(&[list(0)], None, STATUS_DOCUMENTS_MAX - 1), None);
+        assert_eq!(next(&[list(0)], None, STATUS_DOCUMENTS_MAX), Some((1, None)));
+        // Handles have lists of their own, one epoch at a time.
+        let of_epoch = StatusList { epoch: Some(9), ..list(1) };
+        let lists = [list(0), of_epoch.clone()];
+        assert_eq!(next(&[list(0)], Some(9), 0), Some((1, Some(9))));
+        assert_eq!(next(&lists, Some(9), 0), None);
+        assert_eq!(next(&lists, Some(10), 0), Some((2, Some(10))));
+        assert_eq!(next(&lists, None, STATUS_DOCUMENTS_MAX), Some((2, None)));
+        assert_eq!(newest_status_list(&lists, None), Some(&list(0)));
+        assert_eq!(newest_status_list(&lists, Some(9)), Some(&of_epoch));
     }
 
     #[test]

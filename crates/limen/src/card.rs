@@ -1,7 +1,15 @@
-//! `limen card`: keys in cards. The only commands that may ask the key service for a card key.
+//! `limen card`: cards in software, and keys in cards. `change-key` and `personalise` are the only
+//! commands that may ask the key service for a card key.
 
 mod change_key;
+mod handles;
+mod inspect;
+mod lines;
+mod make;
 mod master;
+mod personalise;
+mod place;
+mod simulate;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,6 +30,14 @@ pub(crate) enum Command {
     MakeMaster(master::MakeMaster),
     /// Write the next key into a card that is held to a reader.
     ChangeKey(change_key::ChangeKey),
+    /// Make a blank card in software: a file.
+    Make(make::Make),
+    /// Give a card its keys, its applications and its first handles.
+    Personalise(personalise::Personalise),
+    /// Show what a card tells everybody, and with keys what is on it.
+    Inspect(inspect::Inspect),
+    /// Hold a software card to a reader.
+    Simulate(simulate::Simulate),
 }
 
 impl Command {
@@ -29,6 +45,10 @@ impl Command {
         match self {
             Self::MakeMaster(make) => make.run(),
             Self::ChangeKey(change) => change.run(),
+            Self::Make(make) => make.run(),
+            Self::Personalise(personalise) => personalise.run(),
+            Self::Inspect(inspect) => inspect.run(),
+            Self::Simulate(simulate) => simulate.run(),
         }
     }
 }

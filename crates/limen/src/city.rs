@@ -392,7 +392,7 @@ fn served_keys(folder: &Path, plan: &Plan) -> Result<config::Keys, Failure> {
             generate: true,
             set_state: true,
             destroy: true,
-            vault: vec![VaultRight::Readers.as_str().into()],
+            vault: [VaultRight::Readers, VaultRight::Handles].map(|it| it.as_str().into()).into(),
             signatures_per_minute: SIGNATURES_PER_MINUTE,
         }],
     };

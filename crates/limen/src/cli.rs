@@ -84,6 +84,9 @@ enum Noun {
     /// Be a resident's phone.
     #[command(subcommand)]
     Wallet(crate::wallet::Command),
+    /// Taps by themselves: what each profile costs.
+    #[command(subcommand)]
+    Tap(crate::tap::Command),
 }
 
 impl Limen {
@@ -113,6 +116,7 @@ impl Limen {
             Noun::Credential(command) => command.run(),
             Noun::Reader(command) => command.run(),
             Noun::Wallet(command) => command.run(),
+            Noun::Tap(command) => command.run(),
         }
     }
 }

@@ -76,6 +76,7 @@ pub(crate) fn add_products(client: &Client) -> Result<(), Failure> {
             pass_days_max: days,
             document_hours: 24 * 28,
             batch_max: 2,
+            handles_max: 32,
             attestation_min: "urn:limen:key-storage:software".into(),
             transaction_code: has_code,
         };

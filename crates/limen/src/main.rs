@@ -33,6 +33,7 @@ mod reader_admin;
 mod simulate;
 mod status;
 mod table;
+mod tap;
 mod tree;
 mod up;
 mod wallet;

@@ -21,6 +21,7 @@ stake = "low"                  # or "high"
 pass_days_max = 31
 document_hours = 24            # after that the wallet needs a new offer
 batch_max = 8                  # each of them for a device key of its own
+handles_max = 32               # express taps with it in one zone and day; 0 for none
 transaction_code = true        # an offer asks for a code told over another channel
 
 [[terms.display]]
@@ -97,6 +98,9 @@ struct Flags {
     /// Documents that one collection yields.
     #[arg(long, requires = "code", default_value_t = 1)]
     batch: u16,
+    /// Express taps with one pass in one zone and day, 64 at the most; 0 for none.
+    #[arg(long, requires = "code", default_value_t = 32)]
+    handles: u16,
     /// An offer asks for a code told over another channel.
     #[arg(long, requires = "code")]
     transaction_code: bool,
@@ -164,6 +168,7 @@ impl Flags {
             pass_days_max: self.days,
             document_hours: self.document_hours,
             batch_max: self.batch,
+            handles_max: self.handles,
             attestation_min: "urn:limen:key-storage:software".into(),
             transaction_code: self.transaction_code,
         };
@@ -224,6 +229,7 @@ impl Shown for Product {
         tree.leaf("pass at most", format!("{} days", terms.pass_days_max));
         tree.leaf("document lives", format!("{} hours", terms.document_hours));
         tree.leaf("documents", terms.batch_max);
+        tree.leaf("express handles", terms.handles_max);
         tree.leaf("key attestation", terms.attestation_min.as_str());
         tree.leaf("transaction code", terms.transaction_code);
         tree.branch("rights", rights(&terms.rights));

@@ -1,6 +1,7 @@
 //! `limen wallet`: a resident's phone, as a folder on this machine.
 
 mod accept;
+mod express;
 mod present;
 mod trust;
 
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Refresh(trust::Refresh),
     /// Accept an offer: collect the passes into the wallet (OpenID4VCI).
     Accept(accept::Accept),
+    /// Show the handles of the express tap, or switch it on or off.
+    Express(express::Express),
     /// List the passes.
     #[command(after_help = "Example:\n  limen wallet list --json")]
     List(Look),
@@ -102,6 +105,7 @@ impl Command {
             Self::Init(init) => init.run(),
             Self::Refresh(refresh) => refresh.run(),
             Self::Accept(accept) => accept.run(),
+            Self::Express(express) => express.run(),
             Self::List(look) => list(&look),
             Self::Log(look) => log(&look),
             Self::Present(present) => present.run(),

@@ -43,6 +43,8 @@ pub enum Action {
     CredentialCollect,
     /// Take the wallet's word on what became of its documents.
     CredentialNotify,
+    /// Have handles of the express tap made for a pass.
+    HandlesDraw,
     /// Add a place, a zone or a grant.
     PlaceAdd,
     /// List places and grants.
@@ -79,7 +81,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, in the order of the authorization matrix.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::OperatorRegister,
         Self::OperatorShow,
         Self::OperatorList,
@@ -98,6 +100,7 @@ impl Action {
         Self::PassRevoke,
         Self::CredentialCollect,
         Self::CredentialNotify,
+        Self::HandlesDraw,
         Self::PlaceAdd,
         Self::PlaceList,
         Self::ReaderInvite,
@@ -138,6 +141,7 @@ impl Action {
             Self::PassRevoke => "pass.revoke",
             Self::CredentialCollect => "credential.collect",
             Self::CredentialNotify => "credential.notify",
+            Self::HandlesDraw => "handles.draw",
             Self::PlaceAdd => "place.add",
             Self::PlaceList => "place.list",
             Self::ReaderInvite => "reader.invite",

@@ -4,7 +4,7 @@
 //! authenticated a token, a reader's signature, a one-time code or an offer, and by nothing else.
 
 use vocabulary::code::OperatorCode;
-use vocabulary::id::{EnrolmentId, OfferId, ReaderId, TokenId};
+use vocabulary::id::{EnrolmentId, OfferId, PassId, ReaderId, TokenId};
 
 use crate::role::{Role, Roles};
 
@@ -30,6 +30,8 @@ pub enum Subject {
     Enrolment(EnrolmentId),
     /// A wallet, by the offer that it redeems.
     Offer(OfferId),
+    /// A wallet, by the device key of a pass.
+    Pass(PassId),
     /// A background job of the server.
     Worker,
     /// Who sits at the machine that holds the data.
@@ -60,6 +62,12 @@ impl Actor {
     #[must_use]
     pub fn wallet(operator: OperatorCode, offer: OfferId) -> Self {
         Self::machine(operator, Subject::Offer(offer), Role::Wallet)
+    }
+
+    /// A wallet that has just signed with a device key of `pass`.
+    #[must_use]
+    pub fn holder(operator: OperatorCode, pass: PassId) -> Self {
+        Self::machine(operator, Subject::Pass(pass), Role::Holder)
     }
 
     /// The server itself, in a job for `operator`.
@@ -117,6 +125,8 @@ pub enum Object {
     Enrolment(EnrolmentId),
     /// One offer.
     Offer(OfferId),
+    /// One pass.
+    Pass(PassId),
     /// A token to be made, with these roles.
     TokenWith(Roles),
 }
@@ -144,6 +154,12 @@ impl Resource {
     #[must_use]
     pub const fn offer(operator: OperatorCode, offer: OfferId) -> Self {
         Self { operator, object: Object::Offer(offer) }
+    }
+
+    /// One `pass` of `operator`.
+    #[must_use]
+    pub const fn pass(operator: OperatorCode, pass: PassId) -> Self {
+        Self { operator, object: Object::Pass(pass) }
     }
 
     /// A token of `operator` that shall carry `roles`.

@@ -153,6 +153,7 @@ fn acts_for_itself(subject: Subject, object: Object) -> bool {
         Subject::Reader(own) => object == Object::Reader(own),
         Subject::Enrolment(own) => object == Object::Enrolment(own),
         Subject::Offer(own) => object == Object::Offer(own),
+        Subject::Pass(own) => object == Object::Pass(own),
         Subject::Token(_) | Subject::Worker | Subject::Host => true,
     }
 }

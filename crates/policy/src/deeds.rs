@@ -18,6 +18,7 @@ pub(crate) const fn deeds(role: Role) -> &'static [Action] {
         Role::Reader => READER,
         Role::Candidate => CANDIDATE,
         Role::Wallet => WALLET,
+        Role::Holder => HOLDER,
         Role::Worker => WORKER,
         Role::Host => HOST,
     }
@@ -113,6 +114,8 @@ const READER: &[Action] = &[Action::ReaderRenew, Action::BundleFetch, Action::Jo
 const CANDIDATE: &[Action] = &[Action::ReaderEnrol];
 
 const WALLET: &[Action] = &[Action::CredentialCollect, Action::CredentialNotify];
+
+const HOLDER: &[Action] = &[Action::HandlesDraw];
 
 const WORKER: &[Action] = &[Action::StatusPublish, Action::LogCheckpoint];
 

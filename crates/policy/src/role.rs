@@ -27,6 +27,8 @@ pub enum Role {
     Candidate,
     /// Machine: a wallet that redeems the one offer it was given.
     Wallet,
+    /// Machine: a wallet with the device key of a pass, acting for that pass.
+    Holder,
     /// Machine: the server's own background jobs.
     Worker,
     /// Who sits at the machine that holds the data: founds the city and makes first tokens.
@@ -35,7 +37,7 @@ pub enum Role {
 
 impl Role {
     /// Every role, staff first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Owner,
         Self::IssuerClerk,
         Self::HelpDesk,
@@ -45,6 +47,7 @@ impl Role {
         Self::Reader,
         Self::Candidate,
         Self::Wallet,
+        Self::Holder,
         Self::Worker,
         Self::Host,
     ];
@@ -62,6 +65,7 @@ impl Role {
             Self::Reader => "reader",
             Self::Candidate => "candidate",
             Self::Wallet => "wallet",
+            Self::Holder => "holder",
             Self::Worker => "worker",
             Self::Host => "host",
         }
@@ -77,7 +81,12 @@ impl Role {
             | Self::FleetManager
             | Self::Auditor
             | Self::Registrar => true,
-            Self::Reader | Self::Candidate | Self::Wallet | Self::Worker | Self::Host => false,
+            Self::Reader
+            | Self::Candidate
+            | Self::Wallet
+            | Self::Holder
+            | Self::Worker
+            | Self::Host => false,
         }
     }
 

@@ -9,6 +9,7 @@ use std::fmt::Display;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use issuance::handles::HandlesRefusal;
 use issuance::offer::OfferRefusal;
 use issuance::pass::PassRefusal;
 use issuance::product::ProductRefusal;
@@ -32,7 +33,7 @@ pub(crate) struct Problem {
 }
 
 /// After how many seconds to try again when the keys cannot be reached.
-const KEYS_RETRY_S: u32 = 5;
+pub(crate) const KEYS_RETRY_S: u32 = 5;
 
 impl Problem {
     /// A request whose form is not taken.
@@ -57,7 +58,9 @@ impl Problem {
         let status = match code {
             "operator-exists" | "reference-exists" | "product-exists" | "place-exists"
             | "token-revoked" | "pass-state" | "pass-expired" | "reader-retired"
-            | "journal-gap" | "journal-fork" | "conflict" => StatusCode::CONFLICT,
+            | "handles-exhausted" | "journal-gap" | "journal-fork" | "conflict" => {
+                StatusCode::CONFLICT
+            }
             "enrolment-code" => StatusCode::FORBIDDEN,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
@@ -149,7 +152,7 @@ impl Problem {
     }
 
     /// Whoever holds the keys cannot sign now: it is away, or has been asked too often.
-    fn keys_unavailable(retry_s: u32) -> Self {
+    pub(crate) fn keys_unavailable(retry_s: u32) -> Self {
         Self {
             status: StatusCode::SERVICE_UNAVAILABLE,
             title: "the deed is not possible now",
@@ -296,4 +299,5 @@ refusals! {
     PassRefusal::Permit(_) => PassRefusal;
     ProductRefusal::Permit(_) => ProductRefusal;
     OfferRefusal::Permit(_) | OfferRefusal::Product => OfferRefusal;
+    HandlesRefusal::Permit(_) | HandlesRefusal::State | HandlesRefusal::StatusIndexes => HandlesRefusal;
 }

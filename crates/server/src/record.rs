@@ -143,6 +143,7 @@ fn name(subject: Subject) -> String {
         Subject::Reader(id) => id.to_string(),
         Subject::Enrolment(id) => id.to_string(),
         Subject::Offer(id) => id.to_string(),
+        Subject::Pass(id) => id.to_string(),
         Subject::Worker => "worker".into(),
         Subject::Host => "host".into(),
     }

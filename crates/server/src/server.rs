@@ -13,7 +13,6 @@ use issuance::nonce::NonceKey;
 use keys::custody::Custody;
 use keys::remote::Remote;
 use keys::unlock::Unlock;
-use keys::vault::Vault;
 use keys::vault::remote::RemoteVault;
 use policy::actor::Subject;
 use store::commit::{Change, Commit, CommitError, Committed};
@@ -52,7 +51,7 @@ pub struct Inner {
     pub(crate) store: Store,
     pub(crate) custody: Arc<dyn Custody>,
     /// The keys of readers and cards; none where nobody holds any.
-    pub(crate) vault: Option<Arc<dyn Vault>>,
+    pub(crate) vault: Option<Arc<RemoteVault>>,
     /// The custodian, where it is the key service.
     pub(crate) key_service: Option<Arc<Remote>>,
     pub(crate) crypto: AwsLc,
@@ -188,7 +187,7 @@ impl Server {
 }
 
 /// The vault of the key service, where it has one for this server. A server never holds one itself.
-async fn vault_of(service: Option<&Arc<Remote>>) -> Option<Arc<dyn Vault>> {
+async fn vault_of(service: Option<&Arc<Remote>>) -> Option<Arc<RemoteVault>> {
     let vault = RemoteVault::over(Arc::clone(service?)).await.ok()?;
     Some(Arc::new(vault))
 }

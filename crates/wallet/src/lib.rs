@@ -13,6 +13,7 @@ extern crate alloc;
 
 pub mod choose;
 pub mod collect;
+pub mod express;
 pub mod log;
 pub mod offer;
 pub mod pass;

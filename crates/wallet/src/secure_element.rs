@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use credential::crypto::{Crypto, PublicKey, Signature};
+use credential::crypto::{Crypto, PublicKey, SharedSecret, Signature};
 
 /// Names a device key within one secure element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +37,8 @@ pub enum SecureElementError {
     Full,
     /// The entropy given makes no key; draw another.
     Entropy,
+    /// The key is for another use, or the point is none of the curve.
+    Use,
 }
 
 impl fmt::Display for SecureElementError {
@@ -46,6 +48,7 @@ impl fmt::Display for SecureElementError {
             Self::PresenceNeeded => "the key needs the holder to confirm",
             Self::Full => "secure element is full",
             Self::Entropy => "entropy makes no key",
+            Self::Use => "the key is for another use, or the point is none of its curve",
         })
     }
 }
@@ -82,6 +85,34 @@ pub trait SecureElement {
         message: &[u8],
         presence: Presence,
     ) -> Result<Signature, SecureElementError>;
+
+    /// Whether the holder must confirm each use of a key.
+    ///
+    /// # Errors
+    /// [`SecureElementError::UnknownKey`].
+    fn needs_presence(&self, key: DeviceKey) -> Result<bool, SecureElementError>;
+
+    /// Makes a key for agreement alone, for one request, and gives its point. It is not kept when the
+    /// device is restarted.
+    ///
+    /// # Errors
+    /// [`SecureElementError::Full`], [`SecureElementError::Entropy`].
+    fn generate_agreement(
+        &mut self,
+        crypto: &dyn Crypto,
+        entropy: [u8; 32],
+    ) -> Result<(DeviceKey, [u8; 65]), SecureElementError>;
+
+    /// What a key for agreement agrees on with `point`.
+    ///
+    /// # Errors
+    /// [`SecureElementError::UnknownKey`], [`SecureElementError::Use`].
+    fn agree(
+        &self,
+        crypto: &dyn Crypto,
+        key: DeviceKey,
+        point: &[u8; 65],
+    ) -> Result<SharedSecret, SecureElementError>;
 
     /// Destroys a key; one that is unknown is destroyed already.
     fn destroy(&mut self, key: DeviceKey);

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use credential::cbor::{CborError, Decoder, Encoder};
-use credential::crypto::{BadCiphertext, Crypto, P256Secret, PublicKey, Signature};
+use credential::crypto::{BadCiphertext, Crypto, P256Secret, PublicKey, SharedSecret, Signature};
 use zeroize::Zeroizing;
 
 use crate::secure_element::{DeviceKey, Presence, PresenceRule, SecureElement, SecureElementError};
@@ -23,6 +23,8 @@ const SEAL_LABEL: &[u8] = b"limen/software-element/1";
 #[derive(Debug, Default)]
 pub struct SoftwareElement {
     keys: BTreeMap<DeviceKey, Slot>,
+    /// Keys for agreement, each for one request: they are not sealed.
+    agreements: BTreeMap<DeviceKey, P256Secret>,
     next: u32,
 }
 
@@ -101,7 +103,7 @@ impl SoftwareElement {
         let mut decoder = Decoder::new(&content)?;
         decoder.array_of(2)?;
         let next = u32::try_from(decoder.unsigned()?).map_err(|_| OpenError::Key)?;
-        let mut element = Self { keys: BTreeMap::new(), next };
+        let mut element = Self { next, ..Self::default() };
         let mut entries = decoder.array()?;
         while decoder.more(&mut entries)? {
             decoder.array_of(3)?;
@@ -115,6 +117,24 @@ impl SoftwareElement {
     }
 }
 
+impl SoftwareElement {
+    /// A new key, and its name.
+    fn draw(
+        &mut self,
+        crypto: &dyn Crypto,
+        entropy: [u8; 32],
+    ) -> Result<(DeviceKey, P256Secret, [u8; 65]), SecureElementError> {
+        if self.keys.len() + self.agreements.len() >= KEYS_MAX {
+            return Err(SecureElementError::Full);
+        }
+        let secret = P256Secret::from_bytes(entropy);
+        let public = crypto.p256_public(&secret).map_err(|_| SecureElementError::Entropy)?;
+        let key = DeviceKey(self.next);
+        self.next = self.next.checked_add(1).ok_or(SecureElementError::Full)?;
+        Ok((key, secret, public))
+    }
+}
+
 impl SecureElement for SoftwareElement {
     fn generate(
         &mut self,
@@ -122,13 +142,7 @@ impl SecureElement for SoftwareElement {
         entropy: [u8; 32],
         rule: PresenceRule,
     ) -> Result<DeviceKey, SecureElementError> {
-        if self.keys.len() >= KEYS_MAX {
-            return Err(SecureElementError::Full);
-        }
-        let secret = P256Secret::from_bytes(entropy);
-        let public = crypto.p256_public(&secret).map_err(|_| SecureElementError::Entropy)?;
-        let key = DeviceKey(self.next);
-        self.next = self.next.checked_add(1).ok_or(SecureElementError::Full)?;
+        let (key, secret, public) = self.draw(crypto, entropy)?;
         self.keys.insert(key, Slot { secret, public, rule });
         Ok(key)
     }
@@ -153,8 +167,37 @@ impl SecureElement for SoftwareElement {
         crypto.p256_sign(&slot.secret, message).map_err(|_| SecureElementError::UnknownKey)
     }
 
+    fn needs_presence(&self, key: DeviceKey) -> Result<bool, SecureElementError> {
+        let slot = self.keys.get(&key).ok_or(SecureElementError::UnknownKey)?;
+        Ok(slot.rule == PresenceRule::Needed)
+    }
+
+    fn generate_agreement(
+        &mut self,
+        crypto: &dyn Crypto,
+        entropy: [u8; 32],
+    ) -> Result<(DeviceKey, [u8; 65]), SecureElementError> {
+        let (key, secret, public) = self.draw(crypto, entropy)?;
+        self.agreements.insert(key, secret);
+        Ok((key, public))
+    }
+
+    fn agree(
+        &self,
+        crypto: &dyn Crypto,
+        key: DeviceKey,
+        point: &[u8; 65],
+    ) -> Result<SharedSecret, SecureElementError> {
+        if self.keys.contains_key(&key) {
+            return Err(SecureElementError::Use);
+        }
+        let secret = self.agreements.get(&key).ok_or(SecureElementError::UnknownKey)?;
+        crypto.p256_agree(secret, point).map_err(|_| SecureElementError::Use)
+    }
+
     fn destroy(&mut self, key: DeviceKey) {
         self.keys.remove(&key);
+        self.agreements.remove(&key);
     }
 
     fn key_storage(&self) -> &'static str {
@@ -178,6 +221,27 @@ mod tests {
         assert_eq!(refused, Err(SecureElementError::PresenceNeeded));
         assert!(opened.sign(&RustCrypto, key, b"m", Presence::Confirmed).is_ok());
         assert!(!sealed.windows(32).any(|window| window == [7; 32]));
+    }
+
+    #[test]
+    fn a_key_for_agreement_signs_nothing_and_is_not_sealed() {
+        let mut element = SoftwareElement::new();
+        let device = element.generate(&RustCrypto, [7; 32], PresenceRule::NotNeeded).unwrap();
+        let (key, point) = element.generate_agreement(&RustCrypto, [8; 32]).unwrap();
+        let (other, far) = element.generate_agreement(&RustCrypto, [9; 32]).unwrap();
+        let agreed = element.agree(&RustCrypto, key, &far).unwrap();
+        let same = element.agree(&RustCrypto, other, &point).unwrap();
+        assert_eq!(agreed.danger_bytes(), same.danger_bytes());
+        let unknown = Some(SecureElementError::UnknownKey);
+        let wrong = Some(SecureElementError::Use);
+        assert_eq!(element.sign(&RustCrypto, key, b"m", Presence::Confirmed).err(), unknown);
+        assert_eq!(element.agree(&RustCrypto, device, &far).err(), wrong);
+        assert_eq!(element.agree(&RustCrypto, key, &[4; 65]).err(), wrong);
+        let sealed = element.seal(&RustCrypto, &[1; 32], [2; 12]);
+        let opened = SoftwareElement::open(&RustCrypto, &[1; 32], &sealed).unwrap();
+        assert_eq!(opened.agree(&RustCrypto, key, &far).err(), unknown);
+        element.destroy(key);
+        assert_eq!(element.agree(&RustCrypto, key, &far).err(), unknown);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Everything that a wallet remembers, as one sealed file: passes, trust, log.
 //!
-//! Layout (CBOR, version 1): `[1, [anchor..] issuers, [anchor..] readers, [pass..], [entry..]]`.
+//! Layout (CBOR, version 3): `[3, city, [anchor..] roots, [anchor..] issuers, [anchor..] readers,
+//! [pass..], [entry..], express]`; version 2 lacks the last, version 1 city and roots as well.
 //! Sealed by AES-256-GCM under a key of the host, nonce first.
 
 use alloc::string::String;
@@ -11,13 +12,17 @@ use credential::cbor::{CborError, Decoder, Encoder};
 use credential::crypto::{BadCiphertext, Crypto};
 use credential::x509::AnchorError;
 use vocabulary::time::Instant;
+use zeroize::Zeroizing;
 
+use crate::express::Express;
 use crate::log::Entry;
 use crate::pass::{Content, Document, Pass};
 use crate::secure_element::DeviceKey;
 use crate::trust::{Parts, Trust};
 
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
+/// Before the express tap.
+const VERSION_WITHOUT_EXPRESS: u64 = 2;
 /// Before roots were kept.
 const VERSION_ROOTLESS: u64 = 1;
 const SEAL_LABEL: &[u8] = b"limen/wallet-state/1";
@@ -31,6 +36,8 @@ pub struct State {
     pub passes: Vec<Pass>,
     /// The owner's log, oldest first.
     pub log: Vec<Entry>,
+    /// Handles of the express tap.
+    pub express: Express,
 }
 
 /// Why a state does not open.
@@ -47,6 +54,8 @@ pub enum OpenError {
     },
     /// A certificate in it cannot be used.
     Anchor(AnchorError),
+    /// The handles in it break a limit.
+    Express,
 }
 
 impl fmt::Display for OpenError {
@@ -55,6 +64,7 @@ impl fmt::Display for OpenError {
             Self::Seal(_) => f.write_str("wallet does not open under this key"),
             Self::Content(_) => f.write_str("wallet file is damaged"),
             Self::Version { found } => write!(f, "wallet file is of version {found}"),
+            Self::Express => f.write_str("wallet file holds express handles that cannot be read"),
             Self::Anchor(_) => f.write_str("wallet file holds a certificate that cannot be used"),
         }
     }
@@ -66,7 +76,7 @@ impl core::error::Error for OpenError {
             Self::Seal(source) => Some(source),
             Self::Content(source) => Some(source),
             Self::Anchor(source) => Some(source),
-            Self::Version { .. } => None,
+            Self::Version { .. } | Self::Express => None,
         }
     }
 }
@@ -103,7 +113,7 @@ impl State {
     ) -> Result<Self, OpenError> {
         let (nonce, content) =
             sealed.split_first_chunk::<12>().ok_or(OpenError::Seal(BadCiphertext))?;
-        let mut content = content.to_vec();
+        let mut content = Zeroizing::new(content.to_vec());
         crypto
             .open_aes256_gcm(host_key, nonce, SEAL_LABEL, &mut content)
             .map_err(OpenError::Seal)?;
@@ -112,7 +122,7 @@ impl State {
 
     fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::new();
-        encoder.array(7).unsigned(VERSION);
+        encoder.array(8).unsigned(VERSION);
         let parts = self.trust.parts();
         encoder.text(&parts.city);
         for list in [&parts.roots, &parts.issuers, &parts.readers] {
@@ -125,6 +135,7 @@ impl State {
         self.passes.iter().for_each(|pass| encode_pass(&mut encoder, pass));
         encoder.array(self.log.len());
         self.log.iter().for_each(|entry| encode_entry(&mut encoder, entry));
+        self.express.encode(&mut encoder);
         encoder.into_bytes()
     }
 
@@ -132,12 +143,13 @@ impl State {
         let mut decoder = Decoder::new(bytes)?;
         let mut ahead = decoder.clone();
         ahead.array()?;
-        let has_roots = match ahead.unsigned()? {
-            VERSION => true,
-            VERSION_ROOTLESS => false,
+        let (fields, has_roots, has_express) = match ahead.unsigned()? {
+            VERSION => (8, true, true),
+            VERSION_WITHOUT_EXPRESS => (7, true, false),
+            VERSION_ROOTLESS => (5, false, false),
             found => return Err(OpenError::Version { found }),
         };
-        decoder.array_of(if has_roots { 7 } else { 5 })?;
+        decoder.array_of(fields)?;
         decoder.unsigned()?;
         let mut parts = Parts::default();
         let ders = |decoder: &mut Decoder<'_>| list(decoder, |it| Ok(it.bytes()?.to_vec()));
@@ -149,8 +161,12 @@ impl State {
         parts.readers = ders(&mut decoder)?;
         let passes = list(&mut decoder, decode_pass)?;
         let log = list(&mut decoder, decode_entry)?;
+        let express = match has_express {
+            true => Express::decode(&mut decoder)?.ok_or(OpenError::Express)?,
+            false => Express::default(),
+        };
         decoder.finish()?;
-        Ok(Self { trust: Trust::new(parts)?, passes, log })
+        Ok(Self { trust: Trust::new(parts)?, passes, log, express })
     }
 }
 
@@ -219,7 +235,7 @@ fn decode_entry(decoder: &mut Decoder<'_>) -> Result<Entry, CborError> {
     })
 }
 
-fn list<T>(
+pub(crate) fn list<T>(
     decoder: &mut Decoder<'_>,
     mut read: impl FnMut(&mut Decoder<'_>) -> Result<T, CborError>,
 ) -> Result<Vec<T>, CborError> {
@@ -260,7 +276,7 @@ mod tests {
             disclosed: vec!["zones".into()],
             outcome: "shown".into(),
         };
-        State { trust: Trust::default(), passes: vec![pass], log: vec![entry] }
+        State { passes: vec![pass], log: vec![entry], ..State::default() }
     }
 
     #[test]
@@ -280,9 +296,13 @@ mod tests {
         let opened = State::decode(&encoder.into_bytes()).unwrap();
         assert_eq!(opened.trust.parts(), &Parts::default());
         let mut encoder = Encoder::new();
-        encoder.array(5).unsigned(3).array(0).array(0).array(0).array(0);
+        encoder.array(7).unsigned(VERSION_WITHOUT_EXPRESS).text("");
+        encoder.array(0).array(0).array(0).array(0).array(0);
+        assert!(State::decode(&encoder.into_bytes()).is_ok());
+        let mut encoder = Encoder::new();
+        encoder.array(5).unsigned(4).array(0).array(0).array(0).array(0);
         let refused = State::decode(&encoder.into_bytes()).unwrap_err();
-        assert!(matches!(refused, OpenError::Version { found: 3 }));
+        assert!(matches!(refused, OpenError::Version { found: 4 }));
     }
 
     #[test]

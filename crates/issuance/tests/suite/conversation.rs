@@ -13,7 +13,7 @@ use issuance::document::{Delivery, Document, Standing};
 use issuance::issuer::Configuration;
 use issuance::notification::note_delivery;
 use issuance::offer::{link_by_reference, show_offer};
-use issuance::pass::{PassState, resume_pass, revoke_pass, suspend_pass};
+use issuance::pass::{Carried, PassState, resume_pass, revoke_pass, suspend_pass};
 use issuance::product::{AttestationLevel, BATCH_MAX, Format, Terms};
 use issuance::proof::Proofs;
 use issuance::status_list::publish_status_list;
@@ -188,6 +188,10 @@ fn word_of_a_listed_attester_alone_proves_all_its_keys() {
     assert_eq!(city.collect(&access, &request, NOW + 10).unwrap().documents.len(), 3);
 }
 
+fn carried(documents: &[Document]) -> Carried<'_> {
+    Carried { documents, handles: &[] }
+}
+
 #[test]
 fn status_follows_the_pass_and_a_revoked_pass_never_resumes() {
     let mut city = City::with(badge());
@@ -206,23 +210,27 @@ fn status_follows_the_pass_and_a_revoked_pass_never_resumes() {
 
     let (pass, documents) = (city.rows.passes[0].clone(), city.rows.documents.clone());
     let suspend = permit(Action::PassSuspend);
-    let changes = suspend_pass(&suspend, &pass, &documents, at(NOW + 20)).unwrap();
+    let changes = suspend_pass(&suspend, &pass, carried(&documents), at(NOW + 20)).unwrap();
     city.rows.commit(changes).unwrap();
     assert_eq!(status(&city), Status::Suspended);
 
     let (pass, documents) = (city.rows.passes[0].clone(), city.rows.documents.clone());
     let resume = permit(Action::PassResume);
-    city.rows.commit(resume_pass(&resume, &pass, &documents, at(NOW + 30)).unwrap()).unwrap();
+    city.rows
+        .commit(resume_pass(&resume, &pass, carried(&documents), at(NOW + 30)).unwrap())
+        .unwrap();
     assert_eq!(status(&city), Status::Valid);
     assert_eq!(city.rows.passes[0].state, PassState::Active);
 
     let (pass, documents) = (city.rows.passes[0].clone(), city.rows.documents.clone());
     let revoke = permit(Action::PassRevoke);
-    city.rows.commit(revoke_pass(&revoke, &pass, &documents, at(NOW + 40)).unwrap()).unwrap();
+    city.rows
+        .commit(revoke_pass(&revoke, &pass, carried(&documents), at(NOW + 40)).unwrap())
+        .unwrap();
     assert_eq!(status(&city), Status::Invalid);
 
     let (pass, documents) = (city.rows.passes[0].clone(), city.rows.documents.clone());
-    let refusal = resume_pass(&resume, &pass, &documents, at(NOW + 50)).unwrap_err();
+    let refusal = resume_pass(&resume, &pass, carried(&documents), at(NOW + 50)).unwrap_err();
     assert_eq!(refusal.code(), "pass-state");
     assert_eq!(documents[0].with_standing(Standing::Valid), None);
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use credential::rights::{PLACES_MAX, ZONES_MAX};
 use issuance::change::Change;
 use issuance::pass::{
-    IssueRequest, Pass, PassEvent, PassRefusal, PassState, collect_pass, expire_pass, issue_pass,
-    resume_pass, revoke_pass, suspend_pass,
+    Carried, IssueRequest, Pass, PassEvent, PassRefusal, PassState, collect_pass, expire_pass,
+    issue_pass, resume_pass, revoke_pass, suspend_pass,
 };
 use issuance::product::{
-    BATCH_MAX, DESCRIPTION_BYTES_MAX, DISPLAYS_MAX, DOCUMENT_LIFE_MIN, Display, NAME_BYTES_MAX,
-    PASS_PERIOD_MAX, Product, ProductRefusal, TYPE_BYTES_MAX, Term, Terms, create_product,
-    update_product,
+    BATCH_MAX, DESCRIPTION_BYTES_MAX, DISPLAYS_MAX, DOCUMENT_LIFE_MIN, Display, HANDLES_MAX,
+    NAME_BYTES_MAX, PASS_PERIOD_MAX, Product, ProductRefusal, TYPE_BYTES_MAX, Term, Terms,
+    create_product, update_product,
 };
 use policy::action::Action;
 use vocabulary::time::Instant;
@@ -62,9 +62,9 @@ fn deeds_follow_the_table_and_count_the_version_up() {
             })
         };
         let expect = |event| state.after(event).map(|next| (next, pass.version + 1, now));
-        let suspended = suspend_pass(&staff(Action::PassSuspend), &pass, &[], now);
+        let suspended = suspend_pass(&staff(Action::PassSuspend), &pass, Carried::default(), now);
         assert_eq!(changed(suspended), expect(PassEvent::Suspend), "{state:?}");
-        let revoked = revoke_pass(&staff(Action::PassRevoke), &pass, &[], now);
+        let revoked = revoke_pass(&staff(Action::PassRevoke), &pass, Carried::default(), now);
         assert_eq!(changed(revoked), expect(PassEvent::Revoke), "{state:?}");
         let collected = collect_pass(&pass, now).map(|pass| vec![Change::Pass(pass)]);
         assert_eq!(changed(collected), expect(PassEvent::Collect), "{state:?}");
@@ -75,9 +75,12 @@ fn deeds_follow_the_table_and_count_the_version_up() {
 fn suspended_pass_resumes_to_what_it_was() {
     for state in [PassState::Issued, PassState::Active] {
         let pass = pass_in(state);
-        let suspended = suspend_pass(&staff(Action::PassSuspend), &pass, &[], at(NOW)).unwrap();
+        let suspended =
+            suspend_pass(&staff(Action::PassSuspend), &pass, Carried::default(), at(NOW)).unwrap();
         let Change::Pass(suspended) = &suspended[0] else { panic!() };
-        let resumed = resume_pass(&staff(Action::PassResume), suspended, &[], at(NOW)).unwrap();
+        let resumed =
+            resume_pass(&staff(Action::PassResume), suspended, Carried::default(), at(NOW))
+                .unwrap();
         let Change::Pass(resumed) = &resumed[0] else { panic!() };
         assert_eq!(resumed.state, state);
     }
@@ -91,11 +94,15 @@ fn date_of_a_pass_ends_it() {
     assert!(expire_pass(&pass, at(end)).is_ok());
     assert!(collect_pass(&pass, at(end - 1)).is_ok());
     assert_eq!(collect_pass(&pass, at(end)), Err(PassRefusal::Expired));
-    let resumed =
-        resume_pass(&staff(Action::PassResume), &pass_in(PassState::Suspended), &[], at(end));
+    let resumed = resume_pass(
+        &staff(Action::PassResume),
+        &pass_in(PassState::Suspended),
+        Carried::default(),
+        at(end),
+    );
     assert_eq!(resumed, Err(PassRefusal::Expired));
     // What is over may still be revoked: its documents may have a longer word for it than its date.
-    assert!(revoke_pass(&staff(Action::PassRevoke), &pass, &[], at(end)).is_ok());
+    assert!(revoke_pass(&staff(Action::PassRevoke), &pass, Carried::default(), at(end)).is_ok());
     assert!(expire_pass(&pass_in(PassState::Revoked), at(end)).is_err());
 }
 
@@ -104,13 +111,19 @@ fn deeds_need_a_permit_for_themselves() {
     let pass = pass_in(PassState::Active);
     let wrong = staff(Action::PassShow);
     let code = |outcome: Result<Vec<Change>, PassRefusal>| outcome.err().map(|no| no.code());
-    assert_eq!(code(suspend_pass(&wrong, &pass, &[], at(NOW))), Some("wrong-permit"));
-    assert_eq!(code(resume_pass(&wrong, &pass, &[], at(NOW))), Some("wrong-permit"));
-    assert_eq!(code(revoke_pass(&wrong, &pass, &[], at(NOW))), Some("wrong-permit"));
+    assert_eq!(
+        code(suspend_pass(&wrong, &pass, Carried::default(), at(NOW))),
+        Some("wrong-permit")
+    );
+    assert_eq!(code(resume_pass(&wrong, &pass, Carried::default(), at(NOW))), Some("wrong-permit"));
+    assert_eq!(code(revoke_pass(&wrong, &pass, Carried::default(), at(NOW))), Some("wrong-permit"));
     let elsewhere = Pass { operator: "other".parse().unwrap(), ..pass.clone() };
     let permit = staff(Action::PassRevoke);
-    assert_eq!(code(revoke_pass(&permit, &elsewhere, &[], at(NOW))), Some("wrong-permit"));
-    assert_eq!(code(revoke_pass(&permit, &pass, &[], at(NOW))), None);
+    assert_eq!(
+        code(revoke_pass(&permit, &elsewhere, Carried::default(), at(NOW))),
+        Some("wrong-permit")
+    );
+    assert_eq!(code(revoke_pass(&permit, &pass, Carried::default(), at(NOW))), None);
 }
 
 #[test]
@@ -201,6 +214,9 @@ fn terms_hold_to_their_limits() {
     terms_check(|t| t.batch_max = BATCH_MAX, None);
     terms_check(|t| t.batch_max = BATCH_MAX + 1, Some(Term::Batch));
     terms_check(|t| t.batch_max = 0, Some(Term::Batch));
+    terms_check(|t| t.handles_max = 0, None);
+    terms_check(|t| t.handles_max = HANDLES_MAX, None);
+    terms_check(|t| t.handles_max = HANDLES_MAX + 1, Some(Term::Handles));
     terms_check(|t| t.pass_period_max = PASS_PERIOD_MAX, None);
     terms_check(|t| t.pass_period_max = PASS_PERIOD_MAX + second, Some(Term::PassPeriod));
     terms_check(|t| t.document_life = DOCUMENT_LIFE_MIN, None);

@@ -13,6 +13,7 @@ mod access;
 mod arbitrary;
 mod city;
 mod conversation;
+mod handles;
 mod lifecycle;
 mod metadata;
 mod offers;

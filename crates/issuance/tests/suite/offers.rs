@@ -4,7 +4,7 @@ use issuance::offer::{
     OFFER_LIFETIME_MAX, OFFER_TRIES_MAX, OfferEntropy, OfferState, link_by_value, make_offer,
     show_offer,
 };
-use issuance::pass::{Pass, PassState, suspend_pass};
+use issuance::pass::{Carried, Pass, PassState, suspend_pass};
 use issuance::product::Product;
 use issuance::token::{OfferedPass, TokenRefusal, redeem_offer};
 use issuance::wire;
@@ -241,7 +241,7 @@ fn offer_lives_up_to_its_limit_and_only_for_a_pass_in_force() {
     assert_eq!(make(&pass, OFFER_LIFETIME_MAX + second), Some("offer-lifetime"));
     assert_eq!(make(&pass, Duration::ZERO), Some("offer-lifetime"));
     let permit = staff(Action::PassSuspend);
-    let changes = suspend_pass(&permit, &pass, &[], at(NOW)).unwrap();
+    let changes = suspend_pass(&permit, &pass, Carried::default(), at(NOW)).unwrap();
     let issuance::change::Change::Pass(suspended) = &changes[0] else { panic!() };
     assert_eq!(suspended.state, PassState::Suspended);
     assert_eq!(make(suspended, second), Some("pass-state"));

@@ -6,7 +6,7 @@ use credential::rustcrypto::RustCrypto;
 use issuance::attestation::{ATTESTED_KEYS_MAX, Attester, LEVELS_MAX};
 use issuance::collect::{CollectRefusal, CollectRequest};
 use issuance::nonce::NonceKey;
-use issuance::pass::suspend_pass;
+use issuance::pass::{Carried, suspend_pass};
 use issuance::product::{AttestationLevel, Bearer, RightsTemplate, Stake, Terms};
 use issuance::proof::PROOFS_MAX;
 use issuance::wire;
@@ -209,7 +209,7 @@ fn pass_out_of_force_gives_no_documents_and_an_overtaken_collection_none_either(
     let collected = city.collect(&access, &request, NOW).unwrap();
     let pass = city.rows.passes[0].clone();
     let permit = staff(Action::PassSuspend);
-    city.rows.commit(suspend_pass(&permit, &pass, &[], at(NOW)).unwrap()).unwrap();
+    city.rows.commit(suspend_pass(&permit, &pass, Carried::default(), at(NOW)).unwrap()).unwrap();
     assert!(city.rows.commit(collected.changes).is_err(), "suspended meanwhile");
     assert!(city.rows.documents.is_empty());
     let refusal = city.collect(&access, &request, NOW).err().unwrap();

@@ -2,6 +2,7 @@
 
 use issuance::change::Change;
 use issuance::document::Document;
+use issuance::handles::HandleIndex;
 use issuance::offer::Offer;
 use issuance::once::Once;
 use issuance::pass::Pass;
@@ -17,6 +18,7 @@ pub struct Rows {
     pub offers: Vec<Offer>,
     pub grants: Vec<Grant>,
     pub documents: Vec<Document>,
+    pub handles: Vec<HandleIndex>,
     pub status_lists: Vec<StatusList>,
     pub onces: Vec<Once>,
 }
@@ -44,6 +46,9 @@ impl Rows {
                         return Err(Conflict);
                     }
                     put(&mut next.documents, row, |d| (d.id, d.version))?;
+                }
+                Change::HandleIndex(row) => {
+                    put(&mut next.handles, row, |h| ((h.pass, h.zone.clone(), h.epoch), h.version))?
                 }
                 Change::StatusList(row) => {
                     put(&mut next.status_lists, row, |l| (l.number, l.version))?;

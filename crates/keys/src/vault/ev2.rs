@@ -197,10 +197,28 @@ pub(crate) fn command_iv(
     session: &Session,
     counter: u16,
 ) -> Result<[u8; 16], CardError> {
+    iv(encryption, session, [0xa5, 0x5a], counter)
+}
+
+/// The IV of an encrypted answer, after `counter` commands with this one.
+pub(crate) fn answer_iv(
+    encryption: &dyn CardCipher,
+    session: &Session,
+    counter: u16,
+) -> Result<[u8; 16], CardError> {
+    iv(encryption, session, [0x5a, 0xa5], counter)
+}
+
+fn iv(
+    encryption: &dyn CardCipher,
+    session: &Session,
+    [one, other]: [u8; 2],
+    counter: u16,
+) -> Result<[u8; 16], CardError> {
     let ti = session.transaction.ok_or(CardError::Length)?;
     let [low, high] = counter.to_le_bytes();
     let [a, b, c, d] = ti;
-    let block = [0xa5, 0x5a, a, b, c, d, low, high, 0, 0, 0, 0, 0, 0, 0, 0];
+    let block = [one, other, a, b, c, d, low, high, 0, 0, 0, 0, 0, 0, 0, 0];
     let iv = encryption.encrypt(&[0; 16], &block)?;
     iv.as_slice().try_into().map_err(|_| CardError::Unavailable)
 }

@@ -168,7 +168,7 @@ async fn authenticate(
 }
 
 /// The masters of `scope` whose version a card can store, with their handles.
-fn masters(vault: &dyn Vault, scope: &Scope) -> Vec<(Version, SecretHandle)> {
+pub(super) fn masters(vault: &dyn Vault, scope: &Scope) -> Vec<(Version, SecretHandle)> {
     let version = |secret: &Secret| {
         let number = u8::try_from(secret.version).ok()?;
         Some((Version { number, state: secret.state }, secret.handle))

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::custody::{Pending, State};
 
+pub mod applications;
 mod authentications;
 pub(crate) mod cipher;
 mod contents;
@@ -26,6 +27,7 @@ mod error;
 pub mod ev2;
 pub mod exchange;
 pub mod express;
+pub mod messaging;
 mod outer;
 pub mod pair;
 pub mod personalise;

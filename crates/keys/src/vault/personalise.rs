@@ -12,13 +12,14 @@ use std::path::{Path, PathBuf};
 
 use credential::delivery::recipient::VerifiedRecipient;
 use credential::delivery::{Delivery, DeliveryError, Purpose};
-use serde_json::json;
+use serde_json::{Value, json};
 use vocabulary::time::Instant;
 use zeroize::Zeroizing;
 
 use super::diversify::CardInput;
 use super::error::{CardError, WrapError};
 use super::ev2::{self, Changed, Session};
+use super::messaging::Channel;
 use super::transport::{OpenError, Transport};
 use super::{SecretHandle, Vault};
 use crate::file::FileError;
@@ -49,6 +50,22 @@ pub struct Change<'c> {
     /// Now.
     pub at: Instant,
 }
+
+/// The keys of a card or of an application that are made now.
+#[derive(Clone, Debug)]
+pub struct NewKeys {
+    /// What each is derived of, by its number.
+    pub inputs: Vec<CardInput>,
+    /// The master of all.
+    pub master: SecretHandle,
+    /// Its version, which the card is told.
+    pub version: u8,
+    /// Now.
+    pub at: Instant,
+}
+
+/// The native command that makes an application, or gives a blank card its keys.
+const CREATE: u8 = 0xCA;
 
 impl Process {
     /// Begins a run, whose deeds are appended to the ledger at `path`, a line of JSON each.
@@ -91,6 +108,40 @@ impl Process {
         data.map_err(PersonaliseError::Card)
     }
 
+    /// The data of the command by which a card gets the application `id` of `kind`, or its own keys,
+    /// over the channel to it. The deed is in the ledger before any key is asked for.
+    ///
+    /// # Errors
+    /// [`PersonaliseError`]; without the record no key comes out.
+    pub async fn create(
+        &mut self,
+        vault: &dyn Vault,
+        channel: &Channel,
+        id: &[u8; 8],
+        kind: u8,
+        keys: &NewKeys,
+    ) -> Result<Vec<u8>, PersonaliseError> {
+        let cards: Vec<String> = keys.inputs.iter().map(digest).collect();
+        self.append(json!({
+            "deed": "card.create-application",
+            "at": keys.at.to_string(),
+            "application": hex(id),
+            "kind": kind,
+            "cards_sha256": cards,
+            "version": keys.version,
+            "master": keys.master.to_string(),
+        }))?;
+        // No reallocation may leave a key behind.
+        let mut body = Zeroizing::new(Vec::with_capacity(id.len() + 1 + 17 * keys.inputs.len()));
+        body.extend_from_slice(id);
+        body.push(kind);
+        for input in &keys.inputs {
+            body.extend_from_slice(self.fetch(vault, &keys.master, input).await?.as_slice());
+            body.push(keys.version);
+        }
+        channel.encrypted(CREATE, &[], &body).map_err(PersonaliseError::Card)
+    }
+
     async fn fetch(
         &self,
         vault: &dyn Vault,
@@ -120,23 +171,35 @@ impl Process {
     }
 
     fn record(&mut self, change: &Change<'_>) -> Result<(), PersonaliseError> {
-        let card = crate::custody::KeyHandle::of(change.card.as_bytes());
-        let card = card.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let line = json!({
-            "run": format!("{:032x}", u128::from_be_bytes(*self.recipient().identity())),
+        self.append(json!({
             "deed": "card.change-key",
             "at": change.at.to_string(),
-            "card_sha256": card,
+            "card_sha256": digest(change.card),
             "key_number": change.key_number,
             "version": change.version,
             "master": change.new.to_string(),
             "old_master": change.old.map(ToString::to_string),
-        });
-        let written = self.ledger.write_all(format!("{line}\n").as_bytes());
+        }))
+    }
+
+    fn append(&mut self, mut deed: Value) -> Result<(), PersonaliseError> {
+        if let Value::Object(deed) = &mut deed {
+            deed.insert("run".into(), hex(self.recipient().identity()).into());
+        }
+        let written = self.ledger.write_all(format!("{deed}\n").as_bytes());
         written
             .and_then(|()| self.ledger.sync_all())
             .map_err(|source| ledger_error(&self.path, source))
     }
+}
+
+/// Names a card key without saying of which card it is.
+fn digest(card: &CardInput) -> String {
+    hex(crate::custody::KeyHandle::of(card.as_bytes()).as_bytes())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Debug for Process {

@@ -37,5 +37,6 @@ mod token_wycheproof;
 mod vault;
 mod vault_cards;
 mod vault_deliveries;
+mod vault_desk;
 mod vault_express;
 mod vault_service;

@@ -15,13 +15,11 @@ use keys::vault::exchange::{self, CardKey, ExchangeError, Link, Outcome};
 use keys::vault::personalise::Process;
 use serde_json::json;
 
+use super::lines::{Bytes, LINE_BYTES_MAX, hexadecimal};
 use super::{Service, Where};
 use crate::city::runtime;
 use crate::failure::{Failure, OrFail, chain};
 use crate::{output, world};
-
-/// Characters of a line from the card; the longest answer here has 34 bytes.
-const LINE_BYTES_MAX: u64 = 1024;
 
 #[derive(Args)]
 #[command(after_help = "Example:\n  limen card change-key --service run/keys.sock \\\n    \
@@ -51,10 +49,6 @@ pub(crate) struct ChangeKey {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(0..=13))]
     key_number: u8,
 }
-
-/// Bytes of an argument.
-#[derive(Clone, Debug)]
-struct Bytes(Vec<u8>);
 
 impl ChangeKey {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
@@ -129,16 +123,4 @@ impl Link for Lines {
         }
         bytes.ok().map(|Bytes(bytes)| bytes)
     }
-}
-
-fn hexadecimal(text: &str) -> Result<Bytes, String> {
-    let wrong = || String::from("expected pairs of hexadecimal digits");
-    if !text.len().is_multiple_of(2) || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(wrong());
-    }
-    let pairs = text.as_bytes().chunks(2).map(|pair| {
-        let pair = core::str::from_utf8(pair).map_err(|_| wrong())?;
-        u8::from_str_radix(pair, 16).map_err(|_| wrong())
-    });
-    pairs.collect::<Result<_, _>>().map(Bytes)
 }

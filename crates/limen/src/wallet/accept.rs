@@ -13,7 +13,7 @@ use wallet::collect::{Answer, CollectError, Collection, Hands, Request, Step, Wi
 use wallet::offer::{self, Link, Offer};
 use wallet::secure_element::PresenceRule;
 
-use super::{Place, trust};
+use super::{Place, express, trust};
 use crate::client::{self, Client, Connection};
 use crate::failure::{Failure, OrFail};
 use crate::{output, world};
@@ -99,8 +99,10 @@ impl Accept {
         }
         let names = kept?;
         self.place.save(&host)?;
+        let handles = express::fetch(&self.place, &mut host, self.ca)?;
         if self.json {
-            output::json(&json!({ "accepted": names, "issuer": issuer }))?;
+            let told = json!({ "accepted": names, "issuer": issuer, "express_handles": handles });
+            output::json(&told)?;
         } else {
             output::text(&format!("accepted: {}\n", names.join(", ").escape_debug()))?;
         }

@@ -86,7 +86,10 @@ impl Present {
             Ok(shown) => {
                 self.keep(&shown)?;
                 let elements = shown.elements.join(", ");
-                let plain = format!("shown to {}: {} ({elements})\n", shown.reader, shown.pass);
+                let plain = match shown.device_response.is_empty() {
+                    true => format!("express tap at {}: {}\n", shown.reader, shown.pass),
+                    false => format!("shown to {}: {} ({elements})\n", shown.reader, shown.pass),
+                };
                 let answer = json!({
                     "outcome": "shown", "reader": shown.reader, "pass": shown.pass,
                     "elements": shown.elements,
@@ -110,6 +113,10 @@ impl Present {
 
     fn keep(&self, shown: &Shown) -> Result<(), Failure> {
         let Some(name) = &self.keep else { return Ok(()) };
+        // An express tap discloses no document.
+        if shown.device_response.is_empty() {
+            return Ok(());
+        }
         let with = |ending: &str| {
             let mut path = name.clone().into_os_string();
             path.push(ending);

@@ -11,7 +11,7 @@ use edge::wallet_host::WalletHost;
 use serde_json::json;
 use wallet::trust::{Parts, Root, Told, Trust};
 
-use super::{City, Place};
+use super::{City, Place, express};
 use crate::client::{Client, Connection};
 use crate::failure::{Failure, OrFail};
 use crate::{output, world};
@@ -100,8 +100,10 @@ impl Refresh {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let mut host = self.place.open()?;
         let before = host.state.trust.parts().clone();
-        let told = fetch(&host, self.ca)?;
+        let told = fetch(&host, self.ca.clone())?;
         follow(&mut host, &told)?;
+        self.place.save(&host)?;
+        let handles = express::fetch(&self.place, &mut host, self.ca)?;
         self.place.save(&host)?;
         let after = host.state.trust.parts();
         let is_new = *after != before;
@@ -112,12 +114,14 @@ impl Refresh {
                 "roots": after.roots.len(),
                 "issuing_authorities": after.issuers.len(),
                 "reader_authorities": after.readers.len(),
+                "express_handles": handles,
             }))?;
             return Ok(ExitCode::SUCCESS);
         }
         let word = if is_new { "the city has news" } else { "nothing is new" };
         output::text(&format!(
-            "{word}: {} roots, {} issuing authorities, {} reader authorities\n",
+            "{word}: {} roots, {} issuing authorities, {} reader authorities; {handles} new express \
+             handles\n",
             after.roots.len(),
             after.issuers.len(),
             after.readers.len(),

@@ -8,7 +8,7 @@ use policy::actor::{Actor, CITY, Resource, Subject};
 use policy::authorize::{DeniedReason, Permit, WrongPermit, authorize};
 use policy::role::{Role, Roles};
 use vocabulary::code::OperatorCode;
-use vocabulary::id::{EnrolmentId, OfferId, ReaderId, TokenId};
+use vocabulary::id::{EnrolmentId, OfferId, PassId, ReaderId, TokenId};
 
 fn operator(code: &str) -> OperatorCode {
     code.parse().unwrap()
@@ -20,6 +20,7 @@ fn actor(role: Role, of: &str) -> Actor {
         Role::Reader => Actor::reader(of, ReaderId::from_bytes([1; 16])),
         Role::Candidate => Actor::candidate(of, EnrolmentId::from_bytes([1; 16])),
         Role::Wallet => Actor::wallet(of, OfferId::from_bytes([1; 16])),
+        Role::Holder => Actor::holder(of, PassId::from_bytes([1; 16])),
         Role::Worker => Actor::worker(of),
         Role::Host => Actor::host(of),
         staff => Actor::staff(of, TokenId::from_bytes([1; 16]), Roles::only(staff)),
@@ -34,6 +35,7 @@ fn resource(role: Role, action: Action, of: &str, id: u8) -> Resource {
         Role::Reader => Resource::reader(of, ReaderId::from_bytes([id; 16])),
         Role::Candidate => Resource::enrolment(of, EnrolmentId::from_bytes([id; 16])),
         Role::Wallet => Resource::offer(of, OfferId::from_bytes([id; 16])),
+        Role::Holder => Resource::pass(of, PassId::from_bytes([id; 16])),
         _ if action == Action::TokenCreate => Resource::token_with(of, Roles::only(Role::HelpDesk)),
         _ => Resource::of(of),
     }
@@ -154,7 +156,7 @@ fn token_without_named_roles_is_not_made() {
 
 #[test]
 fn machine_acts_for_itself_alone() {
-    for role in [Role::Reader, Role::Candidate, Role::Wallet] {
+    for role in [Role::Reader, Role::Candidate, Role::Wallet, Role::Holder] {
         for action in Action::ALL {
             let other =
                 authorize(&actor(role, "harbour"), action, resource(role, action, "harbour", 2));

@@ -17,6 +17,7 @@ use axum::routing::{MethodFilter, on};
 use crate::problem::Problem;
 use crate::server::Server;
 
+pub(crate) mod handles;
 pub(crate) mod log;
 pub(crate) mod offers;
 pub(crate) mod operators;
@@ -106,6 +107,7 @@ fn v1() -> Routes {
         .on(Post, "/v1/readers/{id}/delivery-keys", readers::delivery::register)
         .on(Get, "/v1/readers/{id}/bundle", readers::bundle::fetch)
         .on(Post, "/v1/readers/{id}/journal", readers::journal::upload)
+        .on(Post, "/v1/wallet/express-handles", handles::draw)
         .on(Get, "/v1/status-lists", status::list)
         .on(Get, "/v1/status-lists/{operator}/{number}", status::fetch)
         .on(Get, "/v1/trust", trust::show)

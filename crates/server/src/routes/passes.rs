@@ -1,13 +1,14 @@
 //! `/v1/passes`: a pass from issue to revocation. What becomes of a pass becomes of its documents
-//! in the same transaction, and of the status list before the answer leaves.
+//! and handles in the same transaction, and of the status list before the answer leaves.
 
 use api::pass::{NewPass, Pass, PassDeed};
 use axum::extract::State;
 use axum::response::IntoResponse;
 use issuance::change::Change;
-use issuance::document::Document;
+use issuance::handles::epoch_at;
 use issuance::pass::{
-    IssueRequest, PassRefusal, Registered, issue_pass, resume_pass, revoke_pass, suspend_pass,
+    Carried, IssueRequest, PassRefusal, Registered, issue_pass, resume_pass, revoke_pass,
+    suspend_pass,
 };
 use policy::action::Action;
 use policy::authorize::Permit;
@@ -109,7 +110,7 @@ pub(super) async fn revoke(
 
 /// What decides upon a change of a pass.
 type Decide =
-    fn(&Permit, &issuance::pass::Pass, &[Document], Instant) -> Result<Vec<Change>, PassRefusal>;
+    fn(&Permit, &issuance::pass::Pass, Carried<'_>, Instant) -> Result<Vec<Change>, PassRefusal>;
 
 async fn change(
     server: &Server,
@@ -130,7 +131,9 @@ async fn change(
         let pass = tenant.pass(id).await?.ok_or_else(Problem::not_found)?;
         let documents = tenant.documents_of_pass(id).await?;
         let at = now();
-        let changes = decide(&permit, &pass, &documents, at)?;
+        let handles = tenant.handle_indexes_of_pass(id, epoch_at(at)).await?;
+        let carried = Carried { documents: &documents, handles: &handles };
+        let changes = decide(&permit, &pass, carried, at)?;
         let reply = changes.iter().find_map(|change| match change {
             Change::Pass(pass) => Some(wire(pass)),
             _ => None,

@@ -93,6 +93,7 @@ fn terms(terms: &api::product::Terms) -> Result<Terms, Problem> {
         pass_period_max: seconds(terms.pass_days_max, DAY_SECONDS),
         document_life: seconds(terms.document_hours, HOUR_SECONDS),
         batch_max: terms.batch_max,
+        handles_max: terms.handles_max,
         attestation_min: level.ok_or_else(|| unknown("attestation_min", &terms.attestation_min))?,
         transaction_code: match terms.transaction_code {
             true => TransactionCode::Required,
@@ -136,6 +137,7 @@ fn wire(product: &issuance::product::Product) -> Product {
             pass_days_max: units(terms.pass_period_max, DAY_SECONDS).unwrap_or(u32::MAX),
             document_hours: units(terms.document_life, HOUR_SECONDS).unwrap_or(u32::MAX),
             batch_max: terms.batch_max,
+            handles_max: terms.handles_max,
             attestation_min: terms.attestation_min.as_str().into(),
             transaction_code: terms.transaction_code == TransactionCode::Required,
         },

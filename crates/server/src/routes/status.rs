@@ -4,6 +4,8 @@ use api::status::StatusLists;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use issuance::handles::epoch_at;
+use issuance::status_list::StatusList;
 use store::page::Page;
 use vocabulary::code::OperatorCode;
 
@@ -12,6 +14,7 @@ use crate::caller::Anyone;
 use crate::problem::Problem;
 use crate::server::Server;
 use crate::work::status::{Form, published};
+use crate::world::now;
 
 const CWT: &str = "application/statuslist+cwt";
 const JWT: &str = "application/statuslist+jwt";
@@ -48,7 +51,11 @@ pub(super) async fn list(
             let lists = server.store.for_operator(&operator.code).status_lists().await?;
             if let (false, Some(issuer)) = (lists.is_empty(), server.issuer(&operator.code).await?)
             {
-                status_lists.extend(lists.iter().map(|list| issuer.status_uri(list.number)));
+                let now = epoch_at(now());
+                // Of handles that are over nobody asks any more.
+                let is_of_use = |list: &&StatusList| list.epoch.is_none_or(|it| it + 1 >= now);
+                let lists = lists.iter().filter(is_of_use);
+                status_lists.extend(lists.map(|list| issuer.status_uri(list.number)));
             }
         }
         match operators.next {

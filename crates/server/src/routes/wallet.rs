@@ -29,6 +29,8 @@ use crate::world::{entropy, now};
 mod collect;
 mod redeem;
 
+pub(super) use collect::open_list;
+
 const JSON: &str = "application/json";
 const NO_STORE: &str = "no-store";
 

@@ -1,5 +1,6 @@
 //! Chores: what must happen because time has passed.
 
+use issuance::handles::{EPOCHS_KEPT, epoch_at};
 use issuance::pass::expire_pass;
 use store::page::Page;
 use vocabulary::code::OperatorCode;
@@ -27,6 +28,10 @@ pub(crate) async fn all(server: &Server, at: Instant) {
     rotation::turn_all(server, at).await;
     secrets::keep(server, at).await;
     let _ = expire_passes(server, at).await;
+    let epoch = epoch_at(at).saturating_sub(EPOCHS_KEPT);
+    if let Err(error) = server.store.city().forget_handles(epoch).await {
+        tracing::error!(%error, "indexes of past handles are not forgotten");
+    }
     if let Err(error) = server.store.city().forget_used(at).await {
         tracing::error!(%error, "marks of used things are not forgotten");
     }

@@ -102,10 +102,11 @@ pub(crate) fn list_of(payload: &Value) -> Option<u32> {
     payload.get("list")?.as_u64()?.try_into().ok()
 }
 
-/// The lists in which `changes` change a document.
+/// The lists in which `changes` change something.
 pub(crate) fn lists(changes: &[Change]) -> Vec<u32> {
     let of = |change: &Change| match change {
         Change::Document(document) => Some(document.status_list),
+        Change::HandleIndex(index) => Some(index.status_list),
         _ => None,
     };
     let mut lists: Vec<u32> = changes.iter().filter_map(of).collect();
@@ -211,8 +212,14 @@ async fn claims(
     let operator = tenant.operator();
     let issuer = server.issuer(operator).await?.ok_or_else(Problem::not_found)?;
     let list = tenant.status_list(number).await?.ok_or_else(Problem::not_found)?;
-    let documents = tenant.documents_not_valid(number).await?;
-    let claims = publish_status_list(&permit(operator)?, &issuer, &list, &documents, at);
+    let permit = permit(operator)?;
+    let claims = if list.epoch.is_some() {
+        let handles = tenant.handle_indexes_not_valid(number).await?;
+        publish_status_list(&permit, &issuer, &list, &handles, at)
+    } else {
+        let documents = tenant.documents_not_valid(number).await?;
+        publish_status_list(&permit, &issuer, &list, &documents, at)
+    };
     claims.map_err(|refusal| Problem::fault(&refusal))
 }
 

@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use issuance::product::{
-    AttestationLevel, Bearer, Display, Format, RightsTemplate, Stake, Terms, TransactionCode,
+    AttestationLevel, Bearer, Display, Format, HANDLES_DEFAULT, RightsTemplate, Stake, Terms,
+    TransactionCode,
 };
 use issuance::wire::recurrence;
 use serde_json::{Map, Value, json};
@@ -26,6 +27,7 @@ pub(crate) fn write(terms: &Terms) -> String {
         "pass_period_max_seconds": terms.pass_period_max.as_secs(),
         "document_life_seconds": terms.document_life.as_secs(),
         "batch_max": terms.batch_max,
+        "handles_max": terms.handles_max,
         "attestation_min": terms.attestation_min.as_str(),
         "transaction_code": terms.transaction_code.as_str(),
     })
@@ -62,6 +64,11 @@ pub(crate) fn read(text: &str) -> Option<Terms> {
         pass_period_max: Duration::from_secs(fields.number("pass_period_max_seconds")?),
         document_life: Duration::from_secs(fields.number("document_life_seconds")?),
         batch_max: fields.number("batch_max")?.try_into().ok()?,
+        // Products of before have none of their own.
+        handles_max: match fields.0.get("handles_max") {
+            None => HANDLES_DEFAULT,
+            Some(handles) => handles.as_u64()?.try_into().ok()?,
+        },
         attestation_min: AttestationLevel::named(fields.text("attestation_min")?)?,
         transaction_code: TransactionCode::named(fields.text("transaction_code")?)?,
     })

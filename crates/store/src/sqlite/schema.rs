@@ -7,10 +7,13 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// The version that this program writes.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_city.sql"), include_str!("migrations/0002_delivery_keys.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_city.sql"),
+    include_str!("migrations/0002_delivery_keys.sql"),
+    include_str!("migrations/0003_express_handles.sql"),
+];
 
 /// Brings the database to [`SCHEMA_VERSION`].
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {

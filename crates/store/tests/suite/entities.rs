@@ -20,13 +20,13 @@ use crate::folder::Folder;
 use crate::samples::{self, at, deed, harbour, insert_person, island};
 
 /// Commits deeds one after another.
-struct Clerk {
-    tenant: TenantStore,
-    deeds: u64,
+pub(crate) struct Clerk {
+    pub(crate) tenant: TenantStore,
+    pub(crate) deeds: u64,
 }
 
 impl Clerk {
-    fn of(folder: &Folder) -> Self {
+    pub(crate) fn of(folder: &Folder) -> Self {
         Self { tenant: folder.store().for_operator(&harbour()), deeds: 0 }
     }
 
@@ -36,18 +36,18 @@ impl Clerk {
         self.tenant.commit(commit).await.map(drop)
     }
 
-    async fn change(&mut self, change: impl Into<Change>) {
+    pub(crate) async fn change(&mut self, change: impl Into<Change>) {
         self.try_change(change).await.unwrap();
     }
 
     /// The change is refused because of its version, or because its key is taken.
-    async fn conflict(&mut self, change: impl Into<Change>) {
+    pub(crate) async fn conflict(&mut self, change: impl Into<Change>) {
         let answer = self.try_change(change).await;
         assert!(matches!(answer, Err(CommitError::Conflict(_))), "{answer:?}");
     }
 
     /// With a person, a product and a pass, all numbered 1.
-    async fn with_pass(folder: &Folder) -> Self {
+    pub(crate) async fn with_pass(folder: &Folder) -> Self {
         let mut clerk = Self::of(folder);
         clerk.change(insert_person(&harbour(), 1)).await;
         clerk.change(Issuance::Product(samples::product(&harbour()))).await;
@@ -148,8 +148,14 @@ async fn pass_offer_and_grant_follow_their_versions() {
 async fn documents_share_neither_index_nor_key() {
     let folder = Folder::new();
     let mut clerk = Clerk::with_pass(&folder).await;
-    let list =
-        StatusList { operator: harbour(), number: 0, capacity: 64, opened_at: at(0), version: 1 };
+    let list = StatusList {
+        operator: harbour(),
+        number: 0,
+        capacity: 64,
+        epoch: None,
+        opened_at: at(0),
+        version: 1,
+    };
     clerk.change(Issuance::StatusList(list.clone())).await;
     let mut first = samples::document(&harbour(), 1, 1);
     clerk.change(Issuance::Document(first.clone())).await;

@@ -13,6 +13,7 @@ mod crash;
 mod entities;
 mod folder;
 mod full;
+mod handles;
 mod jobs;
 mod logs;
 mod pages;

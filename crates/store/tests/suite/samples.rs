@@ -117,6 +117,7 @@ pub(crate) fn product(operator: &OperatorCode) -> Product {
         pass_period_max: Duration::from_secs(86_400),
         document_life: Duration::from_secs(3_600),
         batch_max: 4,
+        handles_max: 40,
         attestation_min: AttestationLevel::Software,
         transaction_code: TransactionCode::Required,
     };

@@ -107,6 +107,7 @@ fn terms(display: &str) -> Terms {
         pass_period_max: days(31),
         document_life: days(10),
         batch_max: 4,
+        handles_max: 32,
         attestation_min: AttestationLevel::Software,
         transaction_code: TransactionCode::Required,
     }
@@ -139,7 +140,7 @@ impl Town {
             documents: Vec::new(),
             issuer: Issuer::new(operator(), "Transit".into(), "https://city.example").unwrap(),
             signer: city.signer.clone(),
-            list: next_status_list(&operator(), None, 0, noon()).unwrap(),
+            list: next_status_list(&operator(), &[], None, 0, noon()).unwrap(),
             code: made.code.reveal().to_owned(),
             transaction_code: made.transaction_code.unwrap(),
             offer: made.offer,
@@ -209,6 +210,7 @@ impl Town {
                 Change::Offer(row) => self.offer = row,
                 Change::Grant(row) => self.grant = Some(row),
                 Change::StatusList(row) => self.list = row,
+                Change::HandleIndex(_) => panic!("nobody asks for handles here"),
                 Change::Document(row) => {
                     self.documents.retain(|document| document.id != row.id);
                     self.documents.push(row);

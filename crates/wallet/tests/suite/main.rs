@@ -11,6 +11,7 @@
 
 mod city;
 mod collections;
+mod express;
 mod gate;
 mod issuer;
 mod limits;

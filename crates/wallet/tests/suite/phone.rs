@@ -123,7 +123,9 @@ impl Phone {
         finished: &mut Option<Result<Shown, TapError>>,
     ) -> Option<Vec<u8>> {
         let Self { state, element, consent, hesitation, asked, sent, .. } = self;
-        let mut hands = Hands { crypto: CRYPTO, state, element };
+        let (mut keep, mut entropy) = (|_: &State| true, || Some([77; 32]));
+        let (keep, entropy) = (&mut keep, &mut entropy);
+        let mut hands = Hands { crypto: CRYPTO, state, element, keep, entropy };
         tap.handle(&mut hands, now, input);
         let mut response = None;
         while let Some(output) = tap.poll_output() {

@@ -12,7 +12,7 @@ use issuance::notification::{NotificationRefusal, note_delivery};
 use issuance::once::OnceScope;
 use issuance::product::Format;
 use issuance::proof::PROOFS_MAX;
-use issuance::status_list::{StatusList, draw_indexes, next_status_list};
+use issuance::status_list::{StatusList, draw_indexes, newest_status_list, next_status_list};
 use issuance::wire;
 use keys::purpose::Purpose;
 use policy::action::Action;
@@ -71,7 +71,7 @@ async fn attempt(
     let pass = tenant.pass(grant.pass).await?.ok_or_else(Problem::internal)?;
     let product = tenant.product_version(&pass.product, pass.product_version).await?;
     let product = product.ok_or_else(Problem::internal)?;
-    let list = open_list(server, &tenant, at).await?;
+    let list = open_list(server, &tenant, None, at).await?;
     let free_indexes = free_indexes(&tenant, &list).await?;
     let operator = Some(issuer.operator());
     let mdoc = certified(&*server.custody, Purpose::DocumentSignerMdoc, operator, at)?;
@@ -111,20 +111,24 @@ async fn attempt(
     }
 }
 
-/// The list for new documents of the operator; opened now if there is none or it is full.
-async fn open_list(
+/// The list for new documents of the operator, or for handles of `epoch`; opened now if there is none
+/// or it is full.
+pub(in crate::routes) async fn open_list(
     server: &Server,
     tenant: &TenantStore,
+    epoch: Option<u32>,
     at: Instant,
 ) -> Result<StatusList, Problem> {
-    let last = tenant.status_lists().await?.pop();
-    let documents = match &last {
-        Some(last) => tenant.documents_in_list(last.number).await?,
-        None => 0,
+    let lists = tenant.status_lists().await?;
+    let newest = newest_status_list(&lists, epoch);
+    let taken = match (newest, epoch) {
+        (None, _) => 0,
+        (Some(list), None) => tenant.documents_in_list(list.number).await?,
+        (Some(list), Some(_)) => tenant.handle_indexes_in_list(list.number).await?,
     };
     let operator = tenant.operator();
-    let Some(next) = next_status_list(operator, last.as_ref(), documents, at) else {
-        return last.ok_or_else(Problem::internal);
+    let Some(next) = next_status_list(operator, &lists, epoch, taken, at) else {
+        return newest.cloned().ok_or_else(Problem::internal);
     };
     let deed = worker_deed(operator.clone(), "status.open", format!("status-{}", next.number), at);
     let change = issuance::change::Change::StatusList(next.clone()).into();

@@ -50,16 +50,17 @@ pub(super) fn plan_list(plan: &mut Plan<'_>, list: &StatusList) -> Result<(), Co
     plan.own(&list.operator)?;
     let sql = match list.version {
         1 => {
-            "INSERT INTO status_list (capacity, opened_at, version, operator, number) \
-             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING"
+            "INSERT INTO status_list (capacity, epoch, opened_at, version, operator, number) \
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING"
         }
         _ => {
-            "UPDATE status_list SET capacity = $1, opened_at = $2, version = $3 \
-             WHERE operator = $4 AND number = $5 AND version = $3 - 1"
+            "UPDATE status_list SET capacity = $1, epoch = $2, opened_at = $3, version = $4 \
+             WHERE operator = $5 AND number = $6 AND version = $4 - 1"
         }
     };
     let values = vec![
         list.capacity.into(),
+        list.epoch.into(),
         list.opened_at.into(),
         list.version.into(),
         list.operator.as_str().into(),
@@ -92,6 +93,7 @@ fn list(columns: &mut Columns) -> Option<StatusList> {
         operator: columns.parse()?,
         number: columns.take()?,
         capacity: columns.take()?,
+        epoch: columns.take()?,
         opened_at: columns.take()?,
         version: columns.take()?,
     })
@@ -155,7 +157,7 @@ impl TenantStore {
     /// # Errors
     /// [`ReadError`].
     pub async fn status_list(&self, number: u32) -> Result<Option<StatusList>, ReadError> {
-        let sql = "SELECT operator, number, capacity, opened_at, version FROM status_list \
+        let sql = "SELECT operator, number, capacity, epoch, opened_at, version FROM status_list \
                    WHERE operator = $1 AND number = $2";
         let values = vec![self.tenant(), number.into()];
         let rows = self.engine().read(Statement::row(sql, values)).await?;
@@ -167,7 +169,7 @@ impl TenantStore {
     /// # Errors
     /// [`ReadError`].
     pub async fn status_lists(&self) -> Result<Vec<StatusList>, ReadError> {
-        let sql = "SELECT operator, number, capacity, opened_at, version FROM status_list \
+        let sql = "SELECT operator, number, capacity, epoch, opened_at, version FROM status_list \
                    WHERE operator = $1 ORDER BY number";
         let rows = self.engine().read(Statement::page(sql, vec![self.tenant()])).await?;
         entities(rows, Table::StatusList, list)

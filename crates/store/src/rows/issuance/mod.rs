@@ -5,6 +5,7 @@ use issuance::change::Change;
 use crate::commit::{CommitError, Plan};
 
 mod document;
+mod handles;
 mod offer;
 mod pass;
 mod product;
@@ -16,6 +17,7 @@ pub(crate) fn plan(plan: &mut Plan<'_>, change: &Change) -> Result<(), CommitErr
         Change::Offer(offer) => offer::plan(plan, offer),
         Change::Grant(grant) => offer::plan_grant(plan, grant),
         Change::Document(document) => document::plan(plan, document),
+        Change::HandleIndex(index) => handles::plan(plan, index),
         Change::StatusList(list) => document::plan_list(plan, list),
         Change::Once(once) => {
             offer::plan_once(plan, once);

@@ -1,0 +1,29 @@
+//! `limen tap`: taps by themselves, without a city.
+
+mod bench;
+mod express;
+mod identity;
+#[path = "../../../benches/measure.rs"]
+#[allow(dead_code, unreachable_pub, reason = "a file that benchmarks include")]
+mod measure;
+mod profile;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Measure what a tap costs by each profile: commands, bytes, time of both ends.
+    Bench(bench::Bench),
+}
+
+impl Command {
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Bench(bench) => bench.run(),
+        }
+    }
+}
