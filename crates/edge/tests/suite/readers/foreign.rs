@@ -92,8 +92,10 @@ fn with_phone(foreign: impl FnOnce(&str)) {
             let card = listed.into_iter().find(|it| it.name == name).unwrap().card;
             card == edge::pcsc::Presence::Card { atr: contactless_atr(b"Limen") }
         });
-        foreign(&name);
+        let said = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| foreign(&name)));
+        // Whatever was said, the phone leaves, or its thread would wait for ever.
         hand.pull();
+        said.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use credential::crypto::P256Secret;
 use edge::link::LinkError;
-use edge::pcsc::{Attendant, CardLink, Event, Listed, attend, list};
+use edge::pcsc::{self, Attendant, CardLink, Event, Listed, attend, list};
 use edge::reader_host::{ReaderHost, TapReport};
 use edge::vpcd::{CardApplication, Hand, Inserted};
 use edge::wallet_card::{Surroundings, WalletCard};
@@ -136,6 +136,15 @@ pub(crate) fn until(what: &str, is_true: impl Fn() -> bool) {
         assert!(Instant::now() < end, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Waits until the service sees a card in this reader.
+pub(crate) fn until_card(reader: &str) {
+    until("the card is seen", || {
+        let listed = list().unwrap_or_default();
+        let card = listed.into_iter().find(|it| it.name == reader).map(|it| it.card);
+        matches!(card, Some(pcsc::Presence::Card { .. }))
+    });
 }
 
 /// The names of the virtual readers, in the order of their ports.
