@@ -389,14 +389,19 @@ fn lock(folder: &Path) -> Result<Lock, HostError> {
     Lock::take(folder)?.ok_or_else(|| HostError::Locked { folder: folder.into() })
 }
 
-/// Counts this start, durably: a count that went back could let a recording in.
+/// Counts this start, durably: a count that went back could let a recording in. Where nothing can be
+/// stored, as on a full disk, a number drawn at random stands for the count, above all that are counted.
 fn count_restart(folder: &Path) -> Result<u64, HostError> {
     let file = folder.join("restarts");
     let before = file::read_checked(&file, 8)?.unwrap_or_else(|| vec![0; 8]);
     let before = before.try_into().map_err(|_| HostError::Damaged { file: file.clone() })?;
     let restarts = u64::from_be_bytes(before).saturating_add(1);
-    file::replace_checked(&file, &restarts.to_be_bytes())?;
-    Ok(restarts)
+    let Err(error) = file::replace_checked(&file, &restarts.to_be_bytes()) else {
+        return Ok(restarts);
+    };
+    let mut drawn = [0; 8];
+    aws_lc_rs::rand::fill(&mut drawn).map_err(|_| HostError::File(error))?;
+    Ok(u64::from_be_bytes(drawn) | 1 << 63)
 }
 
 fn read_memory(folder: &Path) -> Result<Memory, HostError> {

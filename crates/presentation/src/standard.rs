@@ -21,6 +21,8 @@ pub mod tlv;
 
 use core::fmt;
 
+use credential::crypto::Crypto;
+
 /// The application of the expedited phase.
 pub const EXPEDITED_APPLICATION: [u8; 9] = [0xA0, 0, 0, 0x09, 0x09, 0xAC, 0xCE, 0x55, 0x01];
 /// The application of the step-up phase.
@@ -101,6 +103,16 @@ impl ReaderIdentifier {
         bytes.iter_mut().zip(both).for_each(|(to, from)| *to = *from);
         bytes
     }
+}
+
+/// The group of the readers that an authority with this key certifies: the leftmost bytes of
+/// SHA-256(`"limen reader group 1"` || 00 || key, uncompressed).
+#[must_use]
+pub fn group_of(crypto: &dyn Crypto, authority: &[u8; 65]) -> [u8; 16] {
+    let digest = crypto.sha256(&[&b"limen reader group 1\0"[..], authority].concat());
+    let mut group = [0; 16];
+    group.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    group
 }
 
 /// Where public sources differ, which of them is followed. No choice here weakens the key schedule

@@ -32,6 +32,7 @@ pub struct Expectation<'e> {
 #[derive(Clone, Debug)]
 pub struct VerifiedDocument<'a> {
     kind: Kind,
+    issuer: PublicKey,
     object: SignedObject<'a>,
     items: Vec<Item<'a>>,
 }
@@ -41,6 +42,12 @@ impl<'a> VerifiedDocument<'a> {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// The key of the issuer that signed it, among those that were trusted.
+    #[must_use]
+    pub const fn issuer(&self) -> &PublicKey {
+        &self.issuer
     }
 
     /// Its dates.
@@ -167,7 +174,7 @@ fn verify<'a>(
         return Err(Rejection::issuer("name-space", message));
     }
     check_digests(&items, &mut object.digests, crypto)?;
-    Ok(VerifiedDocument { kind, object, items })
+    Ok(VerifiedDocument { kind, issuer: issuer.clone(), object, items })
 }
 
 /// An access document is for the device that proved its key; a revocation document for none.

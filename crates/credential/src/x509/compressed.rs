@@ -5,6 +5,7 @@
 //! signature covers the certificate in full, so that a compressed form says nothing that its
 //! issuer did not sign.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -195,7 +196,16 @@ pub fn rebuild(compressed: &[u8], issuer: &PublicKey) -> Result<Vec<u8>, Compres
     fields.certificate(issuer)
 }
 
-/// The key of the reader that a compressed certificate names, after it was rebuilt and its
+/// A reader whose certificate was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedReader {
+    /// Its key.
+    pub key: PublicKey,
+    /// Its common name.
+    pub name: String,
+}
+
+/// The reader that a compressed certificate names, after it was rebuilt and its
 /// signature by `issuer`, its dates at the instant `at` and its purpose were checked.
 ///
 /// # Errors
@@ -205,7 +215,7 @@ pub fn verify(
     compressed: &[u8],
     issuer: &PublicKey,
     at: Instant,
-) -> Result<PublicKey, Rejection> {
+) -> Result<VerifiedReader, Rejection> {
     let unreadable = |error: &dyn fmt::Display| {
         Rejection::reader("reader-certificate", alloc::format!("{error}"))
     };
@@ -226,7 +236,10 @@ pub fn verify(
         let message = "reader certificate is not for digital signatures";
         return Err(Rejection::reader("reader-certificate", message));
     }
-    Ok(certificate.public_key)
+    // INVARIANT: the form was read a moment ago, and its names are text.
+    let name = Fields::of_compressed(compressed).map_err(|error| unreadable(&error))?.subject;
+    let name = String::from_utf8_lossy(name).into_owned();
+    Ok(VerifiedReader { key: certificate.public_key, name })
 }
 
 impl<'a> Fields<'a> {

@@ -38,7 +38,7 @@ fn checked(authority: &str, compressed: &str, own: &[u8]) -> Result<StandardCert
     // Both have the same dates: what this machine's clock says does not matter here.
     let key = compressed::verify(&AwsLc, &compressed, &authority, own.not_before);
     match authority {
-        PublicKey::P256(group_key) if key.or_fail(attempt)? == own.public_key => {
+        PublicKey::P256(group_key) if key.or_fail(attempt)?.key == own.public_key => {
             Ok(StandardCertificate { group_key, certificate: compressed })
         }
         _ => Err(Failure::broken("the certificate for the standard tap is for another key")),

@@ -9,6 +9,7 @@
 )]
 
 mod card;
+mod cards;
 mod ceremony;
 mod city;
 mod clock;
@@ -28,5 +29,6 @@ mod on_token;
 mod run;
 mod serve;
 mod status;
+mod tap;
 mod trust;
 mod up;

@@ -14,6 +14,7 @@ mod session;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -46,7 +47,8 @@ pub const CREDENTIALS_MAX: usize = 32;
 /// What a device is and has.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Its credentials, one for each group of readers; those beyond [`CREDENTIALS_MAX`] are not used.
+    /// Its credentials; of several for one group of readers the first is proposed to the caller, who may
+    /// choose another. Those beyond [`CREDENTIALS_MAX`] are not used.
     pub credentials: Vec<Credential>,
     /// The versions that it speaks, the preferred first.
     pub versions: Vec<Version>,
@@ -119,6 +121,8 @@ pub enum Input<'a> {
     Tap(Entropy),
     /// A command APDU arrived.
     Command(&'a [u8]),
+    /// Ahead of the signature: it is made with this key instead, of another credential for the group.
+    Choose(&'a [u8; 65]),
     /// The signature that [`Output::Sign`] asks for.
     Signature(&'a Signature),
     /// The answer that [`Output::StepUp`] asks for: the bytes of a DeviceResponse.
@@ -142,8 +146,10 @@ pub enum Output {
         device_key: [u8; 65],
         /// What to sign; not a digest.
         message: Vec<u8>,
-        /// The reader.
+        /// The reader. A group's key or a certificate vouches for the group alone.
         reader: ReaderIdentifier,
+        /// The common name in its certificate, if it has one.
+        name: Option<String>,
         /// Tag 42 of AUTH0, which may ask for the owner's consent.
         policy: u8,
     },
@@ -240,12 +246,15 @@ impl Device {
             Input::Timeout if !is_late => return,
             // No command waits for an answer.
             Input::Timeout if !self.is_deciding() => return self.end(Err(DeviceError::TimedOut)),
-            Input::Signature(_) | Input::Respond(_) | Input::Decline if !self.is_deciding() => {
+            Input::Choose(_) | Input::Signature(_) | Input::Respond(_) | Input::Decline
+                if !self.is_deciding() =>
+            {
                 return self.end(Err(DeviceError::Unexpected));
             }
             Input::Timeout => Err(DeviceError::TimedOut),
             _ if is_late => Err(DeviceError::TimedOut),
             Input::Command(bytes) => self.command(crypto, bytes),
+            Input::Choose(device_key) => self.choose(device_key),
             Input::Signature(signature) => self.sign(crypto, signature),
             Input::Respond(response) => self.respond(crypto, response),
             Input::Decline => Err(DeviceError::Declined),

@@ -18,29 +18,45 @@ pub const READER_KEYS_MAX: usize = 256;
 /// The keys of a device, one for each reader, the oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct Keyring {
-    entries: Vec<(ReaderIdentifier, PersistentKey)>,
+    entries: Vec<KeptKey>,
+}
+
+/// A key that a device keeps: for which reader, and of which of its credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptKey {
+    /// The reader.
+    pub reader: ReaderIdentifier,
+    /// The static key with which the device proved itself there, uncompressed.
+    pub device_key: [u8; 65],
+    /// The key of the pair.
+    pub key: PersistentKey,
 }
 
 impl Keyring {
     /// Keeps a key in place of the one that this reader had. Beyond [`DEVICE_KEYS_MAX`] the oldest is
     /// forgotten.
-    pub fn keep(&mut self, reader: ReaderIdentifier, key: PersistentKey) {
-        self.entries.retain(|(other, _)| *other != reader);
+    pub fn keep(&mut self, kept: KeptKey) {
+        self.entries.retain(|other| other.reader != kept.reader);
         if self.entries.len() == DEVICE_KEYS_MAX {
             self.entries.remove(0);
         }
-        self.entries.push((reader, key));
+        self.entries.push(kept);
     }
 
     /// The key of a reader.
     #[must_use]
-    pub fn find(&self, reader: &ReaderIdentifier) -> Option<&PersistentKey> {
-        self.entries.iter().find(|(other, _)| other == reader).map(|(_, key)| key)
+    pub fn find(&self, reader: &ReaderIdentifier) -> Option<&KeptKey> {
+        self.entries.iter().find(|kept| kept.reader == *reader)
+    }
+
+    /// Forgets the keys for which `keeps` does not hold.
+    pub fn retain(&mut self, keeps: impl FnMut(&KeptKey) -> bool) {
+        self.entries.retain(keeps);
     }
 
     /// All keys, the oldest first.
     #[must_use]
-    pub fn entries(&self) -> &[(ReaderIdentifier, PersistentKey)] {
+    pub fn entries(&self) -> &[KeptKey] {
         &self.entries
     }
 }
@@ -121,15 +137,19 @@ mod tests {
     #[test]
     fn the_oldest_key_is_forgotten_and_a_new_one_replaces_its_own() {
         let reader = |n: u8| ReaderIdentifier { group: [1; 16], sub_group: [n; 16] };
-        let key = |n: u8| PersistentKey::from_bytes([n; 32]);
+        let kept = |of: u8, n: u8| KeptKey {
+            reader: reader(of),
+            device_key: [4; 65],
+            key: PersistentKey::from_bytes([n; 32]),
+        };
         let mut keyring = Keyring::default();
         for n in 0..16 {
-            keyring.keep(reader(n), key(n));
+            keyring.keep(kept(n, n));
         }
-        keyring.keep(reader(0), key(99));
+        keyring.keep(kept(0, 99));
         assert_eq!(keyring.entries().len(), DEVICE_KEYS_MAX);
-        assert_eq!(keyring.find(&reader(0)).unwrap().danger_bytes(), &[99; 32]);
-        keyring.keep(reader(16), key(16));
+        assert_eq!(keyring.find(&reader(0)).unwrap().key.danger_bytes(), &[99; 32]);
+        keyring.keep(kept(16, 16));
         assert_eq!(keyring.entries().len(), DEVICE_KEYS_MAX);
         assert!(keyring.find(&reader(1)).is_none());
         assert!(keyring.find(&reader(0)).is_some());

@@ -9,6 +9,7 @@ use credential::x509::compressed;
 use super::super::exchange::{
     EXCHANGE_BYTES_MAX, Exchange, ExchangeAnswer, ExchangeResult, Operation,
 };
+use super::super::keyring::KeptKey;
 use super::super::message::{
     Auth0, Auth0Answer, Auth1, Auth1Answer, ControlFlow, CredentialName, Naming, Signaling,
     Timestamps,
@@ -165,8 +166,11 @@ impl Device {
         let agreement =
             crypto.p256_agreement(&entropy.ephemeral).map_err(|_| DeviceError::Unexpected)?;
         let device_ephemeral = agreement.public();
-        let mut credentials = self.setup.credentials.iter();
-        let credential = credentials.find(|known| known.group == command.reader.group).cloned();
+        let kept = self.memory.keyring.find(&command.reader).filter(|_| command.fast);
+        let own = || self.setup.credentials.iter();
+        let own = || own().filter(|known| known.group == command.reader.group);
+        let met = kept.and_then(|kept| own().find(|known| known.device_key == kept.device_key));
+        let credential = met.or_else(|| own().next()).cloned();
         let flags = command.flags();
         let context = Context {
             // A stranger gets nothing that depends on this.
@@ -182,11 +186,9 @@ impl Device {
             vendor: command.vendor,
             vendor_answer: None,
         };
-        let kept = self.memory.keyring.find(&command.reader).filter(|_| command.fast);
-        let keys = credential
-            .as_ref()
+        let keys = met
             .zip(kept)
-            .map(|(known, key)| (known, context.fast_keys(crypto, key, &known.device_key)));
+            .map(|(known, kept)| (known, context.fast_keys(crypto, &kept.key, &known.device_key)));
         let (fast, cryptogram) = match keys {
             Some((known, keys)) => {
                 let signaling = self.signaling(known);
@@ -226,12 +228,13 @@ impl Device {
             (loaded, carried) => loaded.or(carried),
         };
         let credential = keyed.credential.take().ok_or(DeviceError::UnknownReader)?;
-        let key = match (credential.reader_key, certificate) {
-            (ReaderKey::Group(key), None) => PublicKey::P256(key),
+        let (key, name) = match (credential.reader_key, certificate) {
+            (ReaderKey::Group(key), None) => (PublicKey::P256(key), None),
             (ReaderKey::Issuer(issuer), Some(certificate)) => {
                 let issuer = PublicKey::P256(issuer);
-                compressed::verify(crypto, &certificate, &issuer, self.latest)
-                    .map_err(DeviceError::CertificateRejected)?
+                let reader = compressed::verify(crypto, &certificate, &issuer, self.latest)
+                    .map_err(DeviceError::CertificateRejected)?;
+                (reader.key, Some(reader.name))
             }
             _ => return Err(DeviceError::Certificate),
         };
@@ -249,12 +252,25 @@ impl Device {
             device_key: credential.device_key,
             message: context.signed(Usage::Device),
             reader: context.reader,
+            name,
             policy: keyed.policy,
         });
         let naming = command.naming;
         let signing = Signing { keyed, credential, naming, agreed, keys, expected_bytes };
         self.stage = Stage::Signing(Box::new(signing));
         self.wait(CALLER_TIMEOUT);
+        Ok(())
+    }
+
+    /// The caller signs with the key of another credential for the same readers.
+    pub(super) fn choose(&mut self, device_key: &[u8; 65]) -> Result<(), DeviceError> {
+        let Stage::Signing(signing) = &mut self.stage else { return Err(DeviceError::Unexpected) };
+        let Credential { group, reader_key, .. } = signing.credential;
+        let mut others = self.setup.credentials.iter();
+        let chosen = others.find(|known| {
+            (known.group, known.reader_key, &known.device_key) == (group, reader_key, device_key)
+        });
+        signing.credential = chosen.ok_or(DeviceError::Unexpected)?.clone();
         Ok(())
     }
 
@@ -286,7 +302,7 @@ impl Device {
             .map_err(DeviceError::Channel)?;
         let device_key = credential.device_key;
         let key = keyed.context.persistent_key(crypto, &agreed, &device_key);
-        self.memory.keyring.keep(keyed.context.reader, key);
+        self.memory.keyring.keep(KeptKey { reader: keyed.context.reader, device_key, key });
         self.outputs.push_back(Output::Save);
         self.stage = Stage::Open(Box::new(Open {
             channel,

@@ -102,6 +102,8 @@ pub(super) struct Pair {
     pub device_response: Vec<u8>,
     /// Whether the device's owner agrees.
     pub consents: bool,
+    /// The key of another credential that the owner chooses.
+    pub chooses: Option<P256Secret>,
     pub sent: Vec<(Way, Vec<u8>)>,
     pub authenticated: Vec<Authenticated>,
     pub exchanged: Vec<ExchangeAnswer>,
@@ -127,6 +129,7 @@ impl Pair {
             device_request: DEVICE_REQUEST.to_vec(),
             device_response: DEVICE_RESPONSE.to_vec(),
             consents: true,
+            chooses: None,
             sent: Vec::new(),
             authenticated: Vec::new(),
             exchanged: Vec::new(),
@@ -282,6 +285,11 @@ impl Pair {
                 assert_eq!(device_key, public(DEVICE_SECRET));
                 if !self.consents {
                     return self.feed_device(device::Input::Decline);
+                }
+                if let Some(chosen) = self.chooses.clone() {
+                    let public = RustCrypto.p256_public(&chosen).unwrap();
+                    self.feed_device(device::Input::Choose(&public));
+                    self.device_secret = chosen;
                 }
                 let signature = RustCrypto.p256_sign(&self.device_secret, &message).unwrap();
                 self.feed_device(device::Input::Signature(&signature));

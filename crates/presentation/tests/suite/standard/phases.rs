@@ -16,6 +16,7 @@ use presentation::standard::reader::{self, Carrier, Certificate, Phase, ReaderEr
 use presentation::standard::schedule::PersistentKey;
 use presentation::standard::{
     Dialect, EnvelopeForm, ExchangeForm, ExpectedLength, SignalingWidth, Transport, Version,
+    group_of,
 };
 use vocabulary::time::Instant;
 
@@ -323,6 +324,40 @@ fn an_owner_may_decline() {
     assert_eq!(pair.device_ended, [Err(DeviceError::Declined)]);
     assert!(pair.authenticated.is_empty());
     assert_eq!(pair.saved, 0);
+}
+
+#[test]
+fn an_owner_may_choose_another_credential_for_the_group_and_no_other() {
+    let second = |group| device::Credential { group, device_key: public(0x23), ..credential() };
+    let device = |group| {
+        let credentials = vec![credential(), second(group)];
+        device::Setup { credentials, ..device_setup() }
+    };
+    let group = super::pair::READER.group;
+    let mut pair = Pair::new(device(group), reader_setup(), Memory::default());
+    pair.chooses = Some(secret(0x23));
+    pair.run_whole();
+    assert_eq!(pair.authenticated[0].device_key, public(0x23));
+    // The fast tap is with the credential that was chosen.
+    let setup = pair.fast_setup();
+    pair.next_tap(setup, &SUCCESS);
+    pair.run_whole();
+    assert_eq!(pair.authenticated[0].phase, Phase::Fast);
+    assert_eq!(pair.authenticated[0].device_key, public(0x23));
+
+    let mut pair = Pair::new(device([1; 16]), reader_setup(), Memory::default());
+    pair.chooses = Some(secret(0x23));
+    pair.run_whole();
+    assert_eq!(pair.device_ended, [Err(DeviceError::Unexpected)]);
+    assert!(pair.authenticated.is_empty());
+}
+
+#[test]
+fn an_authority_has_one_group() {
+    let group = group_of(&RustCrypto, &public(ISSUER));
+    let input = [&b"limen reader group 1\0"[..], &public(ISSUER)].concat();
+    assert_eq!(group, RustCrypto.sha256(&input)[..16]);
+    assert_ne!(group, group_of(&RustCrypto, &public(0x67)));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use credential::rustcrypto::RustCrypto;
 use presentation::apdu::{Command, LinkLimits};
 use presentation::session::{Channel, End};
 use presentation::standard::device::{self, Credential, Device, Memory, ReaderKey};
-use presentation::standard::keyring::{Keyring, StoredKey, StoredKeys};
+use presentation::standard::keyring::{KeptKey, Keyring, StoredKey, StoredKeys};
 use presentation::standard::message::{
     Auth0, Auth0Answer, Auth1, Auth1Answer, ControlFlow, Naming, Offer, Signaling, Timestamps,
 };
@@ -284,7 +284,7 @@ fn the_device_runs_the_published_transaction() {
         }
         let kept = device.memory().keyring.find(&vectors.reader()).unwrap();
         let computed = &vectors.standard["recomputed_intermediates"]["k_persistent_hex"];
-        assert_eq!(kept.danger_bytes()[..], hex(computed)[..]);
+        assert_eq!(kept.key.danger_bytes()[..], hex(computed)[..]);
     }
 }
 
@@ -354,7 +354,7 @@ fn both_ends_run_the_computed_fast_transaction() {
         setup.credentials[0].documents = Signaling::ACCESS_DOCUMENT;
         setup.credentials[0].timestamps.access = *b"2026-01-01T00:00:00Z";
         let mut keyring = Keyring::default();
-        keyring.keep(vectors.reader(), persistent());
+        keyring.keep(KeptKey { reader: vectors.reader(), device_key, key: persistent() });
         let mut device = Device::new(setup, Memory { keyring, ..Memory::default() });
         let entropy = device::Entropy { ephemeral: secret("device_ephemeral"), filler: [0; 64] };
         device.handle(crypto, NOW, device::Input::Tap(entropy));
