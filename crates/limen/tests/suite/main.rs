@@ -22,6 +22,7 @@ mod log;
 mod login;
 mod migrate;
 mod on_token;
+mod readers;
 mod run;
 mod serve;
 mod status;
