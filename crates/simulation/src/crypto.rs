@@ -13,8 +13,8 @@ use credential::aws_lc::AwsLc;
 use credential::composite::{ML_DSA_KEY_BYTES, ML_DSA_SIGNATURE_BYTES};
 use credential::crypto::ready::{Mac, Opener};
 use credential::crypto::{
-    Agreement, BadCiphertext, BadKey, BadSignature, Crypto, Digest, HashAlgorithm, Mac, Opener,
-    P256Secret, PublicKey, Signer,
+    Agreement, BadCiphertext, BadKey, BadSignature, Crypto, Digest, HashAlgorithm, P256Secret,
+    PublicKey, Signer,
 };
 
 /// Verdicts that are remembered; beyond that the oldest memory is thrown away as a whole.
