@@ -81,8 +81,8 @@ pub struct Bundle {
     pub deliveries: Vec<Vec<u8>>,
 }
 
-/// An issuing authority, or a hybrid document signer whom documents name by hash alone, and the one
-/// operator for which it vouches.
+/// An issuing authority, or a document signer whom documents name instead of carrying its certificate
+/// (access documents its key, hybrid mdocs its hash), and the one operator for which it vouches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuer {
     /// The operator.
