@@ -9,7 +9,8 @@ use edge::reader_host::{ReaderHost, Settings};
 use reader::decision::Reason;
 use reader::engine::{TimeBound, TimeBounds};
 
-use super::stage::{Attended, Service, alone, names, port_of, present};
+use super::service::{Service, alone, names, port_of};
+use super::stage::{Attended, present};
 use crate::city::City;
 use crate::place::Place;
 
