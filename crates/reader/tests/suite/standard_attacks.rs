@@ -222,6 +222,9 @@ fn no_changed_response_opens_and_the_next_tap_works() {
                 // standard one.
                 let is_proof = is_known && number == 1 && position >= 69;
                 let is_met = is_proof && profile(&gate) == STANDARD;
+                // The fast phase has no use for the second half of that key.
+                let is_half = is_known && number == 1 && (35..67).contains(&position);
+                let is_met = is_met || is_half && profile(&gate) == FAST;
                 // Nothing is read of the answer to the second SELECT but its status.
                 let is_met = is_met || !is_known && number == 4 && position < length - 2;
                 assert!(is_met || seen != OPEN, "byte {position} of response {number}");
