@@ -19,7 +19,7 @@ pub(crate) fn run(house: &House) -> Result<(), Failure> {
     match process::read(build(house, &["--features", "control"])) {
         Ok(_) => Err(Failure::new("the control of the probe links std and was built all the same")),
         Err(failure) if failure.to_string().contains("E0152") => {
-            println!("probe: ground and reader build without std; the control is refused");
+            println!("probe: ground and field build without std; the control is refused");
             Ok(())
         }
         Err(failure) => Err(failure),

@@ -31,6 +31,21 @@ const TOOLS: &[Tool] = &[
     Tool { program: "softhsm2-util", proof: &["--version"], package: "softhsm2" },
     Tool { program: "opensc-tool", proof: &["--info"], package: "opensc" },
     Tool { program: "faketime", proof: &["--version"], package: "faketime" },
+    Tool { program: "pcscd", proof: &["--version"], package: "pcscd" },
+    Tool {
+        program: "pkg-config",
+        proof: &["--exists", "libpcsclite"],
+        package: "pkg-config libpcsclite-dev",
+    },
+    Tool {
+        program: "ls",
+        proof: &["/usr/lib/pcsc/drivers/serial/libifdvpcd.so"],
+        package: "vsmartcard-vpcd",
+    },
+    Tool { program: "ls", proof: &["/usr/bin/vicc"], package: "vsmartcard-vpicc" },
+    Tool { program: "ip", proof: &["-Version"], package: "iproute2" },
+    // What building pyscard takes.
+    Tool { program: "python3-config", proof: &["--includes"], package: "python3-dev" },
 ];
 
 /// What building the second token of the slow tests takes besides.

@@ -36,8 +36,9 @@ pub struct Terms {
     /// What is at stake: `low` or `high`.
     #[schema(example = "low")]
     pub stake: String,
-    /// The formats on offer: `mso_mdoc`, `dc+sd-jwt`.
-    #[serde(default = "both_formats")]
+    /// The formats on offer: `mso_mdoc`, `dc+sd-jwt`, `limen-access-document`. The last is given only
+    /// where documents are signed by ES256 and it has room for the rights.
+    #[serde(default = "all_formats")]
     pub formats: Vec<String>,
     /// The rights that its passes carry.
     pub rights: Rights,
@@ -99,8 +100,8 @@ pub struct Rights {
     pub holder_only: bool,
 }
 
-fn both_formats() -> Vec<String> {
-    vec![String::from("mso_mdoc"), String::from("dc+sd-jwt")]
+fn all_formats() -> Vec<String> {
+    ["mso_mdoc", "dc+sd-jwt", "limen-access-document"].map(String::from).into()
 }
 
 const fn thirty_two() -> u16 {

@@ -44,6 +44,13 @@ pub struct Enrolled {
     pub reader: String,
     /// Its certificate, PEM.
     pub certificate: String,
+    /// The reader authority that made it, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader_authority: Option<String>,
+    /// The certificate for the standard tap by the same authority, compressed, base64url. None where
+    /// the authority's key is not on P-256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standard_certificate: Option<String>,
     /// The root of the city, PEM: the one thing that the reader trusts from now on.
     pub city_root: String,
     /// What stands after `Authorization: Bearer` in its own requests; shown this once.
@@ -84,6 +91,13 @@ pub struct DeliveryKeysKept {
 pub struct Renewed {
     /// The certificate, PEM.
     pub certificate: String,
+    /// The reader authority that made it, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader_authority: Option<String>,
+    /// The certificate for the standard tap by the same authority, compressed, base64url. None where
+    /// the authority's key is not on P-256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standard_certificate: Option<String>,
 }
 
 /// A reader.

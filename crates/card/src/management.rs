@@ -259,7 +259,7 @@ impl Management {
         if whose.place == Place::Nowhere {
             return Err(Status::Authentication.into());
         }
-        let count = if whose.number == IDENTIFY_KEY { Count::Done } else { Count::Trusted };
+        let count = if whose.number == IDENTIFY_KEY { Count::Known } else { Count::Trusted };
         hands.count(whose.place, count)?;
         self.stage = Stage::Open(session, whose);
         Ok((sent, Status::Done))
@@ -353,8 +353,9 @@ fn rule(instruction: u8) -> Option<Rule> {
 enum Count {
     /// One more, unless there are too many.
     Begun,
-    /// None any more.
-    Done,
+    /// This one did not fail. The key is one for many cards: who took it from another card shall not
+    /// clear the count of those who try keys here.
+    Known,
     /// None any more, nor of handles that were shown for nothing: who has this key is the operator.
     Trusted,
 }
@@ -364,7 +365,8 @@ impl<M: Memory> Hands<'_, M> {
         let next = |failures: u16| match count {
             Count::Begun if failures >= FAILURES_MAX => Err(Status::Delay),
             Count::Begun => Ok(failures + 1),
-            Count::Done | Count::Trusted => Ok(0),
+            Count::Known => Ok(failures.saturating_sub(1)),
+            Count::Trusted => Ok(0),
         };
         if let Place::Application(slot) = place {
             let mut application = self.store.application(self.crypto, slot)?;

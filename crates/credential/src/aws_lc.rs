@@ -23,6 +23,7 @@ use libcrux_ml_dsa::ml_dsa_44::{
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::composite::{self, ML_DSA_KEY_BYTES, ML_DSA_SEED_BYTES, ML_DSA_SIGNATURE_BYTES};
+use crate::crypto::ready::{Mac, Opener};
 use crate::crypto::{
     Agreement, Algorithm, BadCiphertext, BadKey, BadSignature, Crypto, Digest, GCM_TAG_BYTES,
     HashAlgorithm, P256Secret, PublicKey, SharedSecret, Signature, Signer,
@@ -82,6 +83,20 @@ impl Crypto for AwsLc {
         hmac::sign(&key, message).as_ref().try_into().unwrap_or_default()
     }
 
+    fn aes256_gcm_opener(&self, key: &[u8; 32]) -> Box<dyn Opener> {
+        Box::new(GcmKey(gcm(key)))
+    }
+
+    fn hmac_sha256_key(&self, key: &[u8]) -> Box<dyn Mac> {
+        Box::new(MacKey(hmac::Key::new(hmac::HMAC_SHA256, key)))
+    }
+
+    fn hmac_sha256_two(&self, key: &[u8], messages: [&[u8]; 2]) -> [[u8; 32]; 2] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+        // INVARIANT: HMAC-SHA-256 yields 32 bytes.
+        messages.map(|message| hmac::sign(&key, message).as_ref().try_into().unwrap_or_default())
+    }
+
     fn hkdf_sha256_blocks(&self, secret: &[u8], salt: &[u8], info: &[u8], blocks: &mut [[u8; 32]]) {
         let key = hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(secret);
         let out = blocks.as_flattened_mut();
@@ -117,17 +132,7 @@ impl Crypto for AwsLc {
         aad: &[u8],
         buffer: &'b mut [u8],
     ) -> Result<&'b mut [u8], BadCiphertext> {
-        let opened = gcm(key).and_then(|cipher| {
-            let nonce = Nonce::assume_unique_for_key(*nonce);
-            cipher.open_in_place(nonce, Aad::from(aad), buffer).map(|text| text.len()).ok()
-        });
-        match opened {
-            Some(length) => Ok(buffer.split_at_mut(length).0),
-            None => {
-                buffer.fill(0);
-                Err(BadCiphertext)
-            }
-        }
+        open(gcm(key).as_ref(), nonce, aad, buffer)
     }
 
     fn p256_agreement(&self, secret: &P256Secret) -> Result<Box<dyn Agreement>, BadKey> {
@@ -252,6 +257,60 @@ impl Signer for SigningKey {
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SigningKey(..)")
+    }
+}
+
+/// The key has the length of the algorithm, so that there always is one.
+struct GcmKey(Option<LessSafeKey>);
+
+impl Opener for GcmKey {
+    fn open_in_place<'b>(
+        &self,
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buffer: &'b mut [u8],
+    ) -> Result<&'b mut [u8], BadCiphertext> {
+        open(self.0.as_ref(), nonce, aad, buffer)
+    }
+}
+
+impl fmt::Debug for GcmKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GcmKey(..)")
+    }
+}
+
+struct MacKey(hmac::Key);
+
+impl Mac for MacKey {
+    fn code(&self, message: &[u8]) -> [u8; 32] {
+        // INVARIANT: HMAC-SHA-256 yields 32 bytes.
+        hmac::sign(&self.0, message).as_ref().try_into().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for MacKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MacKey(..)")
+    }
+}
+
+fn open<'b>(
+    cipher: Option<&LessSafeKey>,
+    nonce: &[u8; 12],
+    aad: &[u8],
+    buffer: &'b mut [u8],
+) -> Result<&'b mut [u8], BadCiphertext> {
+    let opened = cipher.and_then(|cipher| {
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        cipher.open_in_place(nonce, Aad::from(aad), buffer).map(|text| text.len()).ok()
+    });
+    match opened {
+        Some(length) => Ok(buffer.split_at_mut(length).0),
+        None => {
+            buffer.fill(0);
+            Err(BadCiphertext)
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! What verification and sessions need from cryptography, as one small trait.
 //!
-//! Two providers implement it: `rustcrypto` (portable, no_std) and `aws_lc` (fast, servers).
-//! Entropy is never drawn here: secrets and nonces are arguments. Algorithms are a closed list;
-//! nothing weaker can be named.
+//! Two providers implement it: `rustcrypto` (portable, no_std) and `aws_lc` (fast, servers). Entropy is never
+//! drawn here: secrets and nonces are arguments. Algorithms are a closed list; nothing weaker can be named.
+
+pub mod ready;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -11,6 +12,7 @@ use core::fmt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use self::ready::{Mac, Opener};
 use crate::composite::{self, CompositeKey};
 
 /// The signature algorithms that Limen accepts.
@@ -71,15 +73,13 @@ impl Algorithm {
         Self::ALL.into_iter().find(|algorithm| algorithm.jose_name() == name)
     }
 
-    /// Whether a signature is no weaker than one of `other`, where a quantum computer counts: the
-    /// composite is stronger than all others, which are held to be alike.
+    /// Whether a signature is no weaker than one of `other` to a quantum computer: the composite is stronger than all others.
     #[must_use]
     pub const fn is_as_strong_as(self, other: Self) -> bool {
         matches!(self, Self::MlDsa44Es256) || !matches!(other, Self::MlDsa44Es256)
     }
 
-    /// Bytes in a signature at the most: r and s, the 64 bytes of Ed25519, or the composite, whose
-    /// half in DER may be shorter.
+    /// Bytes in a signature at the most: the half of a composite that is in DER may be shorter.
     #[must_use]
     pub const fn signature_bytes_max(self) -> usize {
         match self {
@@ -377,6 +377,17 @@ pub trait Crypto {
 
     /// HMAC-SHA-256 (RFC 2104).
     fn hmac_sha256(&self, key: &[u8], message: &[u8]) -> [u8; 32];
+
+    /// A key of AES-256-GCM, read once for any number of messages to open.
+    fn aes256_gcm_opener(&self, key: &[u8; 32]) -> Box<dyn Opener>;
+
+    /// A key of HMAC-SHA-256, read once for any number of messages.
+    fn hmac_sha256_key(&self, key: &[u8]) -> Box<dyn Mac>;
+
+    /// HMAC-SHA-256 of two messages under one key, which a provider may read once.
+    fn hmac_sha256_two(&self, key: &[u8], messages: [&[u8]; 2]) -> [[u8; 32]; 2] {
+        messages.map(|message| self.hmac_sha256(key, message))
+    }
 
     /// HKDF-SHA-256, extract and expand to fill `blocks` (RFC 5869). More than [`HKDF_BLOCKS_MAX`]
     /// of them are left as they are: ask for a number that is known.

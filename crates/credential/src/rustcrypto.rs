@@ -3,16 +3,18 @@
 //! ECDSA nonces are deterministic (RFC 6979), so that signing needs no generator.
 
 use alloc::boxed::Box;
+use core::fmt;
 
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes256Gcm, KeyInit, Nonce, Tag};
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, Mac as _};
 use ml_dsa::MlDsa44;
 use p256::ecdsa::signature::{Signer as _, Verifier};
 use p256::elliptic_curve::sec1::ToSec1Point;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use crate::composite::{self, ML_DSA_KEY_BYTES, ML_DSA_SIGNATURE_BYTES};
+use crate::crypto::ready::{Mac, Opener};
 use crate::crypto::{
     Agreement, Algorithm, BadCiphertext, BadKey, BadSignature, Crypto, Digest, GCM_TAG_BYTES,
     HashAlgorithm, P256Secret, PublicKey, SharedSecret, Signature, Signer,
@@ -89,6 +91,21 @@ impl Crypto for RustCrypto {
             .unwrap_or_default()
     }
 
+    fn aes256_gcm_opener(&self, key: &[u8; 32]) -> Box<dyn Opener> {
+        Box::new(GcmKey(Aes256Gcm::new(&(*key).into())))
+    }
+
+    fn hmac_sha256_key(&self, key: &[u8]) -> Box<dyn Mac> {
+        Box::new(MacKey(Hmac::new_from_slice(key).ok()))
+    }
+
+    fn hmac_sha256_two(&self, key: &[u8], messages: [&[u8]; 2]) -> [[u8; 32]; 2] {
+        // HMAC takes a key of any length, so that this cannot fail.
+        Hmac::<Sha256>::new_from_slice(key).map_or([[0; 32]; 2], |mac| {
+            messages.map(|message| mac.clone().chain_update(message).finalize().into_bytes().into())
+        })
+    }
+
     fn hkdf_sha256_blocks(&self, secret: &[u8], salt: &[u8], info: &[u8], blocks: &mut [[u8; 32]]) {
         let key = hkdf::Hkdf::<Sha256>::new(Some(salt), secret);
         // INVARIANT: callers ask for a fixed number of blocks, far below the 255 of HKDF.
@@ -122,20 +139,7 @@ impl Crypto for RustCrypto {
         aad: &[u8],
         buffer: &'b mut [u8],
     ) -> Result<&'b mut [u8], BadCiphertext> {
-        if buffer.len() < GCM_TAG_BYTES {
-            buffer.fill(0);
-            return Err(BadCiphertext);
-        }
-        let (text, tag) = buffer.split_last_chunk_mut::<GCM_TAG_BYTES>().ok_or(BadCiphertext)?;
-        let cipher = Aes256Gcm::new(&(*key).into());
-        let (nonce, tag) = (Nonce::from(*nonce), Tag::from(*tag));
-        match cipher.decrypt_inout_detached(&nonce, aad, (&mut *text).into(), &tag) {
-            Ok(()) => Ok(text),
-            Err(_) => {
-                text.fill(0);
-                Err(BadCiphertext)
-            }
-        }
+        open(&Aes256Gcm::new(&(*key).into()), nonce, aad, buffer)
     }
 
     fn p256_agreement(&self, secret: &P256Secret) -> Result<Box<dyn Agreement>, BadKey> {
@@ -149,6 +153,62 @@ impl Crypto for RustCrypto {
 
 #[derive(Debug)]
 struct AgreementKey(p256::SecretKey);
+
+struct GcmKey(Aes256Gcm);
+
+impl Opener for GcmKey {
+    fn open_in_place<'b>(
+        &self,
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buffer: &'b mut [u8],
+    ) -> Result<&'b mut [u8], BadCiphertext> {
+        open(&self.0, nonce, aad, buffer)
+    }
+}
+
+impl fmt::Debug for GcmKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GcmKey(..)")
+    }
+}
+
+/// HMAC takes a key of any length, so that there always is one.
+struct MacKey(Option<Hmac<Sha256>>);
+
+impl Mac for MacKey {
+    fn code(&self, message: &[u8]) -> [u8; 32] {
+        let mac = self.0.clone();
+        mac.map_or([0; 32], |mac| mac.chain_update(message).finalize().into_bytes().into())
+    }
+}
+
+impl fmt::Debug for MacKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MacKey(..)")
+    }
+}
+
+fn open<'b>(
+    cipher: &Aes256Gcm,
+    nonce: &[u8; 12],
+    aad: &[u8],
+    buffer: &'b mut [u8],
+) -> Result<&'b mut [u8], BadCiphertext> {
+    if buffer.len() < GCM_TAG_BYTES {
+        buffer.fill(0);
+        return Err(BadCiphertext);
+    }
+    let (text, tag) = buffer.split_last_chunk_mut::<GCM_TAG_BYTES>().ok_or(BadCiphertext)?;
+    let (nonce, tag) = (Nonce::from(*nonce), Tag::from(*tag));
+    match cipher.decrypt_inout_detached(&nonce, aad, (&mut *text).into(), &tag) {
+        Ok(()) => Ok(text),
+        Err(_) => {
+            text.fill(0);
+            Err(BadCiphertext)
+        }
+    }
+}
 
 impl Agreement for AgreementKey {
     fn public(&self) -> [u8; 65] {

@@ -7,7 +7,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use card::memory::{Memory, MemoryFault, PAGE_BYTES};
 use card::{Card, Identifier, PAGES};
@@ -81,7 +81,7 @@ impl CardFile {
         }
     }
 
-    fn blank(beside: &PathBuf, crypto: &dyn Crypto, identifier: Identifier) -> io::Result<()> {
+    fn blank(beside: &Path, crypto: &dyn Crypto, identifier: Identifier) -> io::Result<()> {
         let file = file::create(beside)?;
         file.write_all_at(TITLE, 0)?;
         file.set_len(FILE_BYTES as u64)?;
@@ -137,6 +137,7 @@ mod tests {
     use super::*;
     use crate::file::tests::Folder;
     use credential::aws_lc::AwsLc;
+    use std::path::PathBuf;
 
     fn made(folder: &Folder) -> PathBuf {
         let path = folder.0.join("card");

@@ -112,3 +112,42 @@ impl std::error::Error for CardError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::tests::Folder;
+    use crate::link::Field;
+    use presentation::express::wire::Apdu;
+    use std::thread;
+
+    #[test]
+    fn a_card_answers_a_reader_on_the_local_link_until_the_field_is_gone() {
+        let folder = Folder::new("card-host");
+        let path = folder.0.join("card");
+        SoftwareCard::make(&path).unwrap();
+        let field = Field::open(0).unwrap();
+        let address = field.address().unwrap();
+        let mut card = SoftwareCard::open(&path).unwrap();
+        let tap = thread::spawn(move || {
+            let served = card.serve(&mut Link::connect(address).unwrap());
+            (card, served)
+        });
+        let mut reader = field.accept().unwrap();
+        let mut ask = |command: &[u8]| {
+            reader.send(command).unwrap();
+            reader.receive().unwrap()
+        };
+        let selected = ask(Apdu::select().as_bytes());
+        assert!(selected.ends_with(&[0x90, 0x00]));
+        // The reader asks for identity, which a card has not: it is refused, and the field goes on.
+        assert_eq!(ask(&[0, 0xA4, 4, 0, 7, 0xA0, 0, 0, 2, 0x48, 4, 0, 0]), [0x6A, 0x82]);
+        let open = [&[0x80, 0x50, 0, 0, 30, 1, 0][..], &[7; 28], &[0]].concat();
+        let (noise, more) = (ask(&open), ask(&open));
+        assert!(noise.len() == 78 && noise != more);
+        drop(reader);
+        let (mut card, served) = tap.join().unwrap();
+        assert!(served.is_ok());
+        assert_eq!(card.command(&open), [0x69, 0x85], "out of the field nothing is selected");
+    }
+}

@@ -6,16 +6,16 @@
 //! begin with a check sum. One process at a time works in a folder.
 
 mod error;
+mod identity;
 mod ledger;
 
 use std::path::{Path, PathBuf};
 
-use credential::cbor::{CborError, Decoder, Encoder};
-use credential::crypto::{Crypto, P256Secret, PublicKey};
+use credential::crypto::{Crypto, P256Secret};
 use credential::delivery::Suite;
 use credential::delivery::recipient::Statement;
 use credential::rejection::Rejection;
-use credential::x509::{Certificate, TrustAnchors};
+use credential::x509::TrustAnchors;
 use presentation::apdu::LinkLimits;
 use presentation::express::reader::{HandleOpener, OpenError};
 use reader::decision::Reason;
@@ -23,10 +23,10 @@ use reader::delivery::{SecureElement, Taken, take};
 use reader::engine::{Config, Engine, Input, Memory, Output, ReaderKey, TimeBounds};
 use reader::journal::Watermark;
 use vocabulary::code::PlaceCode;
-use vocabulary::id::ReaderId;
 use vocabulary::time::Instant;
 
 pub use self::error::HostError;
+pub use self::identity::{Identity, StandardCertificate};
 use self::ledger::Ledger;
 pub use self::ledger::{JOURNAL_BYTES, JOURNAL_RECORDS, PIECE_BYTES_MAX, PIECE_RECORDS_MAX};
 use crate::element::SoftwareElement;
@@ -37,17 +37,6 @@ use crate::transport::Transport;
 
 const MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024;
-
-/// What a reader is, as it is stored when it is enrolled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// Its identifier.
-    pub reader: ReaderId,
-    /// The root of the city, DER.
-    pub root: Vec<u8>,
-    /// Its own certificate, DER.
-    pub certificate: Vec<u8>,
-}
 
 /// A reader that is awake.
 pub struct ReaderHost {
@@ -115,73 +104,6 @@ pub enum Deed {
         /// What exactly was wrong with the credential or the session.
         rejection: Option<Rejection>,
     },
-}
-
-impl Identity {
-    /// Stores a reader in its folder: its key first, so that an identity never lacks one. Where a
-    /// reader is, this makes its certificate anew.
-    ///
-    /// # Errors
-    /// [`HostError::Enrolled`] where another reader is, or this one with another key: its key and
-    /// its journal are not thrown away. [`HostError::Locked`] while a process works there.
-    pub fn store(&self, folder: &Path, key: &P256Secret) -> Result<(), HostError> {
-        file::make_folder(folder)?;
-        let _lock = lock(folder)?;
-        let (path, key_path) = (folder.join("reader.cbor"), folder.join("reader.key"));
-        match Self::load(folder) {
-            Ok(before) => {
-                let stored = file::read(&key_path, 32)?;
-                let is_same = stored.is_some_and(|stored| stored == key.danger_bytes());
-                if !is_same || !self.follows(&before) {
-                    return Err(HostError::Enrolled { folder: folder.into() });
-                }
-            }
-            Err(HostError::NotEnrolled { .. }) => file::replace(&key_path, key.danger_bytes())?,
-            Err(error) => return Err(error),
-        }
-        let mut encoder = Encoder::new();
-        encoder.array(3).bytes(self.reader.as_bytes()).bytes(&self.root).bytes(&self.certificate);
-        Ok(file::replace_checked(&path, encoder.as_bytes())?)
-    }
-
-    /// The reader of a folder.
-    ///
-    /// # Errors
-    /// [`HostError::NotEnrolled`]; [`HostError::File`] or [`HostError::Damaged`], which name the file.
-    pub fn load(folder: &Path) -> Result<Self, HostError> {
-        let file = folder.join("reader.cbor");
-        let bytes = file::read_checked(&file, SMALL_FILE_BYTES_MAX)?;
-        let bytes = bytes.ok_or_else(|| HostError::NotEnrolled { folder: folder.into() })?;
-        Self::decode(&bytes).map_err(|_| HostError::Damaged { file })
-    }
-
-    /// Whether this is the same reader, with a certificate for the same key.
-    fn follows(&self, before: &Self) -> bool {
-        let [own, other] = [self, before].map(|identity| Certificate::parse(&identity.certificate));
-        let is_same_key = own.is_ok_and(|own| other.is_ok_and(|o| o.public_key == own.public_key));
-        self.reader == before.reader && is_same_key
-    }
-
-    /// The key of the folder, if it is that of the certificate.
-    fn key(&self, folder: &Path, crypto: &dyn Crypto) -> Result<P256Secret, HostError> {
-        let file = folder.join("reader.key");
-        let bytes = file::read(&file, 32)?.and_then(|key| <[u8; 32]>::try_from(key).ok());
-        let key = bytes.map(P256Secret::from_bytes).filter(|key| {
-            let public = crypto.p256_public(key).map(PublicKey::P256).ok();
-            let certificate = Certificate::parse(&self.certificate).ok();
-            public.is_some() && public == certificate.map(|certificate| certificate.public_key)
-        });
-        key.ok_or(HostError::Damaged { file })
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, CborError> {
-        let mut decoder = Decoder::new(bytes)?;
-        decoder.array_of(3)?;
-        let reader = ReaderId::from_bytes(decoder.byte_array()?);
-        let (root, certificate) = (decoder.bytes()?.to_vec(), decoder.bytes()?.to_vec());
-        decoder.finish()?;
-        Ok(Self { reader, root, certificate })
-    }
 }
 
 impl ReaderHost {
@@ -467,14 +389,19 @@ fn lock(folder: &Path) -> Result<Lock, HostError> {
     Lock::take(folder)?.ok_or_else(|| HostError::Locked { folder: folder.into() })
 }
 
-/// Counts this start, durably: a count that went back could let a recording in.
+/// Counts this start, durably: a count that went back could let a recording in. Where nothing can be
+/// stored, as on a full disk, a number drawn at random stands for the count, above all that are counted.
 fn count_restart(folder: &Path) -> Result<u64, HostError> {
     let file = folder.join("restarts");
     let before = file::read_checked(&file, 8)?.unwrap_or_else(|| vec![0; 8]);
     let before = before.try_into().map_err(|_| HostError::Damaged { file: file.clone() })?;
     let restarts = u64::from_be_bytes(before).saturating_add(1);
-    file::replace_checked(&file, &restarts.to_be_bytes())?;
-    Ok(restarts)
+    let Err(error) = file::replace_checked(&file, &restarts.to_be_bytes()) else {
+        return Ok(restarts);
+    };
+    let mut drawn = [0; 8];
+    aws_lc_rs::rand::fill(&mut drawn).map_err(|_| HostError::File(error))?;
+    Ok(u64::from_be_bytes(drawn) | 1 << 63)
 }
 
 fn read_memory(folder: &Path) -> Result<Memory, HostError> {

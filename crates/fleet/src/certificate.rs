@@ -9,6 +9,7 @@ use credential::crypto::{Crypto, PublicKey, Signature};
 use credential::unsigned::Unsigned;
 use credential::x509::Certificate;
 use credential::x509::build::{self, Purpose, Request, SERIAL_ENTROPY_BYTES, Signer, Subject};
+use credential::x509::compressed;
 use policy::action::Action;
 use policy::authorize::Permit;
 use sha2::{Digest, Sha256};
@@ -28,6 +29,8 @@ pub const LIFE_MAX: Duration = Duration::from_secs(90 * 86_400);
 /// How far a certificate begins before it is made, for wallets whose clocks are late.
 pub const BACKDATE: Duration = Duration::from_secs(300);
 
+/// The issuer that the compressed form leaves out: a wallet goes by the key of the authority.
+const STANDARD_ISSUER: &str = "issuer";
 const RENEWAL_DOMAIN: &[u8] = b"limen reader renewal 1\0";
 
 /// The reader authority, and what it writes into certificates.
@@ -124,6 +127,38 @@ pub fn renew_reader(
         next.certificate = certificate;
         Change::UpdateReader(next)
     }))
+}
+
+/// The certificate by which `reader` proves itself in a standard tap, compressed (profile 0000), with the
+/// dates of the one that `authority` has just made for it; none where the authority's key is not on
+/// P-256. The city keeps no copy: a reader that lost it renews.
+///
+/// # Errors
+/// [`Refusal::StandardCertificate`].
+pub fn standard_certificate(
+    reader: &Reader,
+    authority: &Authority<'_>,
+    serial_entropy: [u8; SERIAL_ENTROPY_BYTES],
+) -> Result<Option<Unsigned<Vec<u8>>>, Refusal> {
+    let key = &authority.certificate.public_key;
+    if !matches!(key, PublicKey::P256(_)) {
+        return Ok(None);
+    }
+    let subject: String = reader.id.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut serial = serial_entropy;
+    // Positive and without padding, whatever was drawn.
+    if let Some(first) = serial.first_mut() {
+        *first = *first & 0x7F | 0x40;
+    }
+    let request = compressed::Request {
+        serial: &serial,
+        issuer: STANDARD_ISSUER,
+        subject: &subject,
+        not_before: reader.certificate.not_before,
+        not_after: reader.certificate.not_after,
+        key: &reader.key,
+    };
+    compressed::issue(&request, key).map(Some).map_err(Refusal::StandardCertificate)
 }
 
 /// Whom a certificate names.

@@ -5,6 +5,7 @@ use std::fmt;
 use audit::journal::JournalError;
 use credential::rejection::Rejection;
 use credential::x509::build::BuildError;
+use credential::x509::compressed::CompressedError;
 use policy::authorize::WrongPermit;
 use policy::compile::CompileError;
 use policy::place::PlaceError;
@@ -33,6 +34,8 @@ pub enum Refusal {
     NoPlace(PlaceCode),
     /// The certificate cannot be made by this authority.
     Certificate(BuildError),
+    /// The certificate for the standard tap cannot be made by this authority.
+    StandardCertificate(CompressedError),
     /// The rules of the reader's doors do not compile.
     Table(CompileError),
     /// The city passes a limit of trust bundles.
@@ -72,7 +75,7 @@ impl Refusal {
             Self::Place(PlaceError::Foreign(_)) => "place-foreign",
             Self::Place(PlaceError::TooMany | PlaceError::TooManyOwn) => "places-too-many",
             Self::NoPlace(_) => "place-unknown",
-            Self::Certificate(_) => "reader-certificate",
+            Self::Certificate(_) | Self::StandardCertificate(_) => "reader-certificate",
             Self::Table(_) => "bundle-table",
             Self::Bundle => "bundle-limit",
             Self::PieceSize => "journal-size",
@@ -118,6 +121,9 @@ impl fmt::Display for Refusal {
             }
             Self::DeliveryKeys(rejection) => return write!(f, "{}", rejection.message),
             Self::Certificate(_) => "the reader authority cannot make this certificate",
+            Self::StandardCertificate(_) => {
+                "the reader authority cannot make a certificate for the standard tap"
+            }
             Self::Permit(_) => "the permit does not cover this deed",
             Self::Doors => "a reader serves 1 to 8 different doors",
             Self::Retired => "the reader is out of service",
@@ -135,6 +141,7 @@ impl std::error::Error for Refusal {
             Self::Permit(wrong) => Some(wrong),
             Self::Place(error) => Some(error),
             Self::Certificate(error) => Some(error),
+            Self::StandardCertificate(error) => Some(error),
             Self::Piece(error) => Some(error),
             Self::Table(error) => Some(error),
             _ => None,

@@ -21,7 +21,7 @@ use crate::document::{Delivery, Document, Standing};
 use crate::entropy::Entropy;
 use crate::issuer::{Configuration, Issuer};
 use crate::nonce::{NonceError, NonceKey};
-use crate::paper::{Dates, Paper, PaperError, draw_up};
+use crate::paper::{Dates, Paper, PaperError, draw_up, formats_of, signer_of};
 use crate::pass::{Pass, PassRefusal, collect_pass};
 use crate::product::{Format, Product};
 use crate::proof::{DeviceKey, Expectation, ProofError, Proofs, ProvenKeys, verify_proofs};
@@ -49,7 +49,8 @@ pub struct Desk<'a> {
     pub nonce_key: &'a NonceKey,
     /// Whose key attestations are taken.
     pub attesters: &'a [Attester],
-    /// Certificates of the signer of mdocs in DER, leaf first, without the trust anchor.
+    /// Certificates of the signer of mdocs and access documents in DER, leaf first, without the trust
+    /// anchor.
     pub mdoc_chain: &'a [&'a [u8]],
     /// Certificates of the signer of SD-JWT VCs in DER, leaf first, without the trust anchor.
     pub sd_jwt_chain: &'a [&'a [u8]],
@@ -106,10 +107,7 @@ pub fn collect_documents(
 
     let mut entropy = Entropy::new(entropy);
     let notification = Secret::new(entropy.block());
-    let chain = match format {
-        Format::Mdoc => desk.mdoc_chain,
-        Format::SdJwt => desk.sd_jwt_chain,
-    };
+    let chain = chain_of(desk, state, format)?;
     let dates = Dates::of(&pass, state.product, chain, now).map_err(CollectRefusal::Paper)?;
     let batch = Batch { desk, state, format, chain, dates, notification: &notification };
     let mut rows = Vec::with_capacity(count);
@@ -226,6 +224,23 @@ fn remaining(
         Some(Remaining { documents: 0, .. }) => Err(CollectRefusal::Exhausted),
         Some(Remaining { documents, .. }) => Ok(*documents),
     }
+}
+
+/// Whose certificates sign `format`, if it is given now: the city may have gone over to another signer
+/// since the offer was made.
+fn chain_of<'a>(
+    desk: Desk<'a>,
+    state: CollectState<'_>,
+    format: Format,
+) -> Result<&'a [&'a [u8]], CollectRefusal> {
+    let signer = signer_of(desk.mdoc_chain).map(|key| key.algorithm());
+    if !formats_of(desk.issuer, state.product, signer).contains(&format) {
+        return Err(CollectRefusal::Configuration);
+    }
+    Ok(match format {
+        Format::Mdoc | Format::AccessDocument => desk.mdoc_chain,
+        Format::SdJwt => desk.sd_jwt_chain,
+    })
 }
 
 /// The nonce and the DPoP proof are used, and the grant has `count` documents less.

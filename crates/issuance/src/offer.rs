@@ -101,15 +101,17 @@ impl OfferMade {
     }
 }
 
-/// Makes an offer of `pass`, good for `lifetime`. The permit is one to issue or to offer a pass.
+/// Makes an offer of `pass` in `formats`, from [`crate::paper::formats_of`], good for `lifetime`. The
+/// permit is one to issue or to offer a pass.
 ///
 /// # Errors
-/// [`OfferRefusal`] when the permit is for something else, the pass is out of force, the product
-/// or its version is not the pass's, or the lifetime is zero or longer than [`OFFER_LIFETIME_MAX`].
+/// [`OfferRefusal`] when the permit is for something else, the pass is out of force, the product or its
+/// version is not the pass's, there is no format or one that is not the product's, or the lifetime is zero or longer than [`OFFER_LIFETIME_MAX`].
 pub fn make_offer(
     permit: &Permit,
     pass: &Pass,
     product: &Product,
+    formats: Vec<Format>,
     lifetime: Duration,
     now: Instant,
     entropy: &OfferEntropy,
@@ -118,8 +120,12 @@ pub fn make_offer(
         .covers(Action::PassIssue, &pass.operator)
         .or_else(|_| permit.covers(Action::PassOffer, &pass.operator))
         .map_err(OfferRefusal::Permit)?;
-    if !pass.is_of(product) {
+    let are_of_product = formats.iter().all(|format| product.terms.formats.contains(format));
+    if !pass.is_of(product) || !are_of_product {
         return Err(OfferRefusal::Product);
+    }
+    if formats.is_empty() {
+        return Err(OfferRefusal::Formats);
     }
     if pass.state.after(PassEvent::Collect).is_none() || now >= pass.valid_until {
         return Err(OfferRefusal::PassState);
@@ -137,7 +143,7 @@ pub fn make_offer(
         operator: pass.operator.clone(),
         pass: pass.id,
         product: pass.product.clone(),
-        formats: product.terms.formats.clone(),
+        formats,
         code_digest: digest(SecretUse::OfferCode, code.reveal()),
         transaction_code_digest: transaction_code
             .as_deref()
@@ -208,6 +214,8 @@ pub enum OfferRefusal {
     Permit(WrongPermit),
     /// The product, or its version, is not the pass's.
     Product,
+    /// The city gives the pass in none of the formats of its product now.
+    Formats,
     /// The pass is suspended or has ended.
     PassState,
     /// The lifetime is zero or longer than [`OFFER_LIFETIME_MAX`].
@@ -223,6 +231,7 @@ impl OfferRefusal {
         match self {
             Self::Permit(_) => "wrong-permit",
             Self::Product => "offer-product",
+            Self::Formats => "offer-formats",
             Self::PassState => "pass-state",
             Self::Lifetime => "offer-lifetime",
             Self::Gone => "offer-gone",
@@ -235,6 +244,10 @@ impl fmt::Display for OfferRefusal {
         f.write_str(match self {
             Self::Permit(wrong) => return write!(f, "{wrong}"),
             Self::Product => "the product is not that of the pass",
+            Self::Formats => {
+                "no format of the product can be given now; access documents need a signer by ES256 \
+                 and few zones and places"
+            }
             Self::PassState => "the pass is suspended or has ended",
             Self::Lifetime => "an offer lives up to seven days",
             Self::Gone => "there is no such offer, or none any more",

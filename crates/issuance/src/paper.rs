@@ -1,4 +1,4 @@
-//! Draws up one document, mdoc or SD-JWT VC, so that it waits for its signature only.
+//! Draws up one document, mdoc, SD-JWT VC or access document, so that it waits for its signature only.
 //!
 //! What a document says is the rights of its pass and nothing about its person: who holds the
 //! device key holds the pass.
@@ -6,9 +6,11 @@
 use core::fmt;
 use core::time::Duration;
 
-use credential::crypto::{Crypto, HashAlgorithm, PublicKey};
+use credential::access_document;
+use credential::crypto::{Algorithm, Crypto, HashAlgorithm, PublicKey};
 use credential::jose::{HeaderParts, base64url};
 use credential::mdoc::{ENTROPY_BYTES_PER_ELEMENT, IssueRequest, NameSpace, Validity};
+use credential::rejection::Rejection;
 use credential::rights::{NAME_SPACE, Rights, RightsError};
 use credential::sd_jwt::{CREDENTIAL_TYP, CredentialRequest, Salt};
 use credential::status::StatusReference;
@@ -59,6 +61,15 @@ impl Dates {
         }
         Ok(Self { signed, valid_from, valid_until })
     }
+
+    fn validity(self) -> Validity {
+        Validity {
+            signed: self.signed,
+            valid_from: self.valid_from,
+            valid_until: last_second(self.valid_until),
+            expected_update: None,
+        }
+    }
 }
 
 /// What goes into one document.
@@ -73,8 +84,25 @@ pub(crate) struct Paper<'a> {
     pub(crate) chain: &'a [&'a [u8]],
 }
 
+impl<'a> Paper<'a> {
+    const fn status(&self) -> StatusReference<'a> {
+        StatusReference { uri: self.status_uri, index: self.status_index }
+    }
+
+    fn signer(&self) -> Result<PublicKey, PaperError> {
+        signer_of(self.chain).ok_or(PaperError::Signer)
+    }
+}
+
+/// The key of the signer whose certificates these are, leaf first.
+pub(crate) fn signer_of(chain: &[&[u8]]) -> Option<PublicKey> {
+    let leaf = chain.first().and_then(|leaf| Certificate::parse(leaf).ok());
+    leaf.map(|leaf| leaf.public_key)
+}
+
 /// The document, waiting for its signature. Completed, it is the text of a `credential` member:
-/// IssuerSigned in base64url (OpenID4VCI 1.0, A.2.4) or a compact SD-JWT (A.3.4).
+/// IssuerSigned in base64url (OpenID4VCI 1.0, A.2.4), in its compact encoding for an access document,
+/// or a compact SD-JWT (A.3.4).
 pub(crate) fn draw_up(
     crypto: &dyn Crypto,
     paper: &Paper<'_>,
@@ -85,22 +113,49 @@ pub(crate) fn draw_up(
     match format {
         Format::Mdoc => mdoc(crypto, paper, &rights, entropy),
         Format::SdJwt => sd_jwt(crypto, paper, &rights, entropy),
+        Format::AccessDocument => access_document(crypto, paper, &rights, entropy),
     }
+}
+
+/// The formats in which `issuer` gives passes of `product` now, `signer` being the algorithm of its
+/// signer of mdocs: those of the product, but access documents where an ES256 signer is there and the
+/// claims have room.
+#[must_use]
+pub fn formats_of(issuer: &Issuer, product: &Product, signer: Option<Algorithm>) -> Vec<Format> {
+    let is_given = |format: &Format| match format {
+        Format::Mdoc | Format::SdJwt => true,
+        Format::AccessDocument => {
+            signer == Some(Algorithm::Es256) && fits_access_document(issuer, product)
+        }
+    };
+    product.terms.formats.iter().copied().filter(is_given).collect()
+}
+
+/// Whether an access document has room for the claims, whatever the dates and the status.
+fn fits_access_document(issuer: &Issuer, product: &Product) -> bool {
+    let day = Instant::from_unix_seconds(0);
+    let status = StatusReference { uri: &issuer.status_uri(u32::MAX), index: u32::MAX.into() };
+    access_document::pass::value(&rights(product, day, day), Some(status)).is_ok()
 }
 
 /// The rights of `pass`: those of its product, for its own period.
 #[must_use]
 pub fn rights_of(pass: &Pass, product: &Product) -> Rights {
+    let valid_until = last_second(pass.valid_until.floor_to_second()).max(pass.valid_from);
+    rights(product, pass.valid_from.floor_to_second(), valid_until)
+}
+
+fn rights(product: &Product, valid_from: Instant, valid_until: Instant) -> Rights {
     let template = &product.terms.rights;
     Rights {
-        operator: pass.operator.clone(),
-        product: pass.product.clone(),
+        operator: product.operator.clone(),
+        product: product.code.clone(),
         class: template.class.clone(),
         zones: template.zones.clone(),
         places: template.places.clone(),
         recurrence: template.recurrence,
-        valid_from: pass.valid_from.floor_to_second(),
-        valid_until: last_second(pass.valid_until.floor_to_second()).max(pass.valid_from),
+        valid_from,
+        valid_until,
         uses_max: template.uses_max,
         holder_only: template.bearer == Bearer::HolderOnly,
     }
@@ -120,19 +175,13 @@ fn mdoc(
     let owned = rights.to_elements().map_err(PaperError::Rights)?;
     let elements: Vec<(&str, &[u8])> =
         owned.iter().map(|(name, value)| (*name, &value[..])).collect();
-    let Dates { signed, valid_from, valid_until } = paper.dates;
     let request = IssueRequest {
         doc_type: &paper.product.terms.doc_type,
         name_spaces: &[NameSpace { name: NAME_SPACE, elements: &elements }],
         device_key: paper.key,
         authorized_name_spaces: &[],
-        validity: Validity {
-            signed,
-            valid_from,
-            valid_until: last_second(valid_until),
-            expected_update: None,
-        },
-        status: Some(StatusReference { uri: paper.status_uri, index: paper.status_index }),
+        validity: paper.dates.validity(),
+        status: Some(paper.status()),
     };
     let entropy = entropy.vec(elements.len().saturating_mul(ENTROPY_BYTES_PER_ELEMENT));
     let unsigned = credential::mdoc::issue(crypto, &request, paper.chain, &entropy)
@@ -146,8 +195,7 @@ fn sd_jwt(
     rights: &Rights,
     entropy: &mut Entropy,
 ) -> Result<Unsigned<String>, PaperError> {
-    let leaf = paper.chain.first().and_then(|leaf| Certificate::parse(leaf).ok());
-    let algorithm = leaf.ok_or(PaperError::Signer)?.public_key.algorithm();
+    let algorithm = paper.signer()?.algorithm();
     let claims = rights.to_claims().map_err(PaperError::Rights)?;
     let pointers: Vec<String> = claims.keys().map(|name| format!("/{name}")).collect();
     let concealed: Vec<&str> = pointers.iter().map(String::as_str).collect();
@@ -160,7 +208,7 @@ fn sd_jwt(
         not_before: Some(paper.dates.valid_from),
         expires_at: Some(paper.dates.valid_until),
         holder_key: Some(paper.key),
-        status: Some(StatusReference { uri: paper.status_uri, index: paper.status_index }),
+        status: Some(paper.status()),
         claims,
         concealed: &concealed,
         decoys: &[],
@@ -169,6 +217,27 @@ fn sd_jwt(
     };
     let unsigned = request.issue(crypto).map_err(PaperError::SdJwt)?;
     Ok(unsigned.map(|signed| signed.into_string()))
+}
+
+/// The same claims as one element; it names the signer's key, and no certificate.
+fn access_document(
+    crypto: &dyn Crypto,
+    paper: &Paper<'_>,
+    rights: &Rights,
+    entropy: &mut Entropy,
+) -> Result<Unsigned<String>, PaperError> {
+    let value = access_document::pass::value(rights, Some(paper.status()));
+    let value = value.map_err(|rejection| PaperError::Claims(Box::new(rejection)))?;
+    let request = access_document::IssueRequest {
+        device_key: Some(paper.key),
+        elements: &[(access_document::pass::ELEMENT, &value)],
+        validity: paper.dates.validity(),
+        needs_clock: true,
+    };
+    let entropy = entropy.vec(ENTROPY_BYTES_PER_ELEMENT);
+    let unsigned = access_document::issue(crypto, &request, &paper.signer()?, &entropy);
+    let unsigned = unsigned.map_err(PaperError::AccessDocument)?;
+    Ok(unsigned.map(|signed| base64url::encode(signed.as_bytes())))
 }
 
 /// Why a document is not drawn up. Each is a fault of the city, not of the wallet.
@@ -180,6 +249,10 @@ pub enum PaperError {
     Dates,
     /// The rights of the pass are not ones that a document can carry.
     Rights(RightsError),
+    /// An access document has no room for the claims of the pass.
+    Claims(Box<Rejection>),
+    /// The access document cannot be made.
+    AccessDocument(credential::mdoc::IssueError),
     /// The mdoc cannot be made.
     Mdoc(credential::mdoc::IssueError),
     /// The SD-JWT VC cannot be made.
@@ -192,7 +265,8 @@ impl fmt::Display for PaperError {
             Self::Signer => "the certificate of the document signer is not usable now",
             Self::Dates => "the document would have expired when it is issued",
             Self::Rights(error) => return write!(f, "{error}"),
-            Self::Mdoc(error) => return write!(f, "{error}"),
+            Self::Claims(rejection) => return write!(f, "{rejection}"),
+            Self::Mdoc(error) | Self::AccessDocument(error) => return write!(f, "{error}"),
             Self::SdJwt(error) => return write!(f, "{error}"),
         })
     }

@@ -63,7 +63,7 @@ pub struct Terms {
     pub doc_type: String,
     /// The SD-JWT VC type.
     pub vct: String,
-    /// The formats on offer; at least one, none twice.
+    /// The formats on offer, as far as [`crate::paper::formats_of`] says; at least one, none twice.
     pub formats: Vec<Format>,
     /// The rights that its passes carry.
     pub rights: RightsTemplate,
@@ -104,16 +104,22 @@ pub enum Stake {
 
 names!(Stake { Low = "low", High = "high" });
 
-/// A credential format of OpenID4VCI 1.0, appendix A.
+/// A credential format: of OpenID4VCI 1.0, appendix A, or our own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Format {
     /// ISO/IEC 18013-5 mdoc (appendix A.2).
     Mdoc,
     /// SD-JWT VC (appendix A.3).
     SdJwt,
+    /// An access document of the standard tap (`specs/city-pass.md`).
+    AccessDocument,
 }
 
-names!(Format { Mdoc = "mso_mdoc", SdJwt = "dc+sd-jwt" });
+names!(Format {
+    Mdoc = "mso_mdoc",
+    SdJwt = "dc+sd-jwt",
+    AccessDocument = "limen-access-document",
+});
 
 /// Whether an offer asks for a transaction code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -71,7 +71,7 @@ pub(crate) fn add_products(client: &Client) -> Result<(), Failure> {
                 description: String::new(),
             }],
             stake: stake.into(),
-            formats: vec!["mso_mdoc".into(), "dc+sd-jwt".into()],
+            formats: ["mso_mdoc", "dc+sd-jwt", "limen-access-document"].map(Into::into).into(),
             rights,
             pass_days_max: days,
             document_hours: 24 * 28,

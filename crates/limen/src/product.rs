@@ -163,7 +163,7 @@ impl Flags {
         let terms = Terms {
             display: vec![display],
             stake: self.stake,
-            formats: vec!["mso_mdoc".into(), "dc+sd-jwt".into()],
+            formats: ["mso_mdoc", "dc+sd-jwt", "limen-access-document"].map(Into::into).into(),
             rights,
             pass_days_max: self.days,
             document_hours: self.document_hours,

@@ -3,6 +3,7 @@
 mod keys;
 mod rogue;
 mod run;
+mod standard;
 mod sync;
 
 use std::path::PathBuf;

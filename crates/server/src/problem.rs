@@ -294,7 +294,9 @@ macro_rules! refusals {
 
 refusals! {
     identity::refusal::Refusal::Permit(_) => identity::refusal::Refusal;
-    fleet::refusal::Refusal::Permit(_) | fleet::refusal::Refusal::Certificate(_)
+    fleet::refusal::Refusal::Permit(_)
+        | fleet::refusal::Refusal::Certificate(_)
+        | fleet::refusal::Refusal::StandardCertificate(_)
         => fleet::refusal::Refusal;
     PassRefusal::Permit(_) => PassRefusal;
     ProductRefusal::Permit(_) => ProductRefusal;

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use credential::aws_lc::AwsLc;
 use credential::composite::{ML_DSA_KEY_BYTES, ML_DSA_SIGNATURE_BYTES};
+use credential::crypto::ready::{Mac, Opener};
 use credential::crypto::{
     Agreement, BadCiphertext, BadKey, BadSignature, Crypto, Digest, HashAlgorithm, P256Secret,
     PublicKey, Signer,
@@ -95,6 +96,14 @@ impl Crypto for Remembering {
 
     fn hmac_sha256(&self, key: &[u8], message: &[u8]) -> [u8; 32] {
         AwsLc.hmac_sha256(key, message)
+    }
+
+    fn aes256_gcm_opener(&self, key: &[u8; 32]) -> Box<dyn Opener> {
+        AwsLc.aes256_gcm_opener(key)
+    }
+
+    fn hmac_sha256_key(&self, key: &[u8]) -> Box<dyn Mac> {
+        AwsLc.hmac_sha256_key(key)
     }
 
     fn hkdf_sha256_blocks(&self, secret: &[u8], salt: &[u8], info: &[u8], blocks: &mut [[u8; 32]]) {

@@ -112,6 +112,11 @@ impl Express {
         })
     }
 
+    /// The keys of the handles, for who looks for them elsewhere.
+    pub fn danger_tap_keys(&self) -> impl Iterator<Item = &TapKey> {
+        self.stocks.iter().flat_map(|stock| &stock.handles).map(|(_, key)| key)
+    }
+
     /// Forgets the handles of days that are over.
     pub fn prune(&mut self, now: Instant) {
         let today = epoch_at(now);

@@ -4,7 +4,7 @@ use card::management;
 use presentation::express::wire::Apdu;
 use presentation::express::{Context, ScopeId};
 
-use crate::bench::{Bench, EPOCH, METRO, TOWN_HALL, none, scope};
+use crate::bench::{Bench, EPOCH, METRO, TOWN_HALL, none, operator_keys, scope};
 use crate::desk::{Desk, Fault, SELECT, native};
 
 /// OPEN of a gate of `operator`.
@@ -101,6 +101,25 @@ fn neither_identifier_nor_scopes_are_in_any_answer_without_a_key() {
     assert!(!is_heard(&crate::bench::IDENTIFIER));
     assert!(!is_heard(&scope(METRO)) && !is_heard(&scope(TOWN_HALL)));
     assert!(is_heard(&management::APPLICATION), "the control: what is said is found");
+}
+
+#[test]
+fn who_has_but_the_identifying_key_does_not_clear_the_count_of_failures() {
+    let mut bench = Bench::personalised(1);
+    let [master, identify, update] = operator_keys(METRO, 1).map(|(key, _)| key);
+    let mut open = |number, key: &[u8; 16]| Desk::open(&mut bench, scope(METRO), number, key).err();
+    for attempt in 1..card::FAILURES_MAX {
+        assert_eq!(open(0, &[7; 16]), Some(Fault::Status([0x91, 0xAE])), "{attempt}");
+        if attempt % 100 == 0 {
+            assert_eq!(open(1, &identify), None);
+        }
+    }
+    // One is left: it may succeed, and counts for nothing then.
+    assert_eq!((open(1, &identify), open(1, &identify)), (None, None));
+    assert_eq!(open(2, &[7; 16]), Some(Fault::Status([0x91, 0xAE])));
+    for (number, key) in [(0, master), (1, identify), (2, update)] {
+        assert_eq!(open(number, &key), Some(Fault::Status([0x91, 0xAD])));
+    }
 }
 
 #[test]

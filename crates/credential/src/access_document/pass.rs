@@ -7,8 +7,10 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{EXTENSION_BYTES_MAX, KnownExtension, VerifiedDocument};
+use super::{AccessData, EXTENSION_BYTES_MAX, KnownExtension, VerifiedDocument};
 use crate::cbor::{Decoder, Encoder, Kind};
+use crate::mdoc::IssuerSigned;
+use crate::mdoc::labels::Labels;
 use crate::rejection::Rejection;
 use crate::rights::Rights;
 use crate::status::StatusReference;
@@ -62,9 +64,29 @@ pub fn value(rights: &Rights, status: Option<StatusReference<'_>>) -> Result<Vec
 pub fn read<'a>(
     document: &VerifiedDocument<'a>,
 ) -> Result<(Rights, Option<StatusReference<'a>>), Rejection> {
-    let data = document.access_data(ELEMENT, &[EXTENSION])?.ok_or_else(|| {
-        Rejection::holder("rights-withheld", String::from("access document shows no city pass"))
-    })?;
+    read_data(&document.access_data(ELEMENT, &[EXTENSION])?.ok_or_else(withheld)?)
+}
+
+/// The rights that an IssuerSigned names, of which nothing is verified: for the wallet that verified it
+/// when it took it in.
+///
+/// # Errors
+/// [`Rejection`], where it holds no pass that can be read.
+pub fn danger_unverified_rights(issuer_signed: &[u8]) -> Result<Rights, Rejection> {
+    let document = IssuerSigned::parse_as(issuer_signed, Labels::Compact)?;
+    let mut items = document.items.iter();
+    let item = items.find(|item| item.element == ELEMENT).ok_or_else(withheld)?;
+    let (rights, _) = read_data(&AccessData::parse(item.value, &[EXTENSION])?)?;
+    Ok(rights)
+}
+
+fn withheld() -> Rejection {
+    Rejection::holder("rights-withheld", String::from("access document shows no city pass"))
+}
+
+fn read_data<'a>(
+    data: &AccessData<'a>,
+) -> Result<(Rights, Option<StatusReference<'a>>), Rejection> {
     let mut own = data.access_extensions.iter().filter(|extension| {
         let KnownExtension { vendor, id, version } = EXTENSION;
         (extension.vendor, extension.id, extension.version) == (vendor, id, version)

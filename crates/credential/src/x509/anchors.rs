@@ -164,6 +164,20 @@ impl TrustAnchors {
         signers.find(is_named).map(|certificate| certificate.raw.as_slice())
     }
 
+    /// The keys on P-256 of the document signers among the anchors whose certificates are in force at
+    /// `at`: access documents name such a key and carry no certificate.
+    pub fn document_signer_keys(&self, at: Instant) -> impl Iterator<Item = &PublicKey> {
+        self.anchors.iter().filter_map(move |anchor| match anchor {
+            Anchor::Certificate(it) if it.is_document_signer => {
+                let is_usable = matches!(it.key, PublicKey::P256(_))
+                    && it.not_before <= at
+                    && at <= it.not_after;
+                is_usable.then_some(&it.key)
+            }
+            _ => None,
+        })
+    }
+
     /// How many anchors there are.
     #[must_use]
     pub fn len(&self) -> usize {

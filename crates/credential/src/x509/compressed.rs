@@ -16,7 +16,7 @@ use crate::crypto::{Algorithm, Crypto, PublicKey};
 use crate::rejection::Rejection;
 use crate::unsigned::Unsigned;
 use crate::x509::der::{self, DerError, Reader, Writer};
-use crate::x509::key_id::key_id;
+use crate::x509::key_id::{KEY_ID_BYTES, key_id};
 use crate::x509::{Certificate, KeyUsage, oid};
 
 /// Bytes of a compressed certificate.
@@ -143,7 +143,7 @@ pub fn issue(
     if request.not_after < request.not_before || !is_positive(request.serial) {
         return Err(CompressedError::Field);
     }
-    let tbs = fields.tbs(issuer)?;
+    let tbs = fields.tbs(&key_id_of(issuer)?);
     let mut list = Writer::new();
     fields.write(&mut list);
     let list = list.into_bytes();
@@ -153,6 +153,17 @@ pub fn issue(
             out.raw(&list).primitive(der::context(6), &[&[0], &signature[..]].concat());
         })
     }))
+}
+
+/// The common name of the subject of `tbs`, a TBSCertificate, if that is one of profile 0000 to the
+/// last byte: whoever signs asks this before, and reads no certificate into another.
+#[must_use]
+pub fn subject_of_tbs(tbs: &[u8]) -> Option<&str> {
+    let mut outer = Reader::new(tbs);
+    let (fields, authority_key_id) = Fields::of_tbs(outer.sequence().ok()?).ok()?;
+    fields.check().ok()?;
+    let is_of_profile = is_positive(fields.serial) && fields.tbs(&authority_key_id) == tbs;
+    core::str::from_utf8(fields.subject).ok().filter(|_| is_of_profile)
 }
 
 /// The compressed form of a certificate in DER that `issuer` signed.
@@ -257,10 +268,15 @@ impl<'a> Fields<'a> {
         let mut outer = Reader::new(bytes);
         let mut parts = outer.sequence()?;
         outer.finish()?;
-        let mut tbs = parts.sequence()?;
+        let (fields, _) = Self::of_tbs(parts.sequence()?)?;
         parts.sequence()?;
         let signature = parts.whole_bits()?;
         parts.finish()?;
+        Ok(Self { signature, ..fields })
+    }
+
+    /// The fields of a TBSCertificate, whose signature they lack, and the key identifier of its issuer.
+    fn of_tbs(mut tbs: Reader<'a>) -> Result<(Self, [u8; KEY_ID_BYTES]), CompressedError> {
         tbs.expect(der::context_constructed(0))?;
         let serial = tbs.integer()?;
         tbs.sequence()?;
@@ -271,7 +287,22 @@ impl<'a> Fields<'a> {
         let mut info = tbs.sequence()?;
         info.sequence()?;
         let key = info.whole_bits()?;
-        Ok(Self { serial, issuer, not_before, not_after, subject, key, signature })
+        let mut extensions = Reader::new(tbs.expect(der::context_constructed(3))?).sequence()?;
+        let mut first = extensions.sequence()?;
+        first.expect(der::OBJECT_IDENTIFIER)?;
+        let mut value = Reader::new(first.expect(der::OCTET_STRING)?).sequence()?;
+        let id = value.expect(der::context(0))?.try_into();
+        let id = id.map_err(|_| CompressedError::Differs)?;
+        let fields = Self {
+            serial,
+            issuer,
+            not_before,
+            not_after,
+            subject,
+            key,
+            signature: DEFAULTS.signature,
+        };
+        Ok((fields, id))
     }
 
     fn check(&self) -> Result<(), CompressedError> {
@@ -301,7 +332,7 @@ impl<'a> Fields<'a> {
     }
 
     fn certificate(&self, issuer: &PublicKey) -> Result<Vec<u8>, CompressedError> {
-        let tbs = self.tbs(issuer)?;
+        let tbs = self.tbs(&key_id_of(issuer)?);
         let mut out = Writer::new();
         out.nested(der::SEQUENCE, |out| {
             out.raw(&tbs);
@@ -313,8 +344,7 @@ impl<'a> Fields<'a> {
 
     /// What is signed, with the extensions in their order: authority key identifier, basic
     /// constraints (critical, empty), key usage (critical, digitalSignature).
-    fn tbs(&self, issuer: &PublicKey) -> Result<Vec<u8>, CompressedError> {
-        let PublicKey::P256(issuer_key) = issuer else { return Err(CompressedError::IssuerKey) };
+    fn tbs(&self, issuer: &[u8; KEY_ID_BYTES]) -> Vec<u8> {
         let mut out = Writer::new();
         out.nested(der::SEQUENCE, |tbs| {
             tbs.nested(der::context_constructed(0), |version| {
@@ -336,10 +366,10 @@ impl<'a> Fields<'a> {
                 info.whole_bits(self.key);
             });
             tbs.nested(der::context_constructed(3), |explicit| {
-                explicit.nested(der::SEQUENCE, |list| write_extensions(list, issuer_key));
+                explicit.nested(der::SEQUENCE, |list| write_extensions(list, issuer));
             });
         });
-        Ok(out.into_bytes())
+        out.into_bytes()
     }
 }
 
@@ -380,7 +410,14 @@ fn write_time(out: &mut Writer, text: &[u8]) {
     out.primitive(tag, text);
 }
 
-fn write_extensions(list: &mut Writer, issuer_key: &[u8; 65]) {
+fn key_id_of(issuer: &PublicKey) -> Result<[u8; KEY_ID_BYTES], CompressedError> {
+    match issuer {
+        PublicKey::P256(key) => Ok(key_id(key)),
+        _ => Err(CompressedError::IssuerKey),
+    }
+}
+
+fn write_extensions(list: &mut Writer, issuer: &[u8; KEY_ID_BYTES]) {
     let mut extension = |id: &[u8], critical: bool, write: &dyn Fn(&mut Writer)| {
         list.nested(der::SEQUENCE, |extension| {
             extension.primitive(der::OBJECT_IDENTIFIER, id);
@@ -392,7 +429,7 @@ fn write_extensions(list: &mut Writer, issuer_key: &[u8; 65]) {
     };
     extension(oid::AUTHORITY_KEY_IDENTIFIER, false, &|value| {
         value.nested(der::SEQUENCE, |fields| {
-            fields.primitive(der::context(0), &key_id(issuer_key));
+            fields.primitive(der::context(0), issuer);
         });
     });
     extension(oid::BASIC_CONSTRAINTS, true, &|value| {

@@ -423,7 +423,10 @@ fn a_city_pass_reads_as_what_was_written() {
         };
         let verified = access_document::verify_issuer_signed(&document, &expectation).unwrap();
         assert_eq!(pass::read(&verified).unwrap(), (rights.clone(), status));
+        assert_eq!(pass::danger_unverified_rights(&document).unwrap(), rights);
     }
+    let without = pass::danger_unverified_rights(&access_document());
+    assert_eq!(without.unwrap_err().code, "rights-withheld");
     let too_many = Rights {
         places: (0..32).map(|n| format!("{0}/{0}/{n}", "a".repeat(30)).parse().unwrap()).collect(),
         ..rights

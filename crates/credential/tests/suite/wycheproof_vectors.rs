@@ -129,7 +129,11 @@ fn aes_256_gcm_in_place() {
                 (test.key[..].try_into().unwrap(), test.nonce[..].try_into().unwrap());
             let sealed = [&test.ct[..], &test.tag[..]].concat();
             let mut buffer = sealed.clone();
+            let mut other = sealed.clone();
+            let opener = crypto.aes256_gcm_opener(key);
+            let by_opener = opener.open_in_place(nonce, &test.aad, &mut other);
             let opened = crypto.open_aes256_gcm_in_place(key, nonce, &test.aad, &mut buffer);
+            assert_eq!(by_opener, opened, "{provider} {}", test.tc_id);
             if test.result == TestResult::Valid {
                 assert_eq!(opened.unwrap(), &test.pt[..], "{provider} {}", test.tc_id);
                 let mut buffer = [&test.pt[..], &[0xAA; GCM_TAG_BYTES]].concat();
@@ -190,6 +194,11 @@ fn hmac_sha256_full_tags() {
         for group in mac::TestSet::load(mac::TestName::HmacSha256).unwrap().test_groups {
             for test in group.tests.into_iter().filter(|test| test.tag.len() == 32) {
                 let equal = crypto.hmac_sha256(&test.key, &test.msg)[..] == test.tag[..];
+                let [first, second] = crypto.hmac_sha256_two(&test.key, [b"other", &test.msg]);
+                let key = crypto.hmac_sha256_key(&test.key);
+                assert_eq!(key.code(&test.msg), second, "{provider} {}", test.tc_id);
+                assert_eq!(first, crypto.hmac_sha256(&test.key, b"other"), "{provider}");
+                assert_eq!(second[..] == test.tag[..], equal, "{provider} {}", test.tc_id);
                 assert_eq!(equal, test.result == TestResult::Valid, "{provider} {}", test.tc_id);
                 ran += 1;
             }

@@ -14,6 +14,8 @@ const NOTICE: Duration = Duration::from_secs(1);
 /// How long the service may take to notice that a card has gone: it looks every 400 ms. If it has not
 /// by then, another card lies there that came too soon after the first.
 const DEPARTURE: Duration = Duration::from_millis(500);
+/// How often a card is tried again that moves while it is served.
+const FAILURES_MAX: u32 = 3;
 /// How long to wait before calling a service that is not there once more: at first, and at most. There
 /// is no notice of a service that starts.
 const CALL_FIRST: Duration = Duration::from_millis(100);
@@ -120,17 +122,15 @@ impl Post<'_> {
     fn stand_by(&mut self, context: &Context, reader: &CStr) -> Result<(), Error> {
         let mut state = ReaderState::new(reader, State::UNAWARE);
         // The count grows when the service notices that a card comes or goes.
-        let (mut served, mut has_left) = (None, false);
+        let mut served = None;
+        let mut doubt = Doubt::default();
         while !self.is_over() {
-            let wait = if has_left { DEPARTURE } else { NOTICE };
-            match context.get_status_change(wait, std::slice::from_mut(&mut state)) {
+            match context.get_status_change(doubt.wait(), std::slice::from_mut(&mut state)) {
                 Ok(()) => {}
-                Err(Error::Timeout) if has_left => {
-                    // As long as there was one, the next may follow as soon.
-                    let card = rouse(context, reader);
-                    has_left = card.is_ok();
-                    served = has_left.then_some(state.event_count());
-                    self.receive(card);
+                Err(Error::Timeout) if doubt.is_there() => {
+                    let then = self.receive(rouse(context, reader));
+                    doubt.after(then);
+                    served = (then != Then::Nobody).then_some(state.event_count());
                     continue;
                 }
                 Err(Error::Timeout) => continue,
@@ -144,35 +144,84 @@ impl Post<'_> {
             }
             if !seen.contains(State::PRESENT) {
                 // Without growth it was our reset that found nobody.
-                has_left = served == Some(count);
+                if served == Some(count) {
+                    doubt.after(Then::Left);
+                } else {
+                    doubt = Doubt::default();
+                }
                 served = None;
-                continue;
-            }
-            has_left = false;
-            if served != Some(count) {
-                served = self.receive(connect(context, reader)).then_some(count);
+            } else if served != Some(count) {
+                let then = self.receive(connect(context, reader));
+                doubt.after(then);
+                served = (then != Then::Busy).then_some(count);
             }
         }
         Ok(())
     }
 
-    /// Serves one card; `false` if another program has it, which the service tells when it is free.
-    fn receive(&mut self, card: Result<CardLink, Error>) -> bool {
+    /// Serves one card.
+    fn receive(&mut self, card: Result<CardLink, Error>) -> Then {
         match card {
             Ok(mut card) => {
                 self.attendant.serve(&mut card);
                 if card.is_silent() {
                     self.tell(Event::Silent);
                 }
+                let then = if card.has_failed() { Then::Failed } else { Then::Served };
                 card.close();
-                true
+                then
             }
-            // It has left, or there was none.
-            Err(Error::NoSmartcard | Error::RemovedCard) => true,
+            Err(Error::NoSmartcard | Error::RemovedCard) => Then::Nobody,
             Err(error) => {
                 self.tell(Event::Unusable(error));
-                error != Error::SharingViolation
+                if error == Error::SharingViolation { Then::Busy } else { Then::Nobody }
             }
+        }
+    }
+}
+
+/// What became of a card.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// It was served and lies there, or leaves.
+    Served,
+    /// It was served and has left, as our reset of it found.
+    Left,
+    /// It moved or left while it was served.
+    Failed,
+    /// There is none, or none that can be used.
+    Nobody,
+    /// Another program has it; the service tells when it is free.
+    Busy,
+}
+
+/// Whether the service may have missed that a card went and another came: then the reader looks itself,
+/// once the service has had the time to notice.
+#[derive(Default)]
+struct Doubt {
+    looks: u32,
+    failures: u32,
+}
+
+impl Doubt {
+    const fn is_there(&self) -> bool {
+        self.looks > 0
+    }
+
+    const fn wait(&self) -> Duration {
+        if self.is_there() { DEPARTURE } else { NOTICE }
+    }
+
+    const fn after(&mut self, then: Then) {
+        match then {
+            Then::Left => (self.looks, self.failures) = (1, 0),
+            // After one that was served by a look of ours the next may come as fast.
+            Then::Served if self.is_there() => self.failures = 0,
+            // A card that moved may lie still now; one that never does is left alone.
+            Then::Failed if self.failures < FAILURES_MAX => {
+                (self.looks, self.failures) = (1, self.failures + 1);
+            }
+            _ => self.looks = 0,
         }
     }
 }

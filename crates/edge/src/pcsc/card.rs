@@ -19,6 +19,8 @@ pub struct CardLink {
     worker: Option<JoinHandle<()>>,
     /// Whether an answer is still to come for which nobody waits any more.
     is_silent: bool,
+    /// Whether the service could not carry a command.
+    has_failed: bool,
 }
 
 struct Answer {
@@ -47,7 +49,7 @@ fn over(card: Card) -> Result<CardLink, Error> {
     let worker = thread::Builder::new().name("card".into());
     let worker = worker.spawn(move || work(card, &to_send, &answered));
     let worker = Some(worker.map_err(|_| Error::NoMemory)?);
-    Ok(CardLink { commands: Some(commands), answers, worker, is_silent: false })
+    Ok(CardLink { commands: Some(commands), answers, worker, is_silent: false, has_failed: false })
 }
 
 fn work(card: Card, commands: &Receiver<Vec<u8>>, answers: &Sender<Answer>) {
@@ -73,6 +75,12 @@ impl CardLink {
         self.is_silent
     }
 
+    /// Whether a command was not carried: the card moved, or has left.
+    #[must_use]
+    pub const fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
     /// Resets the card and lets go of it; waits until a silent card has answered or gone.
     pub fn close(mut self) {
         self.commands = None;
@@ -89,12 +97,14 @@ impl Transport for CardLink {
         let sent = commands.map(|commands| commands.send(command.to_vec()));
         let Some(Ok(())) = sent else { return Err(LinkError::Gone) };
         match self.answers.recv_timeout(wait) {
-            // No response is this short: some drivers say so of a card that is gone.
-            Ok(Answer { response: Ok(response), .. }) if response.is_empty() => {
-                Err(LinkError::Gone)
+            // No response is empty: some drivers say so of a card that is gone.
+            Ok(Answer { response: Ok(response), took }) if !response.is_empty() => {
+                Ok(Exchanged { response, took })
             }
-            Ok(Answer { response: Ok(response), took }) => Ok(Exchanged { response, took }),
-            Ok(Answer { response: Err(error), .. }) => Err(link_error(error)),
+            Ok(Answer { response, .. }) => {
+                self.has_failed = true;
+                Err(response.map_or_else(link_error, |_| LinkError::Gone))
+            }
             Err(RecvTimeoutError::Timeout) => {
                 self.is_silent = true;
                 let source = io::Error::new(io::ErrorKind::TimedOut, "the card does not answer");

@@ -112,7 +112,7 @@ impl City {
     /// What the reader is, and its key.
     pub(crate) fn identity(&self) -> (Identity, P256Secret) {
         let (root, certificate) = (self.root.der.clone(), self.reader.der.clone());
-        (Identity { reader: READER, root, certificate }, self.reader.key.clone())
+        (Identity { reader: READER, root, certificate, standard: None }, self.reader.key.clone())
     }
 
     /// Another certificate for the key of the reader.

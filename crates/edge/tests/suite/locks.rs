@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use credential::crypto::P256Secret;
-use edge::reader_host::{HostError, Identity};
+use edge::reader_host::{HostError, Identity, StandardCertificate};
 use edge::wallet_host::{WalletError, WalletHost};
 use vocabulary::id::ReaderId;
 
@@ -97,8 +97,13 @@ fn certificate_of_a_reader_is_made_anew_while_nobody_works_with_it() {
     let early = identity.store(&place.reader_folder(), &key).unwrap_err();
     assert!(matches!(early, HostError::Locked { .. }));
     drop(reader);
-    identity.store(&place.reader_folder(), &key).unwrap();
-    assert_eq!(Identity::load(&place.reader_folder()).unwrap(), identity);
+    // Each form of the file follows the other: with and without the standard tap.
+    let mut with = identity.clone();
+    with.standard = Some(StandardCertificate { group_key: [4; 65], certificate: vec![5; 220] });
+    for identity in [&with, &identity, &with] {
+        identity.store(&place.reader_folder(), &key).unwrap();
+        assert_eq!(Identity::load(&place.reader_folder()).unwrap(), *identity);
+    }
     let mut reader = place.reader();
     granted(&mut reader, &mut wallet);
     assert_eq!(reader.records_pending(), 2);

@@ -14,6 +14,7 @@ mod crashes;
 mod damage;
 mod disk;
 mod element;
+mod express;
 mod journal;
 mod locks;
 mod phones;

@@ -134,6 +134,7 @@ fn files_are_their_owners_alone() {
         "memory",
         "reader.cbor",
         "reader.key",
+        "restarts",
         "wallet.sealed",
     ];
     assert_eq!(names, expected, "and nothing is left lying about");

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use credential::crypto::PublicKey;
 use credential::rustcrypto::RustCrypto;
-use credential::x509::{Certificate, oid};
+use credential::x509::{Certificate, compressed, oid};
 use fleet::certificate::{
     Authority, LIFE_DEFAULT, LIFE_MAX, Renewal, renew_reader, renewal_challenge,
+    standard_certificate,
 };
 use fleet::change::Change;
 use fleet::enrolment::{
@@ -60,6 +61,28 @@ fn certificate_is_a_reader_certificate_for_the_proven_key() {
     assert_eq!(certificate.not_before, reader.certificate.not_before);
     assert_eq!(certificate.not_after, NOW.saturating_add(LIFE_DEFAULT));
     assert_eq!(certificate.not_after, reader.certificate.not_after);
+}
+
+#[test]
+fn certificate_for_the_standard_tap_names_the_reader_and_ends_with_the_other() {
+    let (key, reader, _) = enrolled(1);
+    with_authority(|authority, city| {
+        let issuer = &authority.certificate.public_key;
+        for serial in [[0; 16], [0xFF; 16]] {
+            let unsigned = standard_certificate(&reader, authority, serial).unwrap().unwrap();
+            let subject = compressed::subject_of_tbs(unsigned.to_be_signed()).unwrap();
+            let id = u128::from_str_radix(subject, 16).unwrap().to_be_bytes();
+            assert_eq!((&id, subject.len()), (reader.id.as_bytes(), 32));
+            let bytes = city.complete(unsigned);
+            let verify = |at| compressed::verify(&RustCrypto, &bytes, issuer, at);
+            assert_eq!(verify(NOW), Ok(PublicKey::P256(key.public())));
+            assert!(verify(reader.certificate.not_after).is_ok());
+            let second = Duration::from_secs(1);
+            assert!(verify(reader.certificate.not_after.saturating_add(second)).is_err());
+            assert!(verify(reader.certificate.not_before.saturating_sub(second)).is_err());
+            assert!(bytes.len() < 240, "{} bytes on air", bytes.len());
+        }
+    });
 }
 
 #[test]

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use credential::crypto::Algorithm;
 use serde::Serialize;
 
 use super::offer::PRE_AUTHORIZED_CODE;
 use crate::dpop::DPOP_ALGORITHMS;
 use crate::issuer::{Configuration, Endpoint, Issuer};
+use crate::paper::formats_of;
 use crate::product::{AttestationLevel, Display, Format, Product, Terms};
 use crate::proof::{PROOF_ALGORITHMS, PROOFS_MAX};
 
@@ -104,12 +106,13 @@ struct ServerMetadata {
     anonymous_access_supported: bool,
 }
 
-/// The credential issuer metadata of `issuer` with the newest version of each of its `products`.
+/// The credential issuer metadata of `issuer` with the newest version of each of its `products`;
+/// `signer` is the algorithm of its signer of mdocs.
 #[must_use]
-pub fn issuer_metadata(issuer: &Issuer, products: &[Product]) -> String {
+pub fn issuer_metadata(issuer: &Issuer, products: &[Product], signer: Option<Algorithm>) -> String {
     let own = products.iter().filter(|product| product.operator == *issuer.operator());
     let supported = own.flat_map(|product| {
-        product.terms.formats.iter().map(|&format| {
+        formats_of(issuer, product, signer).into_iter().map(|format| {
             let configuration = Configuration { product: product.code.clone(), format };
             (configuration.to_string(), supported(product, format))
         })
@@ -145,6 +148,7 @@ fn supported(product: &Product, format: Format) -> Supported {
         Format::SdJwt => {
             (None, Some(terms.vct.clone()), "jwk", AlgorithmName::Jose("ES256".into()))
         }
+        Format::AccessDocument => (None, None, "cose_key", AlgorithmName::Cose(-7)),
     };
     Supported {
         format: format.as_str().into(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use credential::crypto::PublicKey;
+use credential::crypto::{Algorithm, PublicKey};
 use credential::rights::{DOC_TYPE, VCT};
 use credential::rustcrypto::RustCrypto;
 use credential::unsigned::Unsigned;
@@ -18,6 +18,7 @@ use issuance::dpop::{BoundRequest, DpopProof, verify_dpop};
 use issuance::issuer::{Endpoint, Issuer};
 use issuance::nonce::{NonceKey, mint};
 use issuance::offer::{OfferEntropy, OfferMade, make_offer};
+use issuance::paper::formats_of;
 use issuance::pass::{IssueRequest, Registered, issue_pass};
 use issuance::product::{
     AttestationLevel, Display, Format, HANDLES_DEFAULT, RightsTemplate, Stake, Terms,
@@ -41,6 +42,9 @@ use crate::wallet::{Key, ath, dpop};
 pub const NOW: i64 = 1_793_606_400;
 /// How long the pass holds, and its offer is good.
 pub const DAY: i64 = 86_400;
+
+/// The formats of every product here.
+pub const FORMATS: [Format; 3] = [Format::Mdoc, Format::SdJwt, Format::AccessDocument];
 
 pub struct City {
     pub issuer: Issuer,
@@ -100,7 +104,7 @@ pub fn ticket() -> Terms {
         stake: Stake::Low,
         doc_type: DOC_TYPE.into(),
         vct: VCT.into(),
-        formats: vec![Format::Mdoc, Format::SdJwt],
+        formats: FORMATS.into(),
         rights: RightsTemplate {
             class: Some("first".parse().unwrap()),
             zones: vec!["A".parse().unwrap(), "B".parse().unwrap()],
@@ -176,8 +180,9 @@ impl City {
         };
         let (pass, product) = (&self.rows.passes[0], &self.rows.products[0]);
         let lifetime = Duration::from_secs(86_400);
-        make_offer(&staff(Action::PassOffer), pass, product, lifetime, at(seconds), &entropy)
-            .unwrap()
+        let formats = formats_of(&self.issuer, product, Some(Algorithm::Es256));
+        let permit = staff(Action::PassOffer);
+        make_offer(&permit, pass, product, formats, lifetime, at(seconds), &entropy).unwrap()
     }
 
     pub fn nonce(&mut self, seconds: i64) -> String {
@@ -280,6 +285,22 @@ impl City {
         };
         let permit = wallet(Action::CredentialCollect, access.grant().offer);
         collect_documents(desk, &permit, access, state, request, at(seconds), entropy)
+    }
+
+    /// The key by which mdocs and access documents are signed.
+    pub fn signer(&self) -> &PublicKey {
+        &self.signers[0].public
+    }
+
+    /// From now on mdocs are signed by a key on P-384.
+    pub fn hand_over_to_es384(&mut self) {
+        let (root, authority) = (Key::new(21), Key::new(22));
+        let root_der = certificate(Purpose::Root, "City root", &root.public, 1, None, &root);
+        let above = Some(&root_der);
+        let by = certificate(Purpose::Authority, "Harbour", &authority.public, 2, above, &root);
+        let key = PublicKey::P384([4; 97]);
+        let (purpose, above) = (Purpose::DocumentSigner, Some(&by));
+        self.chains[0] = certificate(purpose, "Harbour signer", &key, 9, above, &authority);
     }
 
     /// Signs with the key of the format.

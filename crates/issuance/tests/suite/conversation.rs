@@ -1,7 +1,9 @@
 //! From the product to the end of a pass, as it goes when everybody does everything right.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use credential::access_document;
 use credential::jose::base64url;
 use credential::rights::{DOC_TYPE, Rights, VCT};
 use credential::rustcrypto::RustCrypto;
@@ -80,7 +82,7 @@ fn link_leads_to_the_offer_and_the_offer_to_documents_that_verify() {
     let shown = show_offer(&city.issuer, city.rows.offer(digest), &code, at(NOW)).unwrap();
     assert_eq!(
         json_of(&shown)["credential_configuration_ids"],
-        json!(["day-ticket.mso_mdoc", "day-ticket.dc+sd-jwt"])
+        json!(["day-ticket.mso_mdoc", "day-ticket.dc+sd-jwt", "day-ticket.limen-access-document"])
     );
 
     let keys = [Key::new(31), Key::new(32)];
@@ -91,8 +93,13 @@ fn link_leads_to_the_offer_and_the_offer_to_documents_that_verify() {
     }
     let (sd_jwts, _) = collect(&mut city, "dc+sd-jwt", &[&keys[0]], "two");
     check_sd_jwt(&city, &sd_jwts[0], &keys[0]);
+    let (access, _) = collect(&mut city, "limen-access-document", &[&keys[0], &keys[1]], "three");
+    for (text, key) in access.iter().zip(&keys) {
+        check_access_document(&city, text, key);
+    }
     let indexes: Vec<u32> = city.rows.documents.iter().map(|d| d.status_index).collect();
-    assert!(indexes[0] != indexes[1] && indexes[1] != indexes[2] && indexes[0] != indexes[2]);
+    let different: BTreeSet<u32> = indexes.iter().copied().collect();
+    assert_eq!((indexes.len(), different.len()), (5, 5), "every document has an index of its own");
 }
 
 fn check_rights(rights: &Rights) {
@@ -123,6 +130,32 @@ fn check_mdoc(city: &City, text: &str, key: &Key) {
     check_rights(&Rights::from_document(&verified).unwrap());
 }
 
+fn check_access_document(city: &City, text: &str, key: &Key) {
+    let bytes = base64url::decode(text).unwrap();
+    let issuers = [city.signer().clone()];
+    let expectation = access_document::Expectation {
+        crypto: &RustCrypto,
+        issuers: &issuers,
+        at: at(NOW + 10),
+        device_key: Some(&key.public),
+    };
+    let verified = access_document::verify_issuer_signed(&bytes, &expectation).unwrap();
+    assert!(verified.needs_clock());
+    let row = document_of(city, key, Format::AccessDocument);
+    let last_second = row.valid_until.saturating_sub(Duration::from_secs(1));
+    assert_eq!(verified.validity().valid_until, last_second);
+    let (rights, status) = access_document::pass::read(&verified).unwrap();
+    let status = status.unwrap();
+    assert_eq!(status.uri, "https://city.example/issuers/harbour/status/0");
+    assert_eq!(status.index, u64::from(row.status_index));
+    check_rights(&rights);
+    // The control: it is worth nothing with the key of another device.
+    let other = Key::new(99);
+    let stolen = access_document::Expectation { device_key: Some(&other.public), ..expectation };
+    let refused = access_document::verify_issuer_signed(&bytes, &stolen).unwrap_err();
+    assert_eq!(refused.code, "device-key-mismatch");
+}
+
 fn check_sd_jwt(city: &City, text: &str, key: &Key) {
     let expectation = credential::sd_jwt::Expectation {
         anchors: &city.anchors,
@@ -141,6 +174,22 @@ fn check_sd_jwt(city: &City, text: &str, key: &Key) {
     assert_eq!(verified.status().unwrap().index, u64::from(row.status_index));
     check_rights(&Rights::from_claims(verified.claims()).unwrap());
     assert_eq!(verified.claims()["iss"], json!("https://city.example/issuers/harbour"));
+}
+
+/// What a city offered while an ES256 signer was there is not given once another took over: the wallet
+/// is told what it can make sense of, and the other formats are as before.
+#[test]
+fn access_documents_end_with_the_signer_that_can_sign_them() {
+    let mut city = City::with(badge());
+    let key = Key::new(31);
+    let access = city.entered(&key, "one", NOW + 10);
+    let wanted = request(&mut city, "limen-access-document", &[&key], NOW + 10);
+    let mdoc = request(&mut city, "mso_mdoc", &[&key], NOW + 10);
+    assert!(city.collect(&access, &wanted, NOW + 10).is_ok(), "control");
+    city.hand_over_to_es384();
+    let refusal = city.collect(&access, &wanted, NOW + 10).err().unwrap();
+    assert_eq!(refusal.oauth_error(), "unknown_credential_configuration");
+    assert!(city.collect(&access, &mdoc, NOW + 10).is_ok());
 }
 
 #[test]
@@ -194,11 +243,17 @@ fn carried(documents: &[Document]) -> Carried<'_> {
 
 #[test]
 fn status_follows_the_pass_and_a_revoked_pass_never_resumes() {
+    for format in Format::ALL {
+        check_status(*format);
+    }
+}
+
+fn check_status(format: Format) {
     let mut city = City::with(badge());
     let key = Key::new(31);
-    collect(&mut city, "mso_mdoc", &[&key], "one");
+    collect(&mut city, format.as_str(), &[&key], "one");
     let status = |city: &City| {
-        let index = document_of(city, &key, Format::Mdoc).status_index;
+        let index = document_of(city, &key, format).status_index;
         let permit = worker(Action::StatusPublish);
         let (list, documents) = (&city.rows.status_lists[0], &city.rows.documents);
         let claims = publish_status_list(&permit, &city.issuer, list, documents, at(NOW)).unwrap();

@@ -1,14 +1,17 @@
 //! Metadata as a wallet reads it.
 
+use credential::crypto::Algorithm;
 use issuance::product::{AttestationLevel, Bearer, RightsTemplate, Terms};
 use issuance::wire::metadata::{issuer_metadata, server_metadata};
 use serde_json::{Value, json};
 
 use crate::city::{City, badge, ticket};
 
+const ES256: Option<Algorithm> = Some(Algorithm::Es256);
+
 fn metadata(terms: Terms) -> Value {
     let city = City::with(terms);
-    serde_json::from_str(&issuer_metadata(&city.issuer, &city.rows.products)).unwrap()
+    serde_json::from_str(&issuer_metadata(&city.issuer, &city.rows.products, ES256)).unwrap()
 }
 
 #[test]
@@ -78,6 +81,32 @@ fn user_authentication_is_asked_for_passes_of_their_holder_alone_above_software(
 }
 
 #[test]
+fn access_documents_are_listed_where_they_can_be_given() {
+    let listed = |terms: Terms, signer| {
+        let city = City::with(terms);
+        let text = issuer_metadata(&city.issuer, &city.rows.products, signer);
+        let metadata: Value = serde_json::from_str(&text).unwrap();
+        let supported = metadata["credential_configurations_supported"].as_object().unwrap();
+        assert!(supported.contains_key("day-ticket.mso_mdoc"));
+        supported.get("day-ticket.limen-access-document").cloned()
+    };
+    let found = listed(ticket(), ES256).unwrap();
+    assert_eq!(found["format"], json!("limen-access-document"));
+    assert_eq!(found["cryptographic_binding_methods_supported"], json!(["cose_key"]));
+    assert_eq!(found["credential_signing_alg_values_supported"], json!([-7]));
+    for signer in [Some(Algorithm::Es384), Some(Algorithm::MlDsa44Es256), None] {
+        assert_eq!(listed(ticket(), signer), None, "{signer:?}");
+    }
+    let with_places = |count: usize| {
+        let places = (0..count).map(|n| format!("{0}/{0}/{n}", "a".repeat(28)).parse().unwrap());
+        let rights = RightsTemplate { places: places.collect(), ..ticket().rights };
+        Terms { rights, ..ticket() }
+    };
+    assert!(listed(with_places(8), ES256).is_some(), "they have room");
+    assert_eq!(listed(with_places(16), ES256), None, "they have none");
+}
+
+#[test]
 fn server_metadata_lets_wallets_come_without_an_account() {
     let city = City::with(ticket());
     let metadata: Value = serde_json::from_str(&server_metadata(&city.issuer)).unwrap();
@@ -99,6 +128,7 @@ fn products_of_another_operator_are_not_mentioned() {
     let city = City::with(ticket());
     let mut product = city.rows.products[0].clone();
     product.operator = "other".parse().unwrap();
-    let metadata: Value = serde_json::from_str(&issuer_metadata(&city.issuer, &[product])).unwrap();
+    let metadata: Value =
+        serde_json::from_str(&issuer_metadata(&city.issuer, &[product], ES256)).unwrap();
     assert_eq!(metadata["credential_configurations_supported"], json!({}));
 }

@@ -5,14 +5,14 @@ use issuance::offer::{
     show_offer,
 };
 use issuance::pass::{Carried, Pass, PassState, suspend_pass};
-use issuance::product::Product;
+use issuance::product::{Format, Product};
 use issuance::token::{OfferedPass, TokenRefusal, redeem_offer};
 use issuance::wire;
 use policy::action::Action;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use crate::city::{City, DAY, NOW, at, badge, staff, ticket};
+use crate::city::{City, DAY, FORMATS, NOW, at, badge, staff, ticket};
 use crate::wallet::Key;
 
 /// The token endpoint's answer to one form, in a fresh city.
@@ -228,12 +228,13 @@ fn offer_lives_up_to_its_limit_and_only_for_a_pass_in_force() {
     let entropy = || OfferEntropy { id: [1; 10], code: [1; 32], transaction_code: [1; 8] };
     for (what, other) in other_products(product) {
         let (permit, second) = (staff(Action::PassOffer), Duration::from_secs(1));
-        let made = make_offer(&permit, &pass, &other, second, at(NOW), &entropy());
+        let made = make_offer(&permit, &pass, &other, FORMATS.into(), second, at(NOW), &entropy());
         assert_eq!(made.err().map(|no| no.code()), Some("offer-product"), "{what}");
     }
     let make = |pass, lifetime| {
         let permit = staff(Action::PassOffer);
-        let made = make_offer(&permit, pass, product, lifetime, at(NOW), &entropy());
+        let made =
+            make_offer(&permit, pass, product, FORMATS.into(), lifetime, at(NOW), &entropy());
         made.err().map(|refusal| refusal.code())
     };
     let second = Duration::from_secs(1);
@@ -245,7 +246,14 @@ fn offer_lives_up_to_its_limit_and_only_for_a_pass_in_force() {
     let issuance::change::Change::Pass(suspended) = &changes[0] else { panic!() };
     assert_eq!(suspended.state, PassState::Suspended);
     assert_eq!(make(suspended, second), Some("pass-state"));
+    let offered = |formats: &[Format]| {
+        let permit = staff(Action::PassOffer);
+        let made = make_offer(&permit, &pass, product, formats.into(), second, at(NOW), &entropy());
+        made.err().map(|refusal| refusal.code())
+    };
+    assert_eq!(offered(&[]), Some("offer-formats"));
+    assert_eq!(offered(&FORMATS[..1]), None, "control");
     let wrong = staff(Action::PassRevoke);
-    let made = make_offer(&wrong, &pass, product, second, at(NOW), &entropy());
+    let made = make_offer(&wrong, &pass, product, FORMATS.into(), second, at(NOW), &entropy());
     assert_eq!(made.err().map(|refusal| refusal.code()), Some("wrong-permit"));
 }

@@ -2,11 +2,16 @@
 //!
 //! The city root certifies authorities (with path length 0, or itself) and the bundle and status
 //! signers; of these the bundle signer alone has an extended key usage, its own. Issuing authority
-//! and reader authority certify leaves of their one extended key usage and never an authority.
+//! and reader authority certify leaves of their one extended key usage and never an authority. A
+//! reader has a second certificate, for the standard tap, which has no extended key usage: what tells
+//! it apart is its whole form, to the byte.
 
 use credential::crypto::{Algorithm, PublicKey};
 use credential::x509::der::{self, Reader};
-use credential::x509::{Certificate, KeyUsage, oid};
+use credential::x509::{Certificate, KeyUsage, compressed, oid};
+
+/// Hexadecimal digits of the identifier of a reader.
+const READER_DIGITS: usize = 32;
 
 /// Whether `tbs` is a certificate that the city root signs.
 #[must_use]
@@ -17,7 +22,7 @@ pub fn is_of_city(tbs: &[u8]) -> bool {
             return Usage::of(certificate) == bundle_signer && !claims_authority(certificate);
         }
         if !certificate.is_authority() {
-            return !claims_authority(certificate);
+            return !claims_authority(certificate) && compressed::subject_of_tbs(tbs).is_none();
         }
         let path_length = certificate.basic_constraints.and_then(|limits| limits.path_length);
         path_length == Some(0) || certificate.issuer == certificate.subject
@@ -33,12 +38,16 @@ pub fn is_document_signer(tbs: &[u8]) -> bool {
     })
 }
 
-/// Whether `tbs` is the certificate of a reader (ISO/IEC 18013-5 B.1.7).
+/// Whether `tbs` is the certificate of a reader (ISO/IEC 18013-5 B.1.7), or that of the same reader for
+/// the standard tap (profile 0000), which names its identifier.
 #[must_use]
 pub fn is_reader(tbs: &[u8]) -> bool {
     with_certificate(tbs, |certificate| {
-        Usage::of(certificate) == Usage { reader: true, ..Usage::default() }
-            && !claims_authority(certificate)
+        let is_for_mdoc = Usage::of(certificate) == Usage { reader: true, ..Usage::default() };
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_for_standard_tap = compressed::subject_of_tbs(tbs)
+            .is_some_and(|subject| subject.len() == READER_DIGITS && subject.bytes().all(is_digit));
+        (is_for_mdoc || is_for_standard_tap) && !claims_authority(certificate)
     })
 }
 

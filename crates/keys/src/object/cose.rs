@@ -3,7 +3,8 @@
 //! The type stands in the protected header (`typ`, RFC 9596) or, for a MobileSecurityObject, which
 //! has none, in the payload. External data must be empty: none of these objects uses any.
 
-use credential::cbor::{CborError, Decoder};
+use credential::access_document::Kind;
+use credential::cbor::{self, CborError, Decoder};
 use credential::crypto::Algorithm;
 
 /// `typ` of a trust bundle.
@@ -24,11 +25,24 @@ const CLAIM_STATUS_LIST: i64 = 65533;
 const MSO_MEMBERS: [&str; 6] =
     ["version", "digestAlgorithm", "valueDigests", "deviceKeyInfo", "docType", "validityInfo"];
 
-/// Whether `bytes` are the Sig_structure of a MobileSecurityObject.
+/// The same members by the labels of an access document; the label 7 may stand beside them.
+const COMPACT_MEMBERS: [&str; 6] = ["1", "2", "3", "4", "5", "6"];
+/// The label of the document type among [`COMPACT_MEMBERS`].
+const COMPACT_DOC_TYPE: &str = "5";
+
+/// Whether `bytes` are the Sig_structure of a MobileSecurityObject: of an mdoc, or of an access
+/// document, which is one by other labels, and by ES256 alone. A revocation document lacks the device
+/// and is none.
 #[must_use]
 pub fn is_mobile_security_object(bytes: &[u8]) -> bool {
-    read(bytes)
-        .is_ok_and(|signed| signed.typ.is_none() && payload_is_mso(signed.payload).unwrap_or(false))
+    read(bytes).is_ok_and(|signed| {
+        let labels = if signed.typ.is_none() { labels_of_mso(signed.payload) } else { Ok(None) };
+        match labels {
+            Ok(Some(Labels::Iso)) => true,
+            Ok(Some(Labels::Compact)) => signed.algorithm == Algorithm::Es256,
+            Ok(None) | Err(_) => false,
+        }
+    })
 }
 
 /// Whether `bytes` are the Sig_structure of a status list token.
@@ -112,22 +126,40 @@ fn header(protected: &[u8]) -> Result<(Algorithm, Option<&str>), CborError> {
     Ok((algorithm, typ))
 }
 
-fn payload_is_mso(payload: &[u8]) -> Result<bool, CborError> {
+/// By which labels a MobileSecurityObject is written.
+enum Labels {
+    Iso,
+    Compact,
+}
+
+fn labels_of_mso(payload: &[u8]) -> Result<Option<Labels>, CborError> {
     let mut outer = Decoder::new(payload)?;
     let embedded = outer.embedded()?;
     outer.finish()?;
     let mut mso = Decoder::new(embedded.inner)?;
     let mut entries = mso.map()?;
-    let mut found = 0;
+    let (mut found, mut compact, mut others) = (0, 0, 0);
+    let mut is_access_document = false;
     while mso.more(&mut entries)? {
-        if MSO_MEMBERS.contains(&mso.text()?) {
-            found += 1;
+        let member = mso.text()?;
+        found += usize::from(MSO_MEMBERS.contains(&member));
+        compact += usize::from(COMPACT_MEMBERS.contains(&member));
+        others += usize::from(!COMPACT_MEMBERS.contains(&member) && member != "7");
+        if member == COMPACT_DOC_TYPE && mso.kind() == cbor::Kind::Text {
+            is_access_document = mso.text()? == Kind::Access.doc_type();
+        } else {
+            mso.skip()?;
         }
-        mso.skip()?;
     }
     // Duplicate keys do not decode: six hits are the six members.
     mso.finish()?;
-    Ok(found == MSO_MEMBERS.len())
+    let is_mdoc = found == MSO_MEMBERS.len() && compact == 0;
+    let is_compact = compact == COMPACT_MEMBERS.len() && others == 0 && is_access_document;
+    Ok(match () {
+        () if is_mdoc => Some(Labels::Iso),
+        () if is_compact => Some(Labels::Compact),
+        () => None,
+    })
 }
 
 fn claims_list(payload: &[u8]) -> Result<bool, CborError> {

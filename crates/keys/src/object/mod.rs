@@ -23,9 +23,10 @@ pub enum ObjectType {
     CityCertificate,
     /// TBSCertificate of a document signer (ISO/IEC 18013-5 B.1.4).
     DocumentSignerCertificate,
-    /// TBSCertificate of a reader (ISO/IEC 18013-5 B.1.7).
+    /// TBSCertificate of a reader (ISO/IEC 18013-5 B.1.7, or profile 0000 of the standard tap).
     ReaderCertificate,
-    /// Sig_structure over a MobileSecurityObject (ISO/IEC 18013-5 9.1.2.4).
+    /// Sig_structure over a MobileSecurityObject (ISO/IEC 18013-5 9.1.2.4), of an mdoc or of an access
+    /// document.
     MobileSecurityObject,
     /// JWS signing input of an SD-JWT VC (`dc+sd-jwt`).
     SdJwt,

@@ -189,8 +189,9 @@ impl Custody for Token {
                 order = self.keeper.prepare(handle, object);
             }
             let order = order?;
-            let signed = self.ask(move |keeper| keeper.sign(&order)).await;
-            signed.unwrap_or(Err(SignError::Unavailable))
+            let keeper = Arc::clone(&self.keeper);
+            let asked = self.signers.as_ref().and_then(|s| s.sign(move || keeper.sign(&order)));
+            asked.ok_or(SignError::Unavailable)?.await.unwrap_or(Err(SignError::Unavailable))
         })
     }
 

@@ -3,6 +3,7 @@
 use credential::cbor::Encoder;
 use keys::object::checkpoint::CHECKPOINT_BYTES_MAX;
 use keys::object::{OBJECT_BYTES_MAX, ObjectType, TypedObject};
+use keys::purpose::Suite;
 use proptest::prelude::*;
 
 use crate::samples;
@@ -52,6 +53,47 @@ fn certificates_that_claim_two_roles_are_refused_by_all() {
     ] {
         assert_eq!(types_of(&tbs("Root", "Other", &extensions, key)), [], "{what}");
     }
+}
+
+#[test]
+fn certificate_for_the_standard_tap_is_told_apart_by_its_whole_form() {
+    use samples::{READER_ID, authority, standard_tap, tbs};
+    let key = &[4; 65];
+    let with = |more: Vec<u8>| [standard_tap(), vec![more]].concat();
+    let certificate =
+        |subject: &str, extensions: &[Vec<u8>]| types_of(&tbs("issuer", subject, extensions, key));
+    assert_eq!(certificate(READER_ID, &standard_tap()), [ObjectType::ReaderCertificate]);
+    // Of the profile, but of nobody's reader: neither a reader nor a signer of the city.
+    assert_eq!(certificate("Gate 1", &standard_tap()), []);
+    assert_eq!(certificate(&READER_ID.to_uppercase(), &standard_tap()), []);
+    assert_eq!(certificate(&READER_ID[1..], &standard_tap()), []);
+    // Not of the profile: what it is without it.
+    assert_eq!(certificate(READER_ID, &standard_tap()[..2]), [ObjectType::CityCertificate]);
+    assert_eq!(
+        certificate(READER_ID, &with(samples::usage(samples::READER))),
+        [ObjectType::ReaderCertificate]
+    );
+    assert_eq!(certificate(READER_ID, &with(authority(Some(0)))), []);
+}
+
+#[test]
+fn access_document_is_a_mobile_security_object_and_a_revocation_document_is_none() {
+    use samples::{COMPACT, access_document, sig_structure};
+    let types = |typ, labels: &[&str], doc_type| {
+        types_of(&sig_structure(typ, &access_document(labels, doc_type)))
+    };
+    let is_one = [ObjectType::MobileSecurityObject];
+    assert_eq!(types(None, &COMPACT, "aliro-a"), is_one);
+    assert_eq!(types(None, &COMPACT[..6], "aliro-a"), is_one);
+    assert_eq!(types(None, &COMPACT, "aliro-r"), [], "another document");
+    assert_eq!(types(None, &["1", "2", "3", "5", "6", "7"], "aliro-a"), [], "no device");
+    assert_eq!(types(None, &["1", "2", "3", "4", "5", "6", "8"], "aliro-a"), [], "unknown label");
+    assert_eq!(types(None, &["1", "2", "3", "4", "5", "6", "docType"], "aliro-a"), [], "mixed");
+    let bundle = types(Some(keys::object::cose::BUNDLE_TYP), &COMPACT, "aliro-a");
+    assert_eq!(bundle, [], "its payload is no map");
+    let by_es384 =
+        samples::sig_structure_by(Suite::Es384, None, &access_document(&COMPACT, "aliro-a"));
+    assert_eq!(types_of(&by_es384), [], "the standard tap knows ES256 alone");
 }
 
 #[test]

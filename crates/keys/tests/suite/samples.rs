@@ -10,7 +10,12 @@ pub(crate) const DOCUMENT_SIGNER: &[u8] = &[0x28, 0x81, 0x8C, 0x5D, 0x05, 0x01, 
 pub(crate) const READER: &[u8] = &[0x28, 0x81, 0x8C, 0x5D, 0x05, 0x01, 0x06];
 
 pub(crate) fn all() -> Vec<(ObjectType, Vec<u8>)> {
-    naming(Suite::Es256)
+    let access_document = access_document(&COMPACT, "aliro-a");
+    let of_the_standard_tap = [
+        (MobileSecurityObject, sig_structure(None, &access_document)),
+        (ReaderCertificate, tbs("issuer", READER_ID, &standard_tap(), &[4; 65])),
+    ];
+    naming(Suite::Es256).into_iter().chain(of_the_standard_tap).collect()
 }
 
 /// The samples, to be signed by a key of `suite`; but the checkpoint, which is always Ed25519.
@@ -74,11 +79,31 @@ fn mso_payload() -> Vec<u8> {
     payload.into_bytes()
 }
 
+/// The labels of a mobile security object in an access document.
+pub(crate) const COMPACT: [&str; 7] = ["1", "2", "3", "4", "5", "6", "7"];
+
+/// The payload of an access document with these labels.
+pub(crate) fn access_document(labels: &[&str], doc_type: &str) -> Vec<u8> {
+    let mut mso = Encoder::new();
+    mso.map(labels.len());
+    for label in labels {
+        mso.text(label);
+        if *label == "5" {
+            mso.text(doc_type)
+        } else {
+            mso.map(0)
+        };
+    }
+    let mut payload = Encoder::new();
+    payload.embedded(mso.as_bytes());
+    payload.into_bytes()
+}
+
 pub(crate) fn sig_structure(typ: Option<&str>, payload: &[u8]) -> Vec<u8> {
     sig_structure_by(Suite::Es256, typ, payload)
 }
 
-fn sig_structure_by(suite: Suite, typ: Option<&str>, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn sig_structure_by(suite: Suite, typ: Option<&str>, payload: &[u8]) -> Vec<u8> {
     let algorithm = match suite {
         Suite::Es256 => -7,
         Suite::Es384 => -35,
@@ -186,6 +211,21 @@ pub(crate) fn authority(path_length: Option<u8>) -> Vec<u8> {
 
 pub(crate) fn usage(purpose: &[u8]) -> Vec<u8> {
     extension(&[0x55, 0x1D, 0x25], &der(0x30, &der(6, purpose)))
+}
+
+/// The identifier of a reader as its certificate for the standard tap names it.
+pub(crate) const READER_ID: &str = "0199c0ffee0000000000000000000001";
+
+/// The extensions of a certificate of profile 0000: authority key identifier, basic constraints and
+/// key usage, the last two critical.
+pub(crate) fn standard_tap() -> Vec<Vec<u8>> {
+    let critical =
+        |id: &[u8], value: &[u8]| der(0x30, &[der(6, id), der(1, &[0xFF]), der(4, value)].concat());
+    vec![
+        extension(&[0x55, 0x1D, 0x23], &der(0x30, &der(0x80, &[7; 20]))),
+        critical(&[0x55, 0x1D, 0x13], &der(0x30, &[])),
+        critical(&[0x55, 0x1D, 0x0F], &der(3, &[7, 0x80])),
+    ]
 }
 
 fn extension(id: &[u8], value: &[u8]) -> Vec<u8> {

@@ -28,8 +28,18 @@ pub(crate) struct Inspect {
     /// The file of the card.
     #[arg(value_name = "FILE")]
     card: PathBuf,
-    #[command(flatten)]
-    service: Option<Service>,
+    /// The socket of the key service.
+    #[arg(long, value_name = "SOCKET", requires = "pairing")]
+    service: Option<PathBuf>,
+    /// The user as whom it runs; the owner of the socket's folder by default.
+    #[arg(long, value_name = "UID", requires = "service")]
+    service_uid: Option<u32>,
+    /// The name of this client, which must have the right `cards`.
+    #[arg(long, value_name = "NAME", default_value = "personaliser")]
+    client: String,
+    /// The secret that it shares with the key service (`limen key pair`).
+    #[arg(long, value_name = "FILE", requires = "service")]
+    pairing: Option<PathBuf>,
     /// The operator who issued the card.
     #[arg(long, value_name = "CODE", requires = "service")]
     issuer: Option<OperatorCode>,
@@ -48,7 +58,7 @@ impl Inspect {
         let mut found = Map::new();
         found.insert("is_software".into(), true.into());
         found.insert("public".into(), public(&mut held.0));
-        if let Some(service) = &self.service {
+        if let Some(service) = self.service() {
             runtime()?.block_on(async {
                 let vault = service.vault().await?;
                 let told = self.ask(&vault, &mut held, &mut found).await;
@@ -62,6 +72,12 @@ impl Inspect {
             output::text(&told(&found))?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn service(&self) -> Option<Service> {
+        let (service, pairing) = (self.service.clone()?, self.pairing.clone()?);
+        let (client, service_uid) = (self.client.clone(), self.service_uid);
+        Some(Service { service, service_uid, client, pairing })
     }
 
     async fn ask(

@@ -17,6 +17,7 @@ use ureq::http::Method;
 use vocabulary::time::Instant;
 
 use super::Place;
+use super::standard::Standard;
 use crate::client::{Client, Connection};
 use crate::failure::{Failure, OrFail};
 use crate::wallet::City;
@@ -81,10 +82,16 @@ impl Enrol {
             proof: base64url::encode(proof.as_bytes()),
         };
         let enrolled: api::reader::Enrolled = client.post_json("/v1/readers/enrol", &request)?;
+        let own = certificate(&enrolled.certificate)?;
+        let standard = Standard {
+            authority: enrolled.reader_authority.as_deref(),
+            certificate: enrolled.standard_certificate.as_deref(),
+        };
         let identity = Identity {
             reader: enrolled.reader.parse().or_fail("the server's answer is not understood")?,
             root: certificate(&enrolled.city_root)?,
-            certificate: certificate(&enrolled.certificate)?,
+            standard: standard.read(&own),
+            certificate: own,
         };
         identity.store(&self.place.folder, &secret).or_fail("cannot keep the reader")?;
         let uplink = Uplink {
@@ -244,7 +251,12 @@ impl Sync {
         };
         let path = format!("/v1/readers/{}/certificate", uplink.reader);
         let renewed: api::reader::Renewed = client.post_json(&path, &request)?;
-        let identity = Identity { certificate: certificate(&renewed.certificate)?, ..identity };
+        let own = certificate(&renewed.certificate)?;
+        let standard = Standard {
+            authority: renewed.reader_authority.as_deref(),
+            certificate: renewed.standard_certificate.as_deref(),
+        };
+        let identity = Identity { standard: standard.read(&own), certificate: own, ..identity };
         identity.store(folder, &key).or_fail(attempt)?;
         Ok(true)
     }
@@ -262,7 +274,7 @@ fn new_key() -> Result<(P256Secret, [u8; 65]), Failure> {
     Ok((secret, public))
 }
 
-fn certificate(text: &str) -> Result<Vec<u8>, Failure> {
+pub(super) fn certificate(text: &str) -> Result<Vec<u8>, Failure> {
     let ders = pem::decode(text, pem::CERTIFICATE).or_fail("cannot read a certificate")?;
     let first = ders.into_iter().next();
     first.ok_or_else(|| Failure::broken("the server sent no certificate"))

@@ -7,11 +7,9 @@ use std::time::Duration;
 use ::credential::crypto::Crypto;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{digest, hmac};
-use presentation::express::handle::{Content, HANDLE_BYTES, Handle, Index, TapKey};
+use presentation::express::handle::{Content, HANDLE_BYTES, Handle, Index, PreparedKeys, TapKey};
 use presentation::express::holder::{Gate, Hands, HolderEnd, Pocket, PocketError, Shown, Standing};
-use presentation::express::reader::{
-    Counted, KeysInMemory, Presence, ReaderEnd, ReaderError, Step, Terms,
-};
+use presentation::express::reader::{Counted, Presence, ReaderEnd, ReaderError, Step, Terms};
 use presentation::express::schedule::ScopeKeys;
 use presentation::express::wire::Apdu;
 use presentation::express::{Context, FRESH_BYTES, ScopeId, Transport};
@@ -50,7 +48,9 @@ pub(crate) fn measure(crypto: &dyn Crypto, clock: Clock) -> Result<Profile, Read
 
 /// A scope of gates.
 pub(crate) struct City {
-    keys: [ScopeKeys; 1],
+    keys: ScopeKeys,
+    /// As a gate has them.
+    prepared: Vec<PreparedKeys>,
     terms: Terms,
 }
 
@@ -62,7 +62,8 @@ pub(crate) struct Recording {
 impl City {
     pub(crate) fn new(crypto: &dyn Crypto) -> Self {
         let context = Context { scope: ScopeId([1; 8]), epoch: EPOCH };
-        let keys = [ScopeKeys::derive(crypto, &[7; 32], context)];
+        let keys = ScopeKeys::derive(crypto, &[7; 32], context);
+        let prepared = vec![keys.prepare(crypto)];
         let terms = Terms {
             transport: Transport::Nfc,
             context,
@@ -70,20 +71,19 @@ impl City {
             reader: ReaderId::from_bytes([9; 16]),
             at: EPOCH * 86_400 + 43_200,
         };
-        Self { keys, terms }
+        Self { keys, prepared, terms }
     }
 
     /// A tap of the rider with this number.
     pub(crate) fn record(&self, crypto: &dyn Crypto, rider: u32) -> Result<Recording, ReaderError> {
         let mut device = Device::of(self, crypto, rider);
-        let opener = KeysInMemory { crypto, keys: &self.keys };
         let mut gate = ReaderEnd::new(self.terms.clone());
         let mut command = Apdu::select();
         let mut exchanges = Vec::new();
         loop {
             let answer = device.answer(crypto, command.as_bytes());
             exchanges.push((command, answer));
-            command = match gate.handle(crypto, &opener, answer.as_bytes())? {
+            command = match gate.handle(crypto, &self.prepared, answer.as_bytes())? {
                 Step::Command(command) => command,
                 Step::Opened(_) => gate.prove(crypto)?,
                 Step::Proven(_) | Step::Committed => return Ok(Recording { exchanges }),
@@ -93,10 +93,9 @@ impl City {
 
     /// The gate's part of a recorded tap.
     pub(crate) fn gate(&self, crypto: &dyn Crypto, recording: &Recording) {
-        let opener = KeysInMemory { crypto, keys: &self.keys };
         let mut gate = ReaderEnd::new(self.terms.clone());
         for (_, answer) in &recording.exchanges {
-            let step = gate.handle(crypto, &opener, answer.as_bytes());
+            let step = gate.handle(crypto, &self.prepared, answer.as_bytes());
             if let Ok(Step::Opened(_)) = step {
                 let _ = black_box(gate.prove(crypto));
             }
@@ -126,8 +125,7 @@ impl Device {
         };
         let mut nonce = [5; 12];
         nonce.iter_mut().zip(rider.to_be_bytes()).for_each(|(to, from)| *to = from);
-        let [keys] = &city.keys;
-        let (handle, tap_key) = keys.seal(crypto, &content, nonce);
+        let (handle, tap_key) = city.keys.seal(crypto, &content, nonce);
         Self { end: HolderEnd::new(Transport::Nfc), pocket: OneHandle { handle, tap_key } }
     }
 

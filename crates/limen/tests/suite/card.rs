@@ -126,8 +126,8 @@ impl Card {
 }
 
 /// A key service whose clients `personaliser` and `clerk` may do different things, and two masters.
-struct Works {
-    folder: Folder,
+pub(crate) struct Works {
+    pub(crate) folder: Folder,
     _keys: Process,
 }
 
@@ -141,7 +141,7 @@ struct Ran {
 }
 
 impl Works {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = Folder::new();
         let create = ["city", "create", "--folder", "city", "--name", "Test City", "--operator"];
         folder.limen(&[&create[..], &["harbour=Harbour"]].concat()).expect(0, "created");

@@ -47,14 +47,14 @@ pub(crate) fn listening(mut command: Command, log: &Path) -> Process {
 
 pub(crate) struct City {
     pub(crate) folder: Folder,
-    url: String,
+    pub(crate) url: String,
     token: String,
     pub(crate) keys: Process,
     pub(crate) server: Process,
 }
 
 impl City {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::created(Folder::new(), &[])
     }
 
@@ -75,7 +75,7 @@ impl City {
         Self { url: format!("http://{listen}"), folder, token, keys, server }
     }
 
-    fn ask(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Value {
         let call = ["--server", &self.url, "--token", &self.token, "--json"];
         let done = self.folder.limen(&[arguments, &call].concat());
         assert_eq!(done.code, 0, "{arguments:?}: {}", done.err);
@@ -190,7 +190,7 @@ pub(crate) fn in_files(folder: &Path, forms: &[Vec<u8>]) -> (Vec<String>, usize)
     (found, looked)
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
@@ -204,7 +204,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// What everybody may know and the server must: the key of the city's root, as in its certificate.
-fn public_marker(city: &City) -> Vec<u8> {
+pub(crate) fn public_marker(city: &City) -> Vec<u8> {
     let url = format!("{}/v1/trust", city.url);
     let trust: Value =
         ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap().parse().unwrap();

@@ -9,6 +9,7 @@
 )]
 
 mod card;
+mod cards;
 mod ceremony;
 mod city;
 mod clock;
@@ -16,6 +17,7 @@ mod config;
 mod credential;
 mod deliveries;
 mod demo;
+mod express;
 mod help;
 mod hybrid;
 mod key;
@@ -27,5 +29,6 @@ mod on_token;
 mod run;
 mod serve;
 mod status;
+mod tap;
 mod trust;
 mod up;

@@ -96,6 +96,11 @@ fn city_that_is_not_founded_leaves_its_token_empty() {
 }
 
 #[test]
+fn handles_of_the_express_tap_are_made_where_the_epoch_keys_are_in_a_token() {
+    crate::express::check_secrecy(city());
+}
+
+#[test]
 fn signing_keys_and_secrets_on_one_token_do_not_disturb_each_other() {
     let mut city = city();
     city.door("quay/gate-1", "B");

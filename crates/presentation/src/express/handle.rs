@@ -1,12 +1,14 @@
 //! Handles: what an issuer seals for the gates of one scope and epoch, and shows to nobody else.
 
+use alloc::boxed::Box;
 use core::fmt;
 
+use credential::crypto::ready::{Mac, Opener};
 use credential::crypto::{BadCiphertext, Crypto};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::Context;
-use super::schedule::{ScopeKeys, expand, join};
+use super::schedule::{ScopeKeys, join};
 
 /// Bytes of a handle: nonce, sealed content, tag.
 pub const HANDLE_BYTES: usize = NONCE_BYTES + CONTENT_BYTES + 16;
@@ -168,7 +170,7 @@ impl ScopeKeys {
         (handle, self.tap_key(crypto, &handle))
     }
 
-    /// Opens a handle.
+    /// Opens a handle. A gate with many taps takes [`PreparedKeys`].
     ///
     /// # Errors
     /// [`HandleError`].
@@ -177,21 +179,75 @@ impl ScopeKeys {
         crypto: &dyn Crypto,
         handle: &Handle,
     ) -> Result<(Content, TapKey), HandleError> {
-        let mut bytes = handle.0;
-        let (nonce, sealed) =
-            bytes.split_first_chunk_mut::<NONCE_BYTES>().ok_or(HandleError::Sealed)?;
-        let aad = associated(self.context);
-        let text = crypto
-            .open_aes256_gcm_in_place(&self.seal, nonce, &aad, sealed)
-            .map_err(|BadCiphertext| HandleError::Sealed)?;
-        let text = text.first_chunk().ok_or(HandleError::Sealed)?;
-        let content = Content::from_bytes(text).ok_or(HandleError::Content)?;
+        let content = content_of(handle, self.context, |nonce, aad, sealed| {
+            crypto.open_aes256_gcm_in_place(&self.seal, nonce, aad, sealed).map(|text| &*text)
+        })?;
         Ok((content, self.tap_key(crypto, handle)))
     }
 
-    fn tap_key(&self, crypto: &dyn Crypto, handle: &Handle) -> TapKey {
-        TapKey(expand(crypto, &self.hold, &[b"limen express 1 tap", &handle.0]))
+    /// The same, ready for any number of handles: the keys are read once.
+    #[must_use]
+    pub fn prepare(&self, crypto: &dyn Crypto) -> PreparedKeys {
+        PreparedKeys {
+            context: self.context,
+            seal: crypto.aes256_gcm_opener(&self.seal),
+            hold: crypto.hmac_sha256_key(&self.hold),
+        }
     }
+
+    fn tap_key(&self, crypto: &dyn Crypto, handle: &Handle) -> TapKey {
+        TapKey(crypto.hmac_sha256(&self.hold, &tap_info(handle)))
+    }
+}
+
+/// What a gate opens handles with, of one scope and epoch.
+#[derive(Debug)]
+pub struct PreparedKeys {
+    context: Context,
+    seal: Box<dyn Opener>,
+    hold: Box<dyn Mac>,
+}
+
+impl PreparedKeys {
+    /// Where and when they are good.
+    #[must_use]
+    pub const fn context(&self) -> Context {
+        self.context
+    }
+
+    /// Opens a handle.
+    ///
+    /// # Errors
+    /// [`HandleError`].
+    pub fn open(&self, handle: &Handle) -> Result<(Content, TapKey), HandleError> {
+        let content = content_of(handle, self.context, |nonce, aad, sealed| {
+            self.seal.open_in_place(nonce, aad, sealed).map(|text| &*text)
+        })?;
+        Ok((content, TapKey(self.hold.code(&tap_info(handle)))))
+    }
+}
+
+fn content_of(
+    handle: &Handle,
+    context: Context,
+    open: impl for<'b> FnOnce(
+        &[u8; NONCE_BYTES],
+        &[u8],
+        &'b mut [u8],
+    ) -> Result<&'b [u8], BadCiphertext>,
+) -> Result<Content, HandleError> {
+    let mut bytes = handle.0;
+    let (nonce, sealed) =
+        bytes.split_first_chunk_mut::<NONCE_BYTES>().ok_or(HandleError::Sealed)?;
+    let text =
+        open(nonce, &associated(context), sealed).map_err(|BadCiphertext| HandleError::Sealed)?;
+    let text = text.first_chunk().ok_or(HandleError::Sealed)?;
+    Content::from_bytes(text).ok_or(HandleError::Content)
+}
+
+/// The info of the tap key, with the number of the block (RFC 5869, 2.3).
+fn tap_info(handle: &Handle) -> [u8; 80] {
+    join(&[b"limen express 1 tap", &handle.0, &[1]])
 }
 
 fn associated(context: Context) -> [u8; 34] {

@@ -3,12 +3,13 @@
 //! `ReaderEnd::new`, send [`Apdu::select`], then hand in each answer and do what the [`Step`] says.
 //! It is used once; whatever is unexpected ends it. It allocates nothing.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use credential::crypto::{BadCiphertext, Crypto};
 use vocabulary::id::ReaderId;
 
-use super::handle::{Content, HANDLE_BYTES, Handle, HandleError, TapKey};
+use super::handle::{Content, HANDLE_BYTES, Handle, HandleError, PreparedKeys, TapKey};
 use super::schedule::{Channel, End, ScopeKeys, Transcript, join};
 use super::wire::{
     self, Apdu, COMMIT_BYTES, COMMITTED_BYTES, OPENED_BYTES, PROVE_BYTES, PROVEN_BYTES, Proprietary,
@@ -49,7 +50,7 @@ pub enum OpenError {
     Handle(HandleError),
 }
 
-/// Keys of scopes and epochs in memory.
+/// Keys of scopes and epochs in memory; a gate with many taps takes [`PreparedKeys`].
 pub struct KeysInMemory<'k> {
     /// Provider of cryptography.
     pub crypto: &'k dyn Crypto,
@@ -62,6 +63,14 @@ impl HandleOpener for KeysInMemory<'_> {
         let keys = self.keys.iter().find(|keys| keys.context() == context);
         let keys = keys.ok_or(OpenError::NoKey)?;
         keys.open(self.crypto, handle).map_err(OpenError::Handle)
+    }
+}
+
+/// Keys of scopes and epochs in memory, ready for many taps.
+impl HandleOpener for Vec<PreparedKeys> {
+    fn open(&self, context: Context, handle: &Handle) -> Result<(Content, TapKey), OpenError> {
+        let keys = self.iter().find(|keys| keys.context() == context);
+        keys.ok_or(OpenError::NoKey)?.open(handle).map_err(OpenError::Handle)
     }
 }
 

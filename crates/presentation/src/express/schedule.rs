@@ -104,9 +104,9 @@ impl Channel {
     ) -> Self {
         let transcript = transcript.digest(crypto);
         let key = tap_key.danger_bytes();
-        let derive = |what: &[u8]| expand(crypto, key, &[what, &transcript]);
-        let reader = derive(b"limen express 1 reader");
-        let holder = derive(b"limen express 1 holder");
+        let info = |what: &[u8]| Joined::new(&[what, &transcript, &[1]]);
+        let (reader, holder) = (info(b"limen express 1 reader"), info(b"limen express 1 holder"));
+        let [reader, holder] = crypto.hmac_sha256_two(key, [reader.as_bytes(), holder.as_bytes()]);
         Self { own, transcript, reader, holder, sealed: 0, opened: 0 }
     }
 
@@ -172,7 +172,8 @@ pub(super) fn join<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
     bytes
 }
 
-/// Parts one after another, without memory of its own.
+/// Parts one after another, without memory of its own. They are labels and what goes over the air: nothing
+/// that would have to be erased.
 struct Joined {
     bytes: [u8; JOINED_BYTES_MAX],
     length: usize,
@@ -199,12 +200,5 @@ impl Joined {
 
     fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
-    }
-}
-
-impl Drop for Joined {
-    /// What was joined may be what a key is made of.
-    fn drop(&mut self) {
-        self.bytes.zeroize();
     }
 }

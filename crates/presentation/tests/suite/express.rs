@@ -139,12 +139,15 @@ impl Device {
     }
 }
 
+/// Commands with their answers.
+pub(crate) type Log = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A whole tap, and what went over the link.
 pub(crate) fn tap(
     device: &mut Device,
     terms: Terms,
     next: Option<Counted>,
-) -> (Result<Proven, ReaderError>, Vec<(Vec<u8>, Vec<u8>)>) {
+) -> (Result<Proven, ReaderError>, Log) {
     let keys = [keys(EPOCH), keys(EPOCH + 1)];
     let opener = KeysInMemory { crypto: &RustCrypto, keys: &keys };
     drive(device, terms, next, &opener)
@@ -155,7 +158,7 @@ pub(crate) fn drive(
     terms: Terms,
     next: Option<Counted>,
     opener: &dyn HandleOpener,
-) -> (Result<Proven, ReaderError>, Vec<(Vec<u8>, Vec<u8>)>) {
+) -> (Result<Proven, ReaderError>, Log) {
     let mut gate = ReaderEnd::new(terms);
     let mut command = Apdu::select();
     let mut log = Vec::new();
@@ -191,6 +194,26 @@ fn a_tap_proves_both_ends_and_says_what_the_handle_says() {
     assert_eq!(log.len(), 3, "SELECT and two more");
     let bytes: usize = log.iter().map(|(command, answer)| command.len() + answer.len()).sum();
     assert!(bytes <= 350, "{bytes} bytes on air");
+}
+
+#[test]
+fn prepared_keys_open_what_keys_open() {
+    for number in 0..20 {
+        let (handle, _) = keys(EPOCH).seal(&RustCrypto, &content(number), [7; 12]);
+        let mut forged = handle;
+        forged.0[20] ^= 1;
+        let prepared = keys(EPOCH).prepare(&RustCrypto);
+        assert_eq!(prepared.context(), context(EPOCH));
+        let of_bytes = |opened: Result<(Content, TapKey), _>| {
+            opened.map(|(content, key)| (content, *key.danger_bytes()))
+        };
+        for handle in [&handle, &forged] {
+            let expected = of_bytes(keys(EPOCH).open(&RustCrypto, handle));
+            assert_eq!(of_bytes(prepared.open(handle)), expected);
+        }
+        let opener = vec![prepared];
+        assert_eq!(opener.open(context(EPOCH + 1), &handle).unwrap_err(), OpenError::NoKey);
+    }
 }
 
 #[test]

@@ -33,6 +33,7 @@ use crate::caller::Anyone;
 use crate::problem::{KEYS_RETRY_S, Problem};
 use crate::record::Deed;
 use crate::server::Server;
+use crate::work::secrets;
 use crate::world::{entropy, now};
 
 /// Tries against others who draw for the same pass or the same index.
@@ -139,7 +140,7 @@ async fn attempt(
         free_index,
     };
     let drawn = draw_handles(&permit, state, request, at)?;
-    let answer = make(server, vault, asked, &drawn).await?;
+    let answer = make(server, vault, asked, &drawn, at).await?;
     let more = serde_json::json!({
         "zone": request.zone.as_str(),
         "epoch": request.epoch,
@@ -173,13 +174,17 @@ async fn make(
     vault: &RemoteVault,
     asked: &Asked,
     drawn: &Drawn,
+    at: Instant,
 ) -> Result<Vec<u8>, Problem> {
     let Asked { operator, request, .. } = asked;
     let issuer = server.issuer(operator).await?.ok_or_else(Problem::internal)?;
+    let scope = Scope { operator: operator.clone(), zone: Some(request.zone.clone()) };
+    // Of a zone that was just named there may be no key yet.
+    secrets::ensure_known(server, &scope, at).await;
     let request = Request {
         issuer_signed: asked.issuer_signed.clone(),
         statement: asked.statement.clone(),
-        scope: Scope { operator: operator.clone(), zone: Some(request.zone.clone()) },
+        scope,
         epoch: request.epoch.into(),
         first: drawn.first,
         count: drawn.count,

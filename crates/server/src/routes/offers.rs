@@ -6,9 +6,11 @@ use api::pass::Offer;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use issuance::offer::{OfferEntropy, link_by_reference, link_by_value, make_offer};
+use issuance::paper::formats_of;
 use policy::action::Action;
 use vocabulary::id::PassId;
 
+use super::wallet::mdoc_signer;
 use crate::body::{Created, Path, path};
 use crate::caller::Caller;
 use crate::problem::Problem;
@@ -34,7 +36,8 @@ pub(super) async fn make(
     let issuer = server.issuer(permit.operator()).await?.ok_or_else(Problem::internal)?;
     let at = now();
     let entropy = OfferEntropy { id: entropy()?, code: entropy()?, transaction_code: entropy()? };
-    let made = make_offer(&permit, &pass, &product, LIFE, at, &entropy)?;
+    let formats = formats_of(&issuer, &product, mdoc_signer(&server, issuer.operator(), at));
+    let made = make_offer(&permit, &pass, &product, formats, LIFE, at, &entropy)?;
     let changes = made.changes().into_iter().map(Into::into).collect();
     let deed = Deed::of(&permit, made.offer.id.to_string(), at);
     server.commit(deed, changes, Vec::new()).await?;

@@ -10,12 +10,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use credential::crypto::Algorithm;
 use issuance::access::{Access, AccessRefusal, Authorization, ProtectedRequest, check_access};
 use issuance::issuer::{Endpoint, Issuer};
 use issuance::nonce::mint;
 use issuance::offer::show_offer;
 use issuance::secret::{SecretUse, digest};
 use issuance::wire;
+use keys::purpose::Purpose;
 use store::page::Page;
 use vocabulary::code::OperatorCode;
 use vocabulary::time::Instant;
@@ -24,6 +26,7 @@ use crate::body::{Path, bytes, path};
 use crate::caller::Anyone;
 use crate::problem::Problem;
 use crate::server::Server;
+use crate::sign::certified;
 use crate::world::{entropy, now};
 
 mod collect;
@@ -63,7 +66,8 @@ async fn issuer_metadata(
             None => break,
         }
     }
-    let metadata = wire::metadata::issuer_metadata(&issuer, &products);
+    let signer = mdoc_signer(&server, issuer.operator(), now());
+    let metadata = wire::metadata::issuer_metadata(&issuer, &products, signer);
     Ok(bytes(JSON, "public, max-age=60", metadata.into_bytes()))
 }
 
@@ -98,6 +102,16 @@ async fn offer(
     let text = show_offer(&issuer, offer.as_ref(), &code, now());
     let text = text.map_err(|_| Problem::not_found())?;
     Ok(bytes(JSON, NO_STORE, text.into_bytes()))
+}
+
+/// The algorithm of who signs mdocs and access documents of `operator`, if somebody does.
+pub(super) fn mdoc_signer(
+    server: &Server,
+    operator: &OperatorCode,
+    at: Instant,
+) -> Option<Algorithm> {
+    let signer = certified(&*server.custody, Purpose::DocumentSignerMdoc, Some(operator), at);
+    signer.ok().map(|(key, _)| key.suite.algorithm())
 }
 
 /// The issuer of the operator in a path.

@@ -55,6 +55,14 @@ pub(crate) async fn ensure(server: &Server, scopes: &[Scope], at: Instant) {
     }
 }
 
+/// As [`ensure`], for one scope, if a place of this city lies in it.
+pub(crate) async fn ensure_known(server: &Server, scope: &Scope, at: Instant) {
+    let Ok(tree) = tree(server).await else { return };
+    if scopes(&tree).contains(scope) {
+        ensure(server, &[scope.clone()], at).await;
+    }
+}
+
 async fn clear(vault: &dyn Vault, at: Instant) -> Result<(), VaultError> {
     let oldest = epoch_at(at).saturating_sub(GENERATIONS_HELD - 1);
     let is_over = |secret: &&Secret| secret.kind == SecretKind::Epoch && secret.epoch < oldest;

@@ -14,6 +14,7 @@ mod ceremonies;
 mod client;
 mod custodian;
 mod disk;
+mod handles;
 mod limits;
 mod log;
 mod phone;

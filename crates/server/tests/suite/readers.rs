@@ -6,8 +6,10 @@ use audit::journal::Head;
 use credential::aws_lc::AwsLc;
 use credential::crypto::{Crypto, PublicKey};
 use credential::jose::base64url;
-use credential::x509::{Certificate, TrustAnchors};
+use credential::x509::{Certificate, TrustAnchors, compressed};
+use keys::purpose::Purpose;
 use serde_json::{Value, json};
+use server::city::rotation::Level;
 use server::world::now;
 
 use crate::client::Answer;
@@ -219,6 +221,57 @@ fn record_of_a_door_that_is_not_the_readers_is_kept_and_raises_an_alarm() {
     let receipt = gate.upload(&town, &[first, second], &head, &gate.key).expect(200);
     assert_eq!(receipt, json!({"next": 3, "accepted": 2}));
     assert_eq!(alarms(), 1);
+}
+
+fn der(text: &Value) -> Vec<u8> {
+    let ders = credential::x509::pem::decode(text.as_str().unwrap(), "CERTIFICATE");
+    ders.unwrap().remove(0)
+}
+
+/// The key of the authority of which `given`, an enrolment or a renewal, tells, after its certificate for
+/// the standard tap was verified with that.
+fn standard_authority(town: &Town, given: &Value, key: &Key) -> PublicKey {
+    let trust = town.anyone().get("/v1/trust").expect(200);
+    let told = trust["reader_authorities"].as_array().unwrap();
+    assert!(told.contains(&given["reader_authority"]), "a wallet knows the authority");
+    let authority = Certificate::parse(&der(&given["reader_authority"])).unwrap().public_key;
+    let standard = base64url::decode(given["standard_certificate"].as_str().unwrap()).unwrap();
+    assert_eq!(compressed::verify(&AwsLc, &standard, &authority, now()).unwrap().key, key.public);
+    authority
+}
+
+#[test]
+fn certificate_for_the_standard_tap_follows_the_reader_authority() {
+    let mut town = Town::new();
+    let gate = Gate::new(&town);
+    let first = standard_authority(&town, &gate.enrolled, &gate.key);
+    town.close();
+    town.renew_signer(Level::ReaderAuthority, Purpose::ReaderAuthority);
+    town.open();
+    let PublicKey::P256(public) = gate.key.public else { panic!() };
+    let certificate = der(&gate.enrolled["certificate"]);
+    let challenge = fleet::certificate::renewal_challenge(gate.id, &certificate, &public);
+    let proof = base64url::encode(gate.key.sign(&challenge).as_bytes());
+    let request = json!({"public_key": base64url::encode(&public), "proof": proof});
+    let path = format!("/v1/readers/{}/certificate", gate.id);
+    let renewed = town.anyone().as_bearer(gate.secret()).post(&path, &request).expect(200);
+    let second = standard_authority(&town, &renewed, &gate.key);
+    assert_ne!(first, second);
+    // The first was in other hands: wallets hear of it no more.
+    let trust = town.anyone().get("/v1/trust").expect(200);
+    let told = trust["reader_authorities"].as_array().unwrap();
+    assert!(!told.contains(&gate.enrolled["reader_authority"]));
+}
+
+#[test]
+fn authority_that_is_not_on_p256_gives_no_certificate_for_the_standard_tap() {
+    let mut town = Town::founded(|config| {
+        config.keys.suites.reader_authority = server::suites::Name(keys::purpose::Suite::Es384);
+    });
+    town.open();
+    let gate = Gate::new(&town);
+    assert_eq!(gate.enrolled["standard_certificate"], Value::Null);
+    assert!(gate.enrolled["certificate"].is_string(), "control");
 }
 
 #[test]

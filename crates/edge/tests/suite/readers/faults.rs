@@ -6,7 +6,7 @@ use std::time::Duration;
 use edge::vpcd::{CardApplication, Inserted, stay};
 use reader::decision::Reason;
 
-use super::stage::{Attended, Service, alone, names, port_of, present, show};
+use super::stage::{Attended, Service, alone, names, port_of, present, show, until_card};
 use crate::city::City;
 use crate::place::{Place, grants};
 
@@ -111,7 +111,7 @@ fn reader_outlives_the_service_and_being_unplugged() {
         let (place, other) = (Place::ready(&city), Place::ready(&city));
         let mut service = Service::start(&place.path, 2);
         let gate = Attended::ready(&names()[0], place.reader());
-        let late = Attended::start("City Reader 1 01 00", other.reader());
+        let late = Attended::start("City Reader 1 00 00", other.reader());
         late.expect("Unfound(Missing)");
         show(&mut place.wallet(), port_of(0)).unwrap();
         assert_eq!(gate.deed(), Ok(()));
@@ -124,21 +124,23 @@ fn reader_outlives_the_service_and_being_unplugged() {
         late.expect("Unfound(Missing)");
         show(&mut place.wallet(), port_of(0)).unwrap();
         assert_eq!(gate.deed(), Ok(()));
-        // A reader is plugged in, and out again with the service.
-        service.plug(1);
-        late.expect("Ready");
-        show(&mut other.wallet(), port_of(2)).unwrap();
-        assert_eq!(late.deed(), Ok(()));
-        service.forget(1);
-        service.restart();
-        late.expect("NoService");
-        late.expect("Unfound(Missing)");
-        gate.expect("NoService");
-        gate.expect("Ready");
-        service.plug(1);
-        late.expect("Ready");
-        show(&mut other.wallet(), port_of(2)).unwrap();
-        assert_eq!(late.deed(), Ok(()));
+        // A reader is plugged in, out, and in again; the other goes on.
+        for _ in 0..2 {
+            service.plug(1);
+            late.expect("NoService");
+            late.expect("Ready");
+            show(&mut other.wallet(), port_of(2)).unwrap();
+            assert_eq!(late.deed(), Ok(()));
+            service.unplug(1);
+            late.expect("NoService");
+            late.expect("Unfound(Missing)");
+        }
+        for _ in 0..4 {
+            gate.expect("NoService");
+            gate.expect("Ready");
+        }
+        show(&mut place.wallet(), port_of(0)).unwrap();
+        assert_eq!(gate.deed(), Ok(()));
     });
 }
 
@@ -169,10 +171,12 @@ fn service_killed_within_a_tap_opens_nothing_and_the_phone_comes_back_by_itself(
                     let mut card = Lies(0);
                     stay(port_of(1), b"", &mut card).map(|()| card.0)
                 });
+                until_card(&names()[1]);
                 service.restart();
                 gate.expect("NoService");
                 gate.expect("Ready");
-                let second = Attended::ready(&names()[1], Place::ready(&city).reader());
+                let other = Place::ready(&city);
+                let second = Attended::ready(&names()[1], other.reader());
                 assert_eq!(second.deed(), Err(Reason::Malformed));
                 assert_eq!(waits.join().unwrap().unwrap(), 1);
             });
@@ -208,11 +212,7 @@ fn card_in_the_hands_of_another_program_is_served_once_it_is_free() {
         let mut wallet = place.wallet();
         let gate = std::thread::scope(|scope| {
             let phone = scope.spawn(move || show(&mut wallet, port_of(0)));
-            super::stage::until("the card is seen", || {
-                let listed = edge::pcsc::list().unwrap();
-                let card = &listed.iter().find(|it| it.name == name).unwrap().card;
-                matches!(card, edge::pcsc::Presence::Card { .. })
-            });
+            until_card(&name);
             let context = edge::pcsc::establish().unwrap();
             let reader = std::ffi::CString::new(name.as_str()).unwrap();
             let held = edge::pcsc::connect(&context, &reader).unwrap();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use credential::crypto::P256Secret;
 use edge::link::LinkError;
-use edge::pcsc::{Attendant, CardLink, Event, Listed, attend, list};
+use edge::pcsc::{self, Attendant, CardLink, Event, Listed, attend, list};
 use edge::reader_host::{ReaderHost, TapReport};
 use edge::vpcd::{CardApplication, Hand, Inserted};
 use edge::wallet_card::{Surroundings, WalletCard};
@@ -87,16 +87,16 @@ impl Service {
         self.child = run(&self.folder);
     }
 
-    /// Plugs two more readers in.
-    pub(crate) fn plug(&self, pair: u16) {
+    /// Plugs two readers in; a service with udev reads its configuration only when it starts.
+    pub(crate) fn plug(&mut self, pair: u16) {
         add_pair(&self.folder, pair);
-        let pid = self.child.id().to_string();
-        must("kill", &["-USR1", &pid]);
+        self.restart();
     }
 
-    /// Takes the configuration of two readers away; it counts from the next start on.
-    pub(crate) fn forget(&self, pair: u16) {
+    /// Unplugs two readers.
+    pub(crate) fn unplug(&mut self, pair: u16) {
         fs::remove_file(self.folder.join(format!("pair-{pair}"))).unwrap();
+        self.restart();
     }
 }
 
@@ -136,6 +136,15 @@ pub(crate) fn until(what: &str, is_true: impl Fn() -> bool) {
         assert!(Instant::now() < end, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Waits until the service sees a card in this reader.
+pub(crate) fn until_card(reader: &str) {
+    until("the card is seen", || {
+        let listed = list().unwrap_or_default();
+        let card = listed.into_iter().find(|it| it.name == reader).map(|it| it.card);
+        matches!(card, Some(pcsc::Presence::Card { .. }))
+    });
 }
 
 /// The names of the virtual readers, in the order of their ports.
@@ -204,10 +213,13 @@ impl Attended {
     /// Waits for an event that begins with `word`.
     #[track_caller]
     pub(crate) fn expect(&self, word: &str) {
-        let heard = self.heard.recv_timeout(PATIENCE);
-        match heard {
-            Ok(Heard::Event(event)) if event.starts_with(word) => {}
-            heard => panic!("{heard:?} in place of `{word}`"),
+        loop {
+            match self.heard.recv_timeout(PATIENCE) {
+                Ok(Heard::Event(event)) if event.starts_with(word) => return,
+                // A service that starts fails in more than one way.
+                Ok(Heard::Event(event)) if event.starts_with("NoService") => {}
+                heard => panic!("{heard:?} in place of `{word}`"),
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use edge::link::WAIT;
 use edge::pcsc::connect;
 use edge::transport::Transport;
 
-use super::stage::{Attended, Service, alone, names, port_of, show};
+use super::stage::{Attended, Service, alone, names, port_of, show, until_card};
 use crate::city::City;
 use crate::place::{Place, grants};
 
@@ -94,11 +94,7 @@ fn an_apdu_through_service_and_virtual_reader_takes_no_delayed_acknowledgement()
             std::thread::scope(|scope| {
                 scope.spawn(|| inserted.serve(&mut card));
                 let name = names().remove(0);
-                super::stage::until("the card is seen", || {
-                    let listed = edge::pcsc::list().unwrap();
-                    let card = listed.into_iter().find(|it| it.name == name).unwrap().card;
-                    matches!(card, edge::pcsc::Presence::Card { .. })
-                });
+                until_card(&name);
                 let context = edge::pcsc::establish().unwrap();
                 let name = std::ffi::CString::new(name).unwrap();
                 let mut link = connect(&context, &name).unwrap();

@@ -6,7 +6,9 @@ use axum::response::IntoResponse;
 use credential::crypto::{Algorithm, Signature};
 use credential::jose::base64url;
 use credential::x509::{Certificate, pem};
-use fleet::certificate::{Authority, LIFE_DEFAULT, ProvenKey, Renewal, renew_reader};
+use fleet::certificate::{
+    Authority, LIFE_DEFAULT, ProvenKey, Renewal, renew_reader, standard_certificate,
+};
 use fleet::change::Change;
 use fleet::enrolment::{
     EnrolmentCode, EnrolmentEntropy, Invitation, Presented, ReaderEntropy, TRIES_MAX, enrol_reader,
@@ -14,6 +16,7 @@ use fleet::enrolment::{
 };
 use fleet::reader::ReaderState;
 use fleet::refusal::Refusal;
+use keys::custody::Key;
 use keys::purpose::Purpose;
 use policy::action::Action;
 use policy::actor::{Actor, Resource};
@@ -83,9 +86,12 @@ pub(super) async fn enrol(
     let enrolled = decide(&server, &permit, &enrolment, &request, &authority, at)?;
     let change = sign(&*server.custody, &key, enrolled.change).await?;
     let Change::EnrolReader { reader, .. } = &change else { return Err(Problem::internal()) };
+    let standard = standard(&server, &key, &authority, reader).await?;
     let reply = Enrolled {
         reader: reader.id.to_string(),
         certificate: pem::encode("CERTIFICATE", &reader.certificate.der),
+        reader_authority: Some(pem::encode("CERTIFICATE", &authority)),
+        standard_certificate: standard.as_deref().map(base64url::encode),
         city_root: pem::encode("CERTIFICATE", &server.facts().await?.root),
         secret: enrolled.secret.danger_text(),
     };
@@ -126,6 +132,23 @@ fn with_authority<T>(
     Ok(decide(&authority)?)
 }
 
+/// The certificate of `reader` for the standard tap, by the authority that has just certified it.
+async fn standard(
+    server: &Server,
+    key: &Key,
+    authority: &[u8],
+    reader: &fleet::reader::Reader,
+) -> Result<Option<Vec<u8>>, Problem> {
+    let serial = entropy()?;
+    let unsigned = with_authority(server, authority, |authority| {
+        standard_certificate(reader, authority, serial)
+    })?;
+    match unsigned {
+        Some(unsigned) => Ok(Some(sign(&*server.custody, key, unsigned).await?)),
+        None => Ok(None),
+    }
+}
+
 /// Certifies a reader again, with its key or with its next one.
 pub(super) async fn renew(
     State(server): State<Server>,
@@ -149,7 +172,12 @@ pub(super) async fn renew(
     })?;
     let change = sign(&*server.custody, &key, change).await?;
     let Change::UpdateReader(reader) = &change else { return Err(Problem::internal()) };
-    let reply = Renewed { certificate: pem::encode("CERTIFICATE", &reader.certificate.der) };
+    let standard = standard(&server, &key, &authority, reader).await?;
+    let reply = Renewed {
+        certificate: pem::encode("CERTIFICATE", &reader.certificate.der),
+        reader_authority: Some(pem::encode("CERTIFICATE", &authority)),
+        standard_certificate: standard.as_deref().map(base64url::encode),
+    };
     let deed = Deed::of(&permit, id.to_string(), at);
     server.commit(deed, vec![change.into()], Vec::new()).await?;
     Ok(Shown(reply))

@@ -93,7 +93,7 @@ async fn attempt(
     let collected = collect_documents(desk, &permit, access, state, request, at, entropy()?);
     let Collected { changes, format, documents, notification } = collected.map_err(refused)?;
     let key = match format {
-        Format::Mdoc => &mdoc.0,
+        Format::Mdoc | Format::AccessDocument => &mdoc.0,
         Format::SdJwt => &sd_jwt.0,
     };
     let signed = sign_all(&*server.custody, key, documents).await?;

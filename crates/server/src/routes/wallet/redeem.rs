@@ -68,7 +68,7 @@ fn signs(server: &Server, offer: &Offer, at: Instant) -> Result<(), SignFault> {
     let operator = Some(&offer.operator);
     offer.formats.iter().try_for_each(|format| {
         let purpose = match format {
-            Format::Mdoc => Purpose::DocumentSignerMdoc,
+            Format::Mdoc | Format::AccessDocument => Purpose::DocumentSignerMdoc,
             Format::SdJwt => Purpose::DocumentSignerSdJwt,
         };
         certified(&*server.custody, purpose, operator, at).map(drop)
