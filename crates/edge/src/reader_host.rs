@@ -11,6 +11,7 @@ mod ledger;
 
 use std::path::{Path, PathBuf};
 
+use audit::journal::split_record;
 use credential::crypto::{Crypto, P256Secret};
 use credential::delivery::Suite;
 use credential::delivery::recipient::Statement;
@@ -18,10 +19,13 @@ use credential::rejection::Rejection;
 use credential::x509::TrustAnchors;
 use presentation::apdu::LinkLimits;
 use presentation::express::reader::{HandleOpener, OpenError};
+use presentation::profile::Profile;
 use reader::decision::Reason;
 use reader::delivery::{SecureElement, Taken, take};
-use reader::engine::{Config, Engine, Input, Memory, Output, ReaderKey, TimeBounds};
-use reader::journal::Watermark;
+use reader::engine::{
+    Config, Engine, Input, Memory, Output, ReaderKey, StandardIdentity, TimeBounds,
+};
+use reader::journal::{Event, Watermark};
 use vocabulary::code::PlaceCode;
 use vocabulary::time::Instant;
 
@@ -56,12 +60,15 @@ pub struct Settings {
     pub link: LinkLimits,
     /// How fast a phone or a card must answer.
     pub bounds: TimeBounds,
+    /// The least profile of a tap, where the bundle asks for less.
+    pub least: Profile,
 }
 
 impl Default for Settings {
     /// Everything that extended length allows, and the bounds of the engine.
     fn default() -> Self {
-        Self { link: LinkLimits::EXTENDED, bounds: TimeBounds::default() }
+        let (link, bounds) = (LinkLimits::EXTENDED, TimeBounds::default());
+        Self { link, bounds, least: Profile::Express }
     }
 }
 
@@ -83,6 +90,8 @@ pub struct TapReport {
     pub door: PlaceCode,
     /// What the reader did.
     pub deed: Deed,
+    /// By which profile the pass was shown, as the journal has it; nothing where none was verified.
+    pub profile: Option<Profile>,
     /// How long it took, from the first command to the deed, in microseconds.
     pub duration_us: u64,
     /// The command and response APDUs in order, as they went over the link.
@@ -142,6 +151,10 @@ impl ReaderHost {
             link: settings.link,
             bounds: settings.bounds,
             restarts: count_restart(folder)?,
+            standard: identity.standard.map(|StandardCertificate { group_key, certificate }| {
+                StandardIdentity { group_key, certificate }
+            }),
+            least: settings.least,
         };
         let mut engine = Engine::new(&*crypto, config, memory, head, ledger.taken());
         let mut disbelieved = Vec::new();
@@ -270,6 +283,7 @@ impl ReaderHost {
         let started = clock();
         let mut apdus = Vec::new();
         let mut deed = None;
+        let mut profile = None;
         let mut failure = HostError::NoDeed;
         let tap = Input::Tap { door: door.clone(), secret };
         self.engine.handle(&*self.crypto, started, tap);
@@ -284,6 +298,9 @@ impl ReaderHost {
                 Output::Unlock { duration_ms, .. } => Deed::Unlock { duration_ms },
                 Output::Refused { reason, rejection, .. } => Deed::Refuse { reason, rejection },
                 output => {
+                    if let Output::Record(record) = &output {
+                        profile = profile_of(record, self.engine.journal_head().entries());
+                    }
                     // Whatever fails here, the engine is heard to its end.
                     self.carry_out(clock, output).unwrap_or_else(|error| failure = error);
                     continue;
@@ -294,7 +311,7 @@ impl ReaderHost {
             deed = Some(done);
         }
         let deed = deed.ok_or(failure)?;
-        Ok(TapReport { door, deed, duration_us, apdus })
+        Ok(TapReport { door, deed, profile, duration_us, apdus })
     }
 
     /// How many records the city has not got yet.
@@ -383,6 +400,12 @@ impl ReaderHost {
             _ => Ok(()),
         }
     }
+}
+
+/// The profile that the record of this number names.
+fn profile_of(record: &[u8], number: u64) -> Option<Profile> {
+    let (record, _) = split_record(record, number).ok()?;
+    Event::decode(record.payload).ok()?.tap.map(|tap| tap.profile())
 }
 
 fn lock(folder: &Path) -> Result<Lock, HostError> {

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use credential::aws_lc::AwsLc;
-use edge::reader_host::ReaderHost;
+use edge::reader_host::{ReaderHost, Settings};
 use reader::engine::EGRESS_UNLOCK_MS;
 use serde_json::json;
 use vocabulary::code::PlaceCode;
@@ -142,7 +142,12 @@ fn without_pcsc() -> Failure {
 impl Place {
     /// Wakes the reader up.
     pub(crate) fn open(&self) -> Result<ReaderHost, Failure> {
-        let host = ReaderHost::open(&self.folder, Box::new(AwsLc));
+        self.open_with(Settings::default())
+    }
+
+    /// Wakes the reader up with settings of its own.
+    fn open_with(&self, settings: Settings) -> Result<ReaderHost, Failure> {
+        let host = ReaderHost::open_with(&self.folder, Box::new(AwsLc), settings);
         host.or_fail("cannot start the reader").map_err(|failure| {
             failure.hint("enrol it with `limen reader enrol --code CODE --server URL`")
         })

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 
 use credential::cbor::Encoder;
 use credential::cose::{Sign1, Sign1Parts, sign1};
-use credential::crypto::{Algorithm, Crypto};
+use credential::crypto::{Algorithm, Crypto, PublicKey};
 use credential::rejection::{Culprit, Rejection};
 use credential::unsigned::Unsigned;
 use credential::x509::{Certificate, Judgement, Profile, TrustAnchors};
@@ -184,6 +184,20 @@ pub struct VerifiedBundle {
     by_operator: Vec<(OperatorCode, TrustAnchors)>,
     status_signers: TrustAnchors,
     express: Vec<ExpressDoor>,
+    access: Vec<AccessIssuer>,
+    access_keys: Vec<PublicKey>,
+}
+
+/// A document signer whose access documents are believed, which name its key and do not carry its
+/// certificate.
+#[derive(Debug)]
+pub(crate) struct AccessIssuer {
+    operator: OperatorCode,
+    key: PublicKey,
+    /// DER.
+    pub(crate) certificate: Vec<u8>,
+    not_before: Instant,
+    not_after: Instant,
 }
 
 /// By what a bundle is judged.
@@ -241,7 +255,10 @@ impl VerifiedBundle {
         }
         // What a city still publishes from before it became stronger is not refused, but not believed.
         let signers = signers.filter(|der| is_as_strong_as(der, signer.anchor()));
+        let access: Vec<_> = claimed.issuers.iter().filter_map(AccessIssuer::of).collect();
         Ok(Self {
+            access_keys: access.iter().map(|issuer| issuer.key.clone()).collect(),
+            access,
             issuers: with_signers(crypto, anchors(issuers)?),
             by_operator: by_operator(&claimed.issuers)?,
             status_signers: anchors(signers)?,
@@ -294,6 +311,21 @@ impl VerifiedBundle {
         self.by_operator.iter().find(|(code, _)| code == operator).map(|(_, anchors)| anchors)
     }
 
+    /// The keys of all who sign access documents.
+    #[must_use]
+    pub(crate) fn access_keys(&self) -> &[PublicKey] {
+        &self.access_keys
+    }
+
+    /// The signers of access documents of an operator that have this key.
+    pub(crate) fn access_issuers(
+        &self,
+        operator: &OperatorCode,
+        key: &PublicKey,
+    ) -> impl Iterator<Item = &AccessIssuer> {
+        self.access.iter().filter(move |it| it.operator == *operator && it.key == *key)
+    }
+
     /// A door as express taps see it.
     pub(crate) fn express_door(&self, place: &PlaceCode) -> Option<&ExpressDoor> {
         let doors = self.bundle.table.doors().iter().zip(&self.express);
@@ -304,6 +336,27 @@ impl VerifiedBundle {
     #[must_use]
     pub const fn status_signers(&self) -> &TrustAnchors {
         &self.status_signers
+    }
+}
+
+impl AccessIssuer {
+    /// An issuer of the bundle, if it is a document signer on P-256.
+    fn of(issuer: &Issuer) -> Option<Self> {
+        let certificate = Certificate::parse(&issuer.certificate).ok()?;
+        Profile::DocumentSigner.check_leaf(&certificate).ok()?;
+        let Certificate { not_before, not_after, public_key: key, .. } = certificate;
+        matches!(key, PublicKey::P256(_)).then(|| Self {
+            operator: issuer.operator.clone(),
+            key,
+            certificate: issuer.certificate.clone(),
+            not_before,
+            not_after,
+        })
+    }
+
+    /// Whether it was certified at `at`.
+    pub(crate) fn is_current(&self, at: Instant) -> bool {
+        self.not_before <= at && at.floor_to_second() <= self.not_after
     }
 }
 

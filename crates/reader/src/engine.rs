@@ -9,13 +9,16 @@
 //! greatest that the city has signed to it.
 
 mod express;
+mod field;
 mod judge;
 mod knowledge;
+mod known;
 mod memory;
 mod pace;
 mod record;
 #[cfg(feature = "danger-sabotage")]
 pub mod sabotage;
+mod standard;
 mod tap;
 
 use alloc::boxed::Box;
@@ -24,20 +27,21 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use audit::journal::{Head, SIGNED_HEAD_BYTES};
-use credential::crypto::{BadKey, Crypto, P256Secret, Signature, Signer};
+use credential::crypto::{BadKey, Crypto, P256Secret, Signer};
 use credential::rejection::Rejection;
 use credential::x509::{SignerCache, TrustAnchors};
 use presentation::apdu::LinkLimits;
 use presentation::express::Context;
 use presentation::express::handle::{Content, Handle, TapKey};
 use presentation::express::reader::OpenError;
+use presentation::profile::Profile;
 use vocabulary::code::PlaceCode;
 use vocabulary::id::ReaderId;
 use vocabulary::time::Instant;
 
-use self::judge::{Measure, Trace, Verdict};
+use self::judge::{Measure, Trace};
+use self::known::Known;
 pub use self::memory::{Memory, MemoryError};
-use self::pace::Pace;
 pub use self::pace::{TimeBound, TimeBounds};
 use self::tap::Tap;
 use crate::bundle::VerifiedBundle;
@@ -45,7 +49,6 @@ use crate::decision::Reason;
 use crate::express::{Seen, Unratified};
 use crate::journal::{Event, Watermark};
 use crate::snapshot::StatusSnapshot;
-use crate::table::{Door, ZoneClass};
 
 /// How far the reader's clock may lie behind the greatest time that was signed to it. Within this
 /// span the signed time counts; beyond it no door opens.
@@ -77,6 +80,19 @@ pub struct Config {
     /// How often this reader woke up, this time counted: the host keeps the count durably. It keeps two
     /// taps apart for which a generator gives the same values.
     pub restarts: u64,
+    /// By what it proves itself in a standard tap; without it there is none.
+    pub standard: Option<StandardIdentity>,
+    /// The least profile that it takes, where a bundle asks for less.
+    pub least: Profile,
+}
+
+/// By what a reader proves itself in a standard tap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandardIdentity {
+    /// The key of the authority of its group, uncompressed.
+    pub group_key: [u8; 65],
+    /// Its certificate by that authority, compressed ([`credential::x509::compressed`]).
+    pub certificate: Vec<u8>,
 }
 
 /// Where the reader's key is.
@@ -208,6 +224,8 @@ pub struct Engine {
     taps: u64,
     epoch_keys: Vec<Context>,
     seen: Seen,
+    /// Devices for the fast tap.
+    known: Known,
     unratified: Unratified,
     /// Of the counted use that was sent last.
     last_mark: [u8; 4],
@@ -283,6 +301,7 @@ impl Engine {
             taps: 0,
             epoch_keys: Vec::new(),
             seen: Seen::default(),
+            known: Known::default(),
             unratified: Unratified::default(),
             last_mark: [0; 4],
             recording: None,
@@ -395,134 +414,6 @@ impl Engine {
             return Err(Reason::ClockBehind);
         }
         Ok(now.max(self.floor))
-    }
-}
-
-/// Taps.
-impl Engine {
-    fn begin(&mut self, crypto: &dyn Crypto, now: Instant, door: PlaceCode, secret: P256Secret) {
-        self.tap = None;
-        let ready = match &self.bundle {
-            None => Err(Reason::NoBundle),
-            Some(_) => self.time(now),
-        };
-        if let Err(reason) = ready {
-            return self.conclude(now, door, Verdict::refused(reason));
-        }
-        let drawn = self.draw(crypto, &secret);
-        let terms = self.express_terms(now, &door, &drawn);
-        let secret = self.session_secret(drawn.secret);
-        let pace = Pace::new(self.config.bounds.of(self.class(&door)));
-        match Tap::new(crypto, now, (door.clone(), pace), (secret, terms), &self.config) {
-            Ok(tap) => {
-                self.tap = Some(tap);
-                self.drain(crypto, now);
-            }
-            Err(BadKey) => self.conclude(now, door, Verdict::refused(Reason::ReaderFault)),
-        }
-    }
-
-    /// The class of a door; the highest for one that the bundle does not know.
-    fn class(&self, door: &PlaceCode) -> ZoneClass {
-        let table = self.bundle.as_ref().map(|bundle| &bundle.bundle().table);
-        table.and_then(|table| table.door(door)).map_or(ZoneClass::High, Door::class)
-    }
-
-    fn talk(&mut self, crypto: &dyn Crypto, now: Instant, say: impl FnOnce(&mut Tap)) {
-        if let Some(tap) = &mut self.tap {
-            say(tap);
-            self.drain(crypto, now);
-        }
-    }
-
-    fn signed(&mut self, crypto: &dyn Crypto, now: Instant, bytes: &[u8]) {
-        let algorithm = credential::crypto::Algorithm::Es256;
-        let Some(tap) = &mut self.tap else { return };
-        if let Ok(signature) = Signature::new(algorithm, bytes) {
-            tap.signed(crypto, now, &signature);
-        } else {
-            tap.fail(Reason::ReaderFault, None);
-        }
-        self.drain(crypto, now);
-    }
-
-    /// Carries out what the session of the tap asks for.
-    fn drain(&mut self, crypto: &dyn Crypto, now: Instant) {
-        while let Some(mut tap) = self.tap.take() {
-            let Some(step) = tap.step(crypto, now, &self.config, self.signer.as_deref()) else {
-                self.tap = Some(tap);
-                return;
-            };
-            match step {
-                tap::Step::Command(command) => self.outputs.push_back(Output::Command(command)),
-                tap::Step::Sign(bytes) => self.outputs.push_back(Output::Sign(bytes)),
-                tap::Step::Answer(presented) => {
-                    let verdict = self.judge(crypto, now, tap.door(), &presented);
-                    self.conclude(now, tap.door().clone(), verdict);
-                }
-                tap::Step::OpenHandle(context, handle) => {
-                    self.outputs.push_back(Output::OpenHandle { context, handle });
-                }
-                tap::Step::Proven(context, proven) => {
-                    if self.proven(crypto, now, &mut tap, (context, &proven)) {
-                        continue;
-                    }
-                }
-                tap::Step::Committed(verdict) => {
-                    self.conclude(now, tap.door().clone(), verdict);
-                    continue;
-                }
-                tap::Step::Torn(verdict, proven) => {
-                    self.torn(now, tap.door().clone(), verdict, &proven);
-                    continue;
-                }
-                tap::Step::Ended(reason, rejection) => {
-                    let verdict = Verdict { rejection, ..Verdict::refused(reason) };
-                    self.conclude(now, tap.door().clone(), verdict);
-                    continue;
-                }
-                tap::Step::Over => continue,
-            }
-            self.tap = Some(tap);
-        }
-    }
-
-    fn judge(
-        &mut self,
-        crypto: &dyn Crypto,
-        now: Instant,
-        door: &PlaceCode,
-        presented: &judge::Presented,
-    ) -> Verdict {
-        let at = match self.time(now) {
-            Ok(at) => at,
-            Err(reason) => return Verdict::refused(reason),
-        };
-        let Some(bundle) = &self.bundle else { return Verdict::refused(Reason::NoBundle) };
-        let bench = judge::Bench {
-            crypto,
-            bundle,
-            status: &self.status,
-            door,
-            at,
-            #[cfg(feature = "danger-sabotage")]
-            sabotage: self.sabotage,
-        };
-        bench.judge(presented, &mut self.cache)
-    }
-
-    #[cfg(not(feature = "danger-sabotage"))]
-    #[allow(clippy::unused_self, reason = "the other form of this function uses it")]
-    fn session_secret(&self, secret: P256Secret) -> P256Secret {
-        secret
-    }
-
-    #[cfg(feature = "danger-sabotage")]
-    fn session_secret(&mut self, secret: P256Secret) -> P256Secret {
-        if self.sabotage.breaks(Measure::Nonce) {
-            return self.reused.get_or_insert(secret).clone();
-        }
-        secret
     }
 }
 

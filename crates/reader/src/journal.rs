@@ -55,6 +55,17 @@ pub enum Tapped {
     Express(HandleTrace),
 }
 
+impl Tapped {
+    /// The profile.
+    #[must_use]
+    pub const fn profile(&self) -> Profile {
+        match self {
+            Self::Keyed(profile) => *profile,
+            Self::Express(_) => Profile::Express,
+        }
+    }
+}
+
 /// What is kept of a handle: by it the city finds forged and copied ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandleTrace {

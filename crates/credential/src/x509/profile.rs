@@ -27,7 +27,11 @@ impl Profile {
         }
     }
 
-    pub(super) fn check_leaf(self, leaf: &Certificate<'_>) -> Result<(), Rejection> {
+    /// Whether a certificate fits: its purposes and no more, not its dates and not who signed it.
+    ///
+    /// # Errors
+    /// [`Rejection`] that blames the role of the certificate.
+    pub fn check_leaf(self, leaf: &Certificate<'_>) -> Result<(), Rejection> {
         let wrong = |what: &str| {
             let message = alloc::format!("certificate of `{}` {what}", leaf.subject);
             Rejection::new(self.culprit(), "certificate-profile", message)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use edge::reader_host::Settings;
 use presentation::apdu::LinkLimits;
+use presentation::profile::{ParseProfileError, Profile};
 use reader::engine::{TimeBound, TimeBounds};
 use serde::Deserialize;
 use toml::Spanned;
@@ -58,6 +59,7 @@ struct File {
     #[serde(default)]
     extended_apdus: bool,
     slot: Vec<SlotTable>,
+    profile: Option<Spanned<String>>,
     #[serde(default)]
     bounds: BoundsTable,
     sync: Option<SyncTable>,
@@ -174,7 +176,17 @@ impl Config {
             }),
         };
         let link = if file.extended_apdus { LinkLimits::EXTENDED } else { LinkLimits::SHORT };
-        Ok(Self { slots, settings: Settings { link, bounds }, sync })
+        let least = match file.profile {
+            None => Profile::Express,
+            Some(name) => match name.get_ref().parse() {
+                Ok(least) => least,
+                Err(error) => {
+                    let error: ParseProfileError = error;
+                    return at("profile", name.span().start, &format!("is {error}"));
+                }
+            },
+        };
+        Ok(Self { slots, settings: Settings { link, bounds, least }, sync })
     }
 
     /// The folders, each once.

@@ -8,7 +8,8 @@ use clap::Args;
 use credential::crypto::P256Secret;
 use credential::jose::base64url;
 use edge::link::Field;
-use edge::reader_host::{Deed, ReaderHost, TapReport};
+use edge::reader_host::{Deed, ReaderHost, Settings, TapReport};
+use presentation::profile::Profile;
 use reader::engine::sabotage::{DangerSabotage, NAMES};
 use reader::table::Door;
 use serde_json::{Value, json};
@@ -36,6 +37,10 @@ pub(crate) struct Run {
     /// The door at which phones are held to this reader; needed where it serves several.
     #[arg(long, value_name = "PLACE")]
     door: Option<PlaceCode>,
+    /// Take no tap by less than this profile: express, fast, standard or identity. The trust bundle may
+    /// ask for more.
+    #[arg(long, value_name = "PROFILE", default_value_t = Profile::Express)]
+    profile: Profile,
     /// End after so many taps.
     #[arg(long, value_name = "N")]
     taps: Option<u64>,
@@ -55,7 +60,8 @@ impl Run {
         if let Some(config) = &self.config {
             return self.attend(config);
         }
-        let mut host = self.place.open()?;
+        let settings = Settings { least: self.profile, ..Settings::default() };
+        let mut host = self.place.open_with(settings)?;
         if let Some(name) = &self.danger_sabotage {
             let sabotage = DangerSabotage::named(name).ok_or_else(|| {
                 Failure::usage(format!("no such sabotage: `{name}`")).hint(NAMES.join(", "))
@@ -173,6 +179,7 @@ pub(super) fn describe(report: &TapReport) -> Value {
         "outcome": outcome,
         "code": code,
         "reason": reason,
+        "profile": report.profile.map(Profile::as_str),
         "duration_us": report.duration_us,
         "apdus": apdus,
     })

@@ -8,7 +8,7 @@ use vocabulary::code::PlaceCode;
 use vocabulary::time::Instant;
 use zeroize::Zeroizing;
 
-use super::judge::{Bench, Verdict};
+use super::judge::Verdict;
 use super::tap::Tap;
 use super::{Engine, ReaderKey};
 use crate::decision::{Decision, Reason};
@@ -17,6 +17,9 @@ use crate::decision::{Decision, Reason};
 pub(super) struct Drawn {
     pub(super) secret: P256Secret,
     fresh: [u8; FRESH_BYTES],
+    /// The ephemeral key of a standard tap, and its transaction identifier.
+    pub(super) ephemeral: P256Secret,
+    pub(super) transaction: [u8; 16],
     /// Below 1,000.
     lot: u16,
 }
@@ -40,13 +43,16 @@ impl Engine {
             self.head.hash().as_bytes(),
         ];
         let salt = salt.concat();
-        let derive = |info: &[u8]| crypto.hkdf_sha256(&secret, &salt, info);
-        let public = derive(b"limen reader tap 1 fresh");
+        let mut drawn = Zeroizing::new([[0; 32]; 4]);
+        crypto.hkdf_sha256_blocks(&secret, &salt, b"limen reader tap 2", &mut *drawn);
+        let [session, ephemeral, public, transaction] = *drawn;
         let (fresh, rest) = public.split_first_chunk().unwrap_or((&[0; FRESH_BYTES], &[]));
         let lot = rest.first_chunk().map_or(0, |lot| u64::from_be_bytes(*lot) % 1_000);
         Drawn {
-            secret: P256Secret::from_bytes(derive(b"limen reader tap 1 session")),
+            secret: P256Secret::from_bytes(session),
             fresh: *fresh,
+            ephemeral: P256Secret::from_bytes(ephemeral),
+            transaction: transaction.first_chunk().copied().unwrap_or_default(),
             // INVARIANT: it is below 1,000.
             lot: u16::try_from(lot).unwrap_or(0),
         }
@@ -61,7 +67,7 @@ impl Engine {
         drawn: &Drawn,
     ) -> Option<Terms> {
         let bundle = self.bundle.as_ref()?;
-        let policy = bundle.bundle().taps.of(self.class(door));
+        let policy = self.taps_at(door)?;
         if policy.least > Profile::Express || drawn.lot < policy.stronger_per_mille {
             return None;
         }
@@ -85,22 +91,9 @@ impl Engine {
         (context, proven): (Context, &Proven),
     ) -> bool {
         let is_copied = self.seen.note(context, &proven.content);
-        let mut verdict = match (self.time(now), &self.bundle) {
-            (Err(reason), _) => Verdict::refused(reason),
-            (_, None) => Verdict::refused(Reason::NoBundle),
-            (Ok(at), Some(bundle)) => {
-                let bench = Bench {
-                    crypto,
-                    bundle,
-                    status: &self.status,
-                    door: tap.door(),
-                    at,
-                    #[cfg(feature = "danger-sabotage")]
-                    sabotage: self.sabotage,
-                };
-                bench.judge_express(context, proven, is_copied)
-            }
-        };
+        let mut verdict = self.bench(crypto, now, tap.door(), |bench, _| {
+            bench.judge_express(context, proven, is_copied)
+        });
         let Counted { sequence, value, mark } = proven.counted;
         let is_counted =
             proven.content.is_counted && matches!(verdict.decision, Decision::Granted { .. });

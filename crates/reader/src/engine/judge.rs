@@ -3,6 +3,9 @@
 //! The order is that of trust: the document as `credential` verifies it, the operator for whom its
 //! authority may speak, its rights at this moment, its status, and last the table of this door.
 
+mod access;
+
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use credential::crypto::{Crypto, P256Secret, PublicKey};
@@ -14,6 +17,7 @@ use credential::x509::{self, Judgement, SignerCache};
 use presentation::express::Context;
 use presentation::express::reader::{Presence, Proven};
 use presentation::profile::Profile;
+use presentation::standard::reader::Authenticated;
 use vocabulary::code::PlaceCode;
 use vocabulary::time::Instant;
 
@@ -29,6 +33,13 @@ pub(super) struct Presented {
     pub(super) device_response: Vec<u8>,
     pub(super) session_transcript: Vec<u8>,
     pub(super) reader_secret: P256Secret,
+}
+
+/// What a device showed after it had proved its key by a standard tap.
+#[derive(Debug)]
+pub(super) struct Accessed {
+    pub(super) device: Box<Authenticated>,
+    pub(super) device_response: Vec<u8>,
 }
 
 /// What was decided, about what, and what was wrong with it.
@@ -54,6 +65,11 @@ impl Verdict {
 
     pub(super) fn rejected(rejection: Rejection) -> Self {
         Self { rejection: Some(rejection.clone()), ..Self::refused(Reason::of(&rejection)) }
+    }
+
+    /// Whose operator does not stand for it.
+    fn unvouched(rejection: Rejection) -> Self {
+        Self { rejection: Some(rejection), ..Self::refused(Reason::OperatorMismatch) }
     }
 }
 
@@ -135,18 +151,23 @@ impl Bench<'_> {
         }
     }
 
+    /// The verdict on a pass whose document was verified with its chain.
     pub(super) fn judge_facts(&self, facts: &Facts<'_>, cache: &mut SignerCache) -> Verdict {
-        if let Err(rejection) = self.check_operator(facts, cache) {
-            let refused = Verdict::refused(Reason::OperatorMismatch);
-            return Verdict { rejection: Some(rejection), ..refused };
+        match self.check_operator(facts, cache) {
+            Ok(()) => self.judge_vouched(facts, Profile::Identity),
+            Err(rejection) => Verdict::unvouched(rejection),
         }
+    }
+
+    /// The verdict on a pass for which its operator stands, however it was shown.
+    fn judge_vouched(&self, facts: &Facts<'_>, profile: Profile) -> Verdict {
         let pass = PassTrace {
             operator: facts.rights.operator.clone(),
             product: facts.rights.product.clone(),
             device: pass_trace(self.crypto, &facts.device_key),
         };
         let decision = self.decide(facts).unwrap_or_else(Decision::Refused);
-        let trace = Trace { pass: Some(pass), tap: Some(Tapped::Keyed(Profile::Identity)) };
+        let trace = Trace { pass: Some(pass), tap: Some(Tapped::Keyed(profile)) };
         Verdict { decision, trace, rejection: None }
     }
 

@@ -5,6 +5,7 @@
 
 mod express;
 mod identity;
+mod standard;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -15,6 +16,7 @@ use credential::rejection::Rejection;
 use presentation::express::Context;
 use presentation::express::handle::Handle;
 use presentation::express::reader::{Counted, Proven, Terms};
+use presentation::standard::reader;
 use presentation::verifier::Input;
 use vocabulary::code::PlaceCode;
 use vocabulary::time::Instant;
@@ -22,8 +24,10 @@ use vocabulary::time::Instant;
 use self::express::Express;
 pub(super) use self::express::Opened;
 use self::identity::Identity;
+use self::standard::Standard;
+pub(super) use self::standard::Start;
 use super::Config;
-use super::judge::{Presented, Verdict};
+use super::judge::{Accessed, Presented, Verdict};
 use super::pace::Pace;
 use crate::decision::Reason;
 
@@ -32,8 +36,7 @@ use crate::decision::Reason;
 pub(super) struct Tap {
     door: PlaceCode,
     pace: Pace,
-    /// For the session of a stronger profile, as long as it has not begun.
-    secret: Option<P256Secret>,
+    plan: Plan,
     course: Course,
     failure: Option<(Reason, Option<Rejection>)>,
 }
@@ -41,7 +44,26 @@ pub(super) struct Tap {
 #[derive(Debug)]
 enum Course {
     Express(Box<Express>),
+    Standard(Box<Standard>),
     Identity(Box<Identity>),
+}
+
+/// The profiles that are still to be tried, in the order of what they prove, least first.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) express: Option<Terms>,
+    pub(super) standard: Option<Start>,
+    /// The ephemeral key of its session.
+    pub(super) identity: Option<P256Secret>,
+}
+
+/// What comes next in a profile that may give way to another.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "it is taken apart at once")]
+enum Next {
+    Step(Step),
+    /// This profile came to nothing: try a stronger one.
+    Stronger,
 }
 
 /// What the tap wants its engine to do.
@@ -50,6 +72,12 @@ pub(super) enum Step {
     Command(Vec<u8>),
     Sign(Vec<u8>),
     Answer(Presented),
+    /// The holder proved its key and showed an access document.
+    Accessed(Box<Accessed>),
+    /// The holder proved its key, and has no document to show.
+    Absent(Rejection),
+    /// The holder, with this key, proved itself by what an earlier tap left.
+    Recognised(Box<[u8; 65]>),
     /// Have the secure element open this handle.
     OpenHandle(Context, Handle),
     /// The holder proved itself by the express tap.
@@ -65,23 +93,16 @@ pub(super) enum Step {
 }
 
 impl Tap {
-    /// A tap that begins with the express profile, where there are terms for it, or else with the
-    /// identity profile.
+    /// A tap that begins with the first profile of its plan.
     pub(super) fn new(
         crypto: &dyn Crypto,
         now: Instant,
         (door, pace): (PlaceCode, Pace),
-        (secret, express): (P256Secret, Option<Terms>),
+        mut plan: Plan,
         config: &Config,
     ) -> Result<Self, BadKey> {
-        let (secret, course) = match express {
-            Some(terms) => (Some(secret), Course::Express(Box::new(Express::new(now, terms)))),
-            None => {
-                let identity = Identity::new(crypto, now, secret, config.link)?;
-                (None, Course::Identity(Box::new(identity)))
-            }
-        };
-        Ok(Self { door, pace, secret, course, failure: None })
+        let course = plan.next(crypto, now, config)?.ok_or(BadKey)?;
+        Ok(Self { door, pace, plan, course, failure: None })
     }
 
     pub(super) const fn door(&self) -> &PlaceCode {
@@ -91,6 +112,7 @@ impl Tap {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         match &self.course {
             Course::Express(express) => Some(express.deadline()),
+            Course::Standard(standard) => standard.poll_timeout(),
             Course::Identity(identity) => identity.poll_timeout(),
         }
     }
@@ -103,13 +125,19 @@ impl Tap {
         bytes: &[u8],
         took: Duration,
     ) {
-        let is_answered =
-            matches!(&self.course, Course::Identity(identity) if identity.is_answered());
+        let is_answered = match &self.course {
+            Course::Identity(identity) => identity.is_answered(),
+            Course::Standard(standard) => standard.is_answered(),
+            Course::Express(_) => false,
+        };
         let kept = if is_answered { Ok(()) } else { self.pace.count(took) };
         match (kept, &mut self.course) {
             (Err(rejection), _) => self.fail(Reason::of(&rejection), Some(rejection)),
             (Ok(()), Course::Identity(identity)) => {
                 identity.handle(crypto, now, Input::Response(bytes));
+            }
+            (Ok(()), Course::Standard(standard)) => {
+                standard.handle(crypto, now, reader::Input::Response(bytes));
             }
             (Ok(()), Course::Express(express)) => express.response(crypto, now, bytes),
         }
@@ -129,9 +157,17 @@ impl Tap {
         }
     }
 
+    /// Tells the device whether the door opens.
+    pub(super) fn conclude(&mut self, crypto: &dyn Crypto, now: Instant, is_granted: bool) {
+        if let Course::Standard(standard) = &mut self.course {
+            standard.conclude(crypto, now, is_granted);
+        }
+    }
+
     pub(super) fn timeout(&mut self, crypto: &dyn Crypto, now: Instant) {
         match &mut self.course {
             Course::Identity(identity) => identity.handle(crypto, now, Input::Timeout),
+            Course::Standard(standard) => standard.handle(crypto, now, reader::Input::Timeout),
             Course::Express(express) if now >= express.deadline() => express.lost(),
             Course::Express(_) => {}
         }
@@ -140,6 +176,7 @@ impl Tap {
     pub(super) fn lost(&mut self, crypto: &dyn Crypto, now: Instant) {
         match &mut self.course {
             Course::Identity(identity) => identity.handle(crypto, now, Input::LinkLost),
+            Course::Standard(standard) => standard.handle(crypto, now, reader::Input::LinkLost),
             Course::Express(express) => express.lost(),
         }
     }
@@ -151,8 +188,10 @@ impl Tap {
 
     /// The signature that was asked for is there.
     pub(super) fn signed(&mut self, crypto: &dyn Crypto, now: Instant, signature: &Signature) {
-        if let Course::Identity(identity) = &mut self.course {
-            identity.signed(crypto, now, signature);
+        match &mut self.course {
+            Course::Identity(identity) => identity.signed(crypto, now, signature),
+            Course::Standard(standard) => standard.signed(crypto, now, signature),
+            Course::Express(_) => {}
         }
     }
 
@@ -168,23 +207,45 @@ impl Tap {
             // What a holder may have written is not forgotten because it was slow.
             let torn = match &mut self.course {
                 Course::Express(express) => express.torn(),
-                Course::Identity(_) => None,
+                Course::Standard(_) | Course::Identity(_) => None,
             };
             return Some(torn.unwrap_or(Step::Ended(reason, rejection)));
         }
-        if let Course::Express(express) = &mut self.course {
-            match express.step()? {
-                express::Next::Step(step) => return Some(step),
-                express::Next::Stronger => {}
+        loop {
+            let next = match &mut self.course {
+                Course::Express(express) => express.step()?,
+                Course::Standard(standard) => standard.step(crypto, now, config, signer)?,
+                Course::Identity(identity) => return identity.step(crypto, now, config, signer),
+            };
+            if let Next::Step(step) = next {
+                return Some(step);
             }
-            // INVARIANT: a tap that began with the express profile has its secret still.
-            let secret = self.secret.take()?;
-            match Identity::new(crypto, now, secret, config.link) {
-                Ok(identity) => self.course = Course::Identity(Box::new(identity)),
-                Err(BadKey) => return Some(Step::Ended(Reason::ReaderFault, None)),
+            match self.plan.next(crypto, now, config) {
+                Ok(Some(stronger)) => self.course = stronger,
+                // INVARIANT: no profile that may give way is the last of a plan.
+                Ok(None) | Err(BadKey) => return Some(Step::Ended(Reason::ReaderFault, None)),
             }
         }
-        let Course::Identity(identity) = &mut self.course else { return None };
-        identity.step(crypto, now, config, signer)
+    }
+}
+
+impl Plan {
+    /// Begins the next profile.
+    fn next(
+        &mut self,
+        crypto: &dyn Crypto,
+        now: Instant,
+        config: &Config,
+    ) -> Result<Option<Course>, BadKey> {
+        if let Some(terms) = self.express.take() {
+            return Ok(Some(Course::Express(Box::new(Express::new(now, terms)))));
+        }
+        if let Some(start) = self.standard.take() {
+            let standard = Standard::new(crypto, now, start, config.link)?;
+            return Ok(Some(Course::Standard(Box::new(standard))));
+        }
+        let Some(secret) = self.identity.take() else { return Ok(None) };
+        let identity = Identity::new(crypto, now, secret, config.link)?;
+        Ok(Some(Course::Identity(Box::new(identity))))
     }
 }

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use credential::access_document;
 use credential::crypto::{Crypto, P256Secret, PublicKey};
 use credential::mdoc::{self, ENTROPY_BYTES_PER_ELEMENT, IssueRequest, NameSpace, Validity};
 use credential::rights::{DOC_TYPE, NAME_SPACE, Rights};
@@ -10,9 +11,10 @@ use credential::status::StatusReference;
 use credential::status::{Bits, CwtHeader, Status, StatusList, StatusListClaims};
 use credential::unsigned::Unsigned;
 use credential::x509::build::{self, Purpose, Request, Signer, Subject};
-use credential::x509::{Certificate, TrustAnchors};
+use credential::x509::{Certificate, TrustAnchors, compressed};
+use presentation::profile::Profile;
 use reader::bundle::{Bundle, Freshness, Issuer};
-use reader::engine::{Config, ReaderKey, TimeBounds};
+use reader::engine::{Config, ReaderKey, StandardIdentity, TimeBounds};
 use reader::snapshot::{ClassPolicy, Stale};
 use reader::table::{AccessTable, Door, Need, Rule, ZoneClass};
 use vocabulary::code::PlaceCode;
@@ -70,14 +72,25 @@ pub(crate) fn later(number: u8, root: &Identity, by: Duration) -> Identity {
 }
 
 fn certified(number: u8, purpose: Purpose, by: Option<&Identity>, delay: Duration) -> Identity {
+    let from = noon().saturating_sub(days(10)).saturating_add(delay);
+    let until = noon().saturating_add(days(if by.is_some() { 400 } else { 4000 }));
+    dated(number, purpose, by, (from, until))
+}
+
+pub(crate) fn dated(
+    number: u8,
+    purpose: Purpose,
+    by: Option<&Identity>,
+    (not_before, not_after): (Instant, Instant),
+) -> Identity {
     let own = key(number);
     let name = format!("Test {number}");
     let request = Request {
         purpose,
         subject: Subject { common_name: &name, organization: None, country: "UT" },
         key: &public(&own),
-        not_before: noon().saturating_sub(days(10)).saturating_add(delay),
-        not_after: noon().saturating_add(days(if by.is_some() { 400 } else { 4000 })),
+        not_before,
+        not_after,
         serial_entropy: [number; build::SERIAL_ENTROPY_BYTES],
         issuer_uri: "https://city.example",
         crl_uri: "https://city.example/crl",
@@ -130,6 +143,8 @@ impl City {
             link: presentation::apdu::LinkLimits::EXTENDED,
             bounds: TimeBounds::default(),
             restarts: 1,
+            standard: None,
+            least: Profile::Express,
         }
     }
 
@@ -199,6 +214,64 @@ impl City {
         sign(&self.status_signer.key, claims.cwt(header))
     }
 
+    /// What a reader with a certificate for standard taps has; the certificate holds until `not_after`.
+    pub(crate) fn standard(&self, not_after: Instant) -> StandardIdentity {
+        let authority = public(&self.reader_authority.key);
+        let name: String = READER.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let request = compressed::Request {
+            serial: &[7; 8],
+            issuer: "Test 4",
+            subject: &name,
+            not_before: noon().saturating_sub(days(1)),
+            not_after,
+            key: &CRYPTO.p256_public(&self.reader.key).unwrap(),
+        };
+        let unsigned = compressed::issue(&request, &authority).unwrap();
+        let certificate = sign(&self.reader_authority.key, unsigned);
+        let group_key = CRYPTO.p256_public(&self.reader_authority.key).unwrap();
+        StandardIdentity { group_key, certificate }
+    }
+
+    /// A reader that does standard taps.
+    pub(crate) fn standard_config(&self) -> Config {
+        let standard = Some(self.standard(noon().saturating_add(days(30))));
+        Config { standard, ..self.config() }
+    }
+
+    /// A bundle that names the document signers, too.
+    pub(crate) fn standard_bundle(&self, epoch: u64) -> Bundle {
+        let mut bundle = self.bundle(epoch);
+        bundle.issuers.push(issuer("transit", &self.transit_signer));
+        bundle.issuers.push(issuer("landlord", &self.landlord_signer));
+        bundle
+    }
+
+    /// An access document by `signer` with these rights, for the device with this key.
+    pub(crate) fn access_document(
+        &self,
+        signer: &P256Secret,
+        rights: &Rights,
+        status_index: Option<u64>,
+        device: &P256Secret,
+    ) -> Vec<u8> {
+        let status = status_index.map(|index| StatusReference { uri: STATUS_URI, index });
+        let value = access_document::pass::value(rights, status).unwrap();
+        let request = access_document::IssueRequest {
+            device_key: Some(&public(device)),
+            elements: &[(access_document::pass::ELEMENT, &value)],
+            validity: Validity {
+                signed: noon().saturating_sub(days(1)),
+                valid_from: noon().saturating_sub(days(1)),
+                valid_until: noon().saturating_add(days(20)),
+                expected_update: None,
+            },
+            needs_clock: true,
+        };
+        let entropy = [9; ENTROPY_BYTES_PER_ELEMENT];
+        let unsigned = access_document::issue(CRYPTO, &request, &public(signer), &entropy).unwrap();
+        sign(signer, unsigned).into_bytes()
+    }
+
     /// A pass by `signer` with these rights, for the device with this key.
     pub(crate) fn pass(
         &self,
@@ -250,7 +323,7 @@ pub(crate) fn place(text: &str) -> PlaceCode {
     text.parse().unwrap()
 }
 
-fn issuer(operator: &str, authority: &Identity) -> Issuer {
+pub(crate) fn issuer(operator: &str, authority: &Identity) -> Issuer {
     Issuer { operator: operator.parse().unwrap(), certificate: authority.der.clone() }
 }
 

@@ -147,6 +147,20 @@ fn ready(city: &City, taps: Taps) -> Gate {
     gate
 }
 
+/// A gate of `config` with the keys of the epoch.
+pub(crate) fn ready_with(city: &City, config: reader::engine::Config) -> Gate {
+    let mut gate = Gate::with(config);
+    gate.give(Input::Bundle(&city.signed(&Bundle { taps: express_only(), ..city.bundle(1) })));
+    gate.give(Input::StatusList(&city.status_list(hours(1))));
+    gate.engine.hold_epoch_keys(vec![context(epoch())]);
+    gate
+}
+
+/// A tap with a card that has a good handle and nothing else.
+pub(crate) fn tap_with_handle(gate: &mut Gate) -> Vec<Seen> {
+    tap(gate, &mut Card::new([content(0)]), GATE, key(1)).0
+}
+
 fn check(contents: Content, expected: Seen) {
     let city = City::new();
     let mut gate = ready(&city, express_only());
@@ -309,7 +323,7 @@ fn the_fresh_value_never_repeats_though_the_generator_does() {
     let config = reader::engine::Config { restarts: 2, ..city.config() };
     let mut woken = gate.restart(&city);
     let memory = reader::engine::Memory::decode(&gate.memory).unwrap();
-    let head = gate.engine.journal_head().clone();
+    let head = *gate.engine.journal_head();
     woken.engine = reader::engine::Engine::new(CRYPTO, config, memory, head, 0);
     woken.engine.hold_epoch_keys(vec![context(epoch())]);
     for _ in 0..50 {

@@ -10,7 +10,7 @@ use presentation::apdu::LinkLimits;
 use presentation::holder::{self, Holder};
 use presentation::session::message::SessionStatus;
 use reader::decision::Reason;
-use reader::engine::{Engine, Input, Memory, Output};
+use reader::engine::{Config, Engine, Input, Memory, Output};
 use reader::journal::Event;
 use vocabulary::time::Instant;
 
@@ -41,7 +41,7 @@ pub(crate) enum Bent {
 
 impl Phone {
     /// The answer of this wallet to a request, or nothing if its owner declines.
-    fn answer(&self, request: &[u8], transcript: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn answer(&self, request: &[u8], transcript: &[u8]) -> Option<Vec<u8>> {
         let request = DeviceRequest::parse(request).unwrap();
         let asked = &request.doc_requests[0];
         match self.bent {
@@ -98,14 +98,18 @@ pub(crate) struct Gate {
     pub(crate) recorded: Vec<Vec<u8>>,
     /// How long the phone takes for the next response.
     pub(crate) took: Box<dyn FnMut() -> Duration>,
-    taps: u8,
+    pub(crate) taps: u8,
 }
 
 impl Gate {
     /// A reader that was just enrolled.
     pub(crate) fn new(city: &City) -> Self {
+        Self::with(city.config())
+    }
+
+    pub(crate) fn with(config: Config) -> Self {
         let head = Head::start(*READER.as_bytes());
-        let engine = Engine::new(CRYPTO, city.config(), Memory::default(), head, 0);
+        let engine = Engine::new(CRYPTO, config, Memory::default(), head, 0);
         Self::around(engine, Vec::new(), Memory::default().encode())
     }
 

@@ -9,6 +9,7 @@
     reason = "tests may panic"
 )]
 
+mod badge;
 mod bundles;
 mod city;
 mod crashes;
@@ -20,5 +21,7 @@ mod lists;
 mod pace;
 mod roots;
 mod sabotage;
+mod standard;
+mod standard_attacks;
 mod suites;
 mod taps;

@@ -5,6 +5,7 @@ use core::time::Duration;
 use audit::journal::{Head, verify_run};
 use credential::x509::TrustAnchors;
 use presentation::apdu::LinkLimits;
+use presentation::profile::Profile;
 use reader::bundle::{Bundle, Freshness, Issuer};
 use reader::decision::Reason;
 use reader::engine::{Config, Engine, Input, Memory, Output, ReaderKey, TimeBounds};
@@ -40,6 +41,8 @@ impl Gate {
             link: LinkLimits::EXTENDED,
             bounds: TimeBounds::default(),
             restarts: 1,
+            standard: None,
+            least: Profile::Express,
         };
         let head = Head::start(*READER.as_bytes());
         let engine = Engine::new(CRYPTO, config, Memory::default(), head, 0);

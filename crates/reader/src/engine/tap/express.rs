@@ -13,7 +13,7 @@ use presentation::express::reader::{
 use presentation::express::wire::Apdu;
 use vocabulary::time::Instant;
 
-use super::Step;
+use super::{Next, Step};
 use crate::decision::Reason;
 use crate::engine::judge::Verdict;
 
@@ -35,14 +35,6 @@ pub(super) struct Express {
     /// The verdict that waits for the holder to write its counted use.
     waiting: Option<Verdict>,
     next: VecDeque<Next>,
-}
-
-/// What comes next.
-#[derive(Debug)]
-pub(super) enum Next {
-    Step(Step),
-    /// This profile came to nothing: try a stronger one.
-    Stronger,
 }
 
 /// The answer of the secure element, for the end of the tap that asks for it.
