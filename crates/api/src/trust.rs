@@ -17,8 +17,8 @@ pub struct Trust {
     pub reader_authorities: Vec<String>,
     /// The issuing authorities (IACA, ISO/IEC 18013-5) of its operators.
     pub issuing_authorities: Vec<IssuingAuthority>,
-    /// The document signers of its operators whom documents name by hash instead of carrying their
-    /// certificates: hybrid ones, which are an experiment.
+    /// The document signers of its operators whom documents name instead of carrying their certificates:
+    /// those of access documents, on P-256, and hybrid ones, which are an experiment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub document_signers: Vec<IssuingAuthority>,
     /// The certificates of the signers of its status lists, PEM.

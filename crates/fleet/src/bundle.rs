@@ -44,8 +44,11 @@ pub struct City<'a> {
     pub grants: &'a [Grant],
     /// The roots of the city in force, oldest first, at most [`ROOTS_MAX`].
     pub roots: &'a [Root],
-    /// The issuing authorities of all operators.
+    /// The issuing authorities of all operators, and the document signers whom mdocs name by hash.
     pub issuers: &'a [Issuer],
+    /// The document signers on P-256 of all operators, whom access documents name by their key. A
+    /// bundle lists those that it has room for: a pass whose signer is not there is shown as an mdoc.
+    pub document_signers: &'a [Issuer],
     /// The DER certificates of those who sign status lists themselves, none of an authority; at
     /// most [`STATUS_SIGNERS_MAX`].
     pub status_signers: &'a [Vec<u8>],
@@ -106,7 +109,7 @@ pub fn make_bundle(
     }
     let table = compile(city.tree, city.products, city.grants, &reader.doors);
     let table = table.map_err(Refusal::Table)?;
-    let issuers = issuers_of(&table, reader, city.issuers);
+    let mut issuers = issuers_of(&table, reader, city.issuers);
     let is_within = city.roots.len() <= ROOTS_MAX
         && issuers.len() <= ISSUERS_MAX
         && city.status_signers.len() <= STATUS_SIGNERS_MAX
@@ -116,6 +119,10 @@ pub fn make_bundle(
     if !is_within {
         return Err(Refusal::Bundle);
     }
+    let room = ISSUERS_MAX.saturating_sub(issuers.len());
+    let mut signers = issuers_of(&table, reader, city.document_signers);
+    signers.sort_by_key(|signer| signer.operator != reader.operator);
+    issuers.extend(signers.into_iter().take(room));
     let epoch = reader.bundle_epoch.checked_add(1).ok_or(Refusal::Bundle)?;
     let issued_at = now.floor_to_second();
     let bundle = Bundle {
@@ -137,7 +144,7 @@ pub fn make_bundle(
     Ok(Numbered { change, bundle: bundle.unsigned(city.signer) })
 }
 
-/// The authorities that the reader needs: those of its own operator, and of every operator whose
+/// Those of `issuers` that the reader needs: those of its own operator, and of every operator whose
 /// products its doors accept.
 fn issuers_of(table: &AccessTable, reader: &Reader, issuers: &[Issuer]) -> Vec<Issuer> {
     let is_named = |issuer: &Issuer| {

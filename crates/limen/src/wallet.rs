@@ -226,6 +226,7 @@ impl Export {
                 let (ending, bytes) = match &document.content {
                     Content::Mdoc(bytes) => ("cbor", bytes.as_slice()),
                     Content::SdJwt(text) => ("sd-jwt", text.as_bytes()),
+                    Content::AccessDocument(bytes) => ("access", bytes.as_slice()),
                 };
                 let safe = pass.configuration.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
                 let path = self.out.join(format!("{safe}-{}.{ending}", number + 1));

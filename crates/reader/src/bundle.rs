@@ -81,8 +81,8 @@ pub struct Bundle {
     pub deliveries: Vec<Vec<u8>>,
 }
 
-/// An issuing authority, or a document signer whom documents name and do not carry (a hybrid one by its
-/// hash, one on P-256 by its key in access documents), and the one operator for which it vouches.
+/// An issuing authority, or a document signer whom documents name instead of carrying its certificate
+/// (access documents its key, hybrid mdocs its hash), and the one operator for which it vouches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuer {
     /// The operator.

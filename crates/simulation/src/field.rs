@@ -249,6 +249,7 @@ impl<'w> Gate<'w> {
             grants: grants.get(self.own).ok_or(Fault("find grants"))?,
             roots: &snapshot.roots,
             issuers: &snapshot.issuers,
+            document_signers: &[],
             status_signers: &snapshot.status_signers,
             freshness: Freshness { low: policy, normal: policy, high: policy },
             unlock_ms: 5_000,

@@ -342,10 +342,13 @@ impl Collection {
         let to = "metadata";
         self.metadata = Metadata::read_issuer(body, &self.offer.issuer)
             .map_err(|member| CollectError::Answer { to, member })?;
-        for id in self.offer.configurations.iter().rev() {
-            let unsupported = || CollectError::Unsupported { configuration: id.clone() };
-            let configuration = Configuration::read(body, id).ok_or_else(unsupported)?;
-            self.open.push(configuration);
+        // The last is collected first. What is not understood, or not given any more, keeps nobody from
+        // the rest.
+        let offered = self.offer.configurations.iter().rev();
+        self.open = offered.filter_map(|id| Configuration::read(body, id)).collect();
+        if self.open.is_empty() {
+            let configuration = self.offer.configurations.first().cloned().unwrap_or_default();
+            return Err(CollectError::Unsupported { configuration });
         }
         self.stage = Stage::Server;
         Ok(())

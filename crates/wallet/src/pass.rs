@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use credential::access_document;
 use credential::crypto::{Crypto, PublicKey};
 use credential::mdoc::{self, Expectation, IssuerSigned, Item};
 use credential::rejection::Rejection;
@@ -32,11 +33,11 @@ pub struct Pass {
 /// One document of a pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
-    /// Its bytes: IssuerSigned, or the text of an SD-JWT.
+    /// Its bytes: IssuerSigned in one of two encodings, or the text of an SD-JWT.
     pub content: Content,
     /// The key to which it is bound.
     pub key: DeviceKey,
-    /// Its document type (mdoc) or `vct`.
+    /// Its document type (mdoc, access document) or `vct`.
     pub kind: String,
     /// First instant of validity.
     pub valid_from: Instant,
@@ -53,6 +54,8 @@ pub enum Content {
     Mdoc(Vec<u8>),
     /// A compact SD-JWT VC.
     SdJwt(String),
+    /// IssuerSigned of an access document, for the standard tap.
+    AccessDocument(Vec<u8>),
 }
 
 impl Document {
@@ -97,6 +100,7 @@ impl Document {
                 let kind = String::from(verified.vct().unwrap_or_default());
                 (kind, from, until, verified.holder_key().cloned())
             }
+            Content::AccessDocument(bytes) => accept_access(crypto, bytes, keys, anchors, now)?,
         };
         let bound = keys.iter().find(|(_, public)| bound_to.as_ref() == Some(public));
         let (key, _) = *bound.ok_or_else(|| {
@@ -111,7 +115,14 @@ impl Document {
     #[must_use]
     pub fn is_holder_only(&self) -> bool {
         const YES: &[u8] = &[0xf5];
-        let Content::Mdoc(bytes) = &self.content else { return false };
+        let bytes = match &self.content {
+            Content::Mdoc(bytes) => bytes,
+            Content::SdJwt(_) => return false,
+            Content::AccessDocument(bytes) => {
+                let rights = access_document::pass::danger_unverified_rights(bytes);
+                return rights.map_or(true, |rights| rights.holder_only);
+            }
+        };
         let says_so = |item: &Item<'_>| {
             item.name_space == NAME_SPACE && item.element == "holder_only" && item.value == YES
         };
@@ -123,4 +134,37 @@ impl Document {
     pub fn is_current(&self, at: Instant) -> bool {
         self.valid_from <= at && at <= self.valid_until
     }
+}
+
+/// Kind, dates and key of an access document, which must be for one of `keys` and by a document signer
+/// whom the wallet knows.
+fn accept_access(
+    crypto: &dyn Crypto,
+    bytes: &[u8],
+    keys: &[(DeviceKey, PublicKey)],
+    anchors: &TrustAnchors,
+    now: Instant,
+) -> Result<(String, Instant, Instant, Option<PublicKey>), Rejection> {
+    let issuers: Vec<PublicKey> = anchors.document_signer_keys(now).cloned().collect();
+    let mut refused = None;
+    for (_, key) in keys {
+        let expectation = access_document::Expectation {
+            crypto,
+            issuers: &issuers,
+            at: now,
+            device_key: Some(key),
+        };
+        match access_document::verify_issuer_signed(bytes, &expectation) {
+            Ok(document) => {
+                access_document::pass::read(&document)?;
+                let kind = String::from(document.kind().doc_type());
+                let dates = document.validity();
+                return Ok((kind, dates.valid_from, dates.valid_until, Some(key.clone())));
+            }
+            Err(rejection) if rejection.code == "device-key-mismatch" => {}
+            Err(rejection) => refused = Some(rejection),
+        }
+    }
+    // For none of the keys: the caller says so.
+    refused.map_or(Ok((String::new(), now, now, None)), Err)
 }

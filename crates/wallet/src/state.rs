@@ -1,7 +1,9 @@
 //! Everything that a wallet remembers, as one sealed file: passes, trust, log.
 //!
-//! Layout (CBOR, version 3): `[3, city, [anchor..] roots, [anchor..] issuers, [anchor..] readers,
-//! [pass..], [entry..], express]`; version 2 lacks the last, version 1 city and roots as well.
+//! Layout (CBOR, version 4): `[4, city, [anchor..] roots, [anchor..] issuers, [anchor..] readers,
+//! [pass..], [entry..], express]`; version 3 knows no access documents, version 2 lacks the last field,
+//! version 1 city and roots as well. The bytes of a document are a byte string for an mdoc, text for an
+//! SD-JWT, and a byte string in an array of one for an access document.
 //! Sealed by AES-256-GCM under a key of the host, nonce first.
 
 use alloc::string::String;
@@ -20,7 +22,9 @@ use crate::pass::{Content, Document, Pass};
 use crate::secure_element::DeviceKey;
 use crate::trust::{Parts, Trust};
 
-const VERSION: u64 = 3;
+const VERSION: u64 = 4;
+/// Before access documents.
+const VERSION_WITHOUT_ACCESS: u64 = 3;
 /// Before the express tap.
 const VERSION_WITHOUT_EXPRESS: u64 = 2;
 /// Before roots were kept.
@@ -144,7 +148,7 @@ impl State {
         let mut ahead = decoder.clone();
         ahead.array()?;
         let (fields, has_roots, has_express) = match ahead.unsigned()? {
-            VERSION => (8, true, true),
+            VERSION | VERSION_WITHOUT_ACCESS => (8, true, true),
             VERSION_WITHOUT_EXPRESS => (7, true, false),
             VERSION_ROOTLESS => (5, false, false),
             found => return Err(OpenError::Version { found }),
@@ -178,6 +182,7 @@ fn encode_pass(encoder: &mut Encoder, pass: &Pass) {
         match &document.content {
             Content::Mdoc(bytes) => encoder.bytes(bytes),
             Content::SdJwt(text) => encoder.text(text),
+            Content::AccessDocument(bytes) => encoder.array(1).bytes(bytes),
         };
         encoder.unsigned(u64::from(document.key.0)).text(&document.kind);
         encoder.integer(document.valid_from.unix_micros());
@@ -200,6 +205,10 @@ fn decode_document(decoder: &mut Decoder<'_>) -> Result<Document, CborError> {
     decoder.array_of(6)?;
     let content = match decoder.kind() {
         credential::cbor::Kind::Text => Content::SdJwt(decoder.text()?.into()),
+        credential::cbor::Kind::Array => {
+            decoder.array_of(1)?;
+            Content::AccessDocument(decoder.bytes()?.to_vec())
+        }
         _ => Content::Mdoc(decoder.bytes()?.to_vec()),
     };
     let number = |decoder: &mut Decoder<'_>| {
@@ -263,11 +272,12 @@ mod tests {
             shown: 2,
         };
         let mdoc = Document { content: Content::Mdoc(vec![1, 2]), ..document.clone() };
+        let access = Document { content: Content::AccessDocument(vec![3]), ..mdoc.clone() };
         let pass = Pass {
             name: "Staff badge".into(),
             issuer: "https://city.example/vci/hall".into(),
             configuration: "badge.mso_mdoc".into(),
-            documents: vec![document, mdoc],
+            documents: vec![document, mdoc, access],
         };
         let entry = Entry {
             at: Instant::from_unix_seconds(3),
@@ -300,9 +310,9 @@ mod tests {
         encoder.array(0).array(0).array(0).array(0).array(0);
         assert!(State::decode(&encoder.into_bytes()).is_ok());
         let mut encoder = Encoder::new();
-        encoder.array(5).unsigned(4).array(0).array(0).array(0).array(0);
+        encoder.array(5).unsigned(5).array(0).array(0).array(0).array(0);
         let refused = State::decode(&encoder.into_bytes()).unwrap_err();
-        assert!(matches!(refused, OpenError::Version { found: 4 }));
+        assert!(matches!(refused, OpenError::Version { found: 5 }));
     }
 
     #[test]

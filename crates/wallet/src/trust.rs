@@ -24,7 +24,8 @@ pub struct Parts {
     pub city: String,
     /// The roots of the city, oldest first; none where the wallet was made before they were kept.
     pub roots: Vec<Vec<u8>>,
-    /// The issuing authorities, for passes, and the document signers that passes name by hash.
+    /// The issuing authorities, for passes, and the document signers that passes name instead of carrying
+    /// their certificates.
     pub issuers: Vec<Vec<u8>>,
     /// The reader authorities, for readers.
     pub readers: Vec<Vec<u8>>,
@@ -56,7 +57,7 @@ pub struct Told {
     pub issuers: Vec<Vec<u8>>,
     /// Its reader authorities, DER.
     pub readers: Vec<Vec<u8>>,
-    /// Its document signers that passes name by hash instead of carrying them, DER.
+    /// Its document signers that passes name instead of carrying their certificates, DER.
     pub signers: Vec<Vec<u8>>,
 }
 
@@ -156,12 +157,14 @@ fn certified(
     Ok(believed)
 }
 
-/// The document signers of `told`, each certified by one of `issuers`.
+/// The document signers of `told` that one of `issuers` certified. Others are left out: their authority may
+/// be one that only a root older than the wallet certified.
 fn named(
     crypto: &dyn Crypto,
     told: &[Vec<u8>],
     issuers: &[Vec<u8>],
 ) -> Result<Vec<Vec<u8>>, FollowError> {
+    let mut believed = Vec::new();
     for der in told {
         let signer = Certificate::parse(der).map_err(|_| FollowError::Unreadable)?;
         let is_by = |issuer: &Vec<u8>| {
@@ -169,11 +172,14 @@ fn named(
                 issuer.subject == signer.issuer && signer.is_signed_by(crypto, &issuer.public_key)
             })
         };
-        if signer.is_authority() || !issuers.iter().any(is_by) {
+        if signer.is_authority() {
             return Err(FollowError::Foreign { subject: signer.subject.to_string() });
         }
+        if issuers.iter().any(is_by) {
+            believed.push(der.clone());
+        }
     }
-    Ok(told.to_vec())
+    Ok(believed)
 }
 
 /// Why what a city tells is not believed.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use credential::access_document;
 use credential::crypto::PublicKey;
+use credential::mdoc::{ENTROPY_BYTES_PER_ELEMENT, Validity};
+use credential::rights::Rights;
 use credential::rustcrypto::RustCrypto;
 use credential::x509::build::{self, Purpose, Request, Signer, Subject};
 use credential::x509::{Certificate, TrustAnchors};
@@ -14,7 +17,7 @@ use policy::action::Action;
 use policy::compile::Product;
 use policy::place::{Grant, PlaceTree};
 use reader::bundle::{
-    Bundle, Freshness, Issuer, Pin, STATUS_SIGNERS_MAX, UNLOCK_MS_MAX, VerifiedBundle,
+    Bundle, Freshness, ISSUERS_MAX, Issuer, Pin, STATUS_SIGNERS_MAX, UNLOCK_MS_MAX, VerifiedBundle,
 };
 use reader::snapshot::{ClassPolicy, Stale};
 use reader::table::RULES_MAX;
@@ -57,6 +60,7 @@ struct World {
     products: Vec<Product>,
     grants: Vec<Grant>,
     issuers: Vec<Issuer>,
+    document_signers: Vec<Issuer>,
     status_signers: Vec<Vec<u8>>,
 }
 
@@ -73,6 +77,7 @@ impl World {
             |of: &str, code: &str| Product { operator: operator(of), code: code.parse().unwrap() };
         Self {
             signer: signed(Purpose::BundleSigner, &signer_key),
+            document_signers: Vec::new(),
             issuers: vec![issuer("harbour", 13), issuer("airport", 14), issuer("museum", 15)],
             status_signers: vec![signed(Purpose::Leaf, &Key::new(16))],
             tree: tree(),
@@ -92,6 +97,7 @@ impl World {
             grants: &self.grants,
             roots: &[],
             issuers: &self.issuers,
+            document_signers: &self.document_signers,
             status_signers: &self.status_signers,
             freshness: Freshness { low: policy, normal: policy, high: policy },
             unlock_ms: 5_000,
@@ -188,6 +194,116 @@ fn bundle_names_the_issuers_that_its_doors_accept() {
     world.grants.clear();
     world.products.clear();
     assert_eq!(named_issuers(&world), ["harbour"]);
+}
+
+/// A document signer of an operator, whose authority has this seed.
+fn document_signer(world: &World, code: &str, authority: u8, key: &Key) -> Issuer {
+    let own = world.issuers.iter().find(|issuer| issuer.operator == operator(code)).unwrap();
+    let above = Some((&Key::new(authority), own.certificate.as_slice()));
+    let certificate = certificate(Purpose::DocumentSigner, key, above);
+    Issuer { operator: operator(code), certificate }
+}
+
+/// An access document by `signer` for the device of seed 40.
+fn access_document(signer: &Key) -> Vec<u8> {
+    let rights = Rights {
+        operator: operator("harbour"),
+        product: "badge".parse().unwrap(),
+        class: None,
+        zones: Vec::new(),
+        places: Vec::new(),
+        recurrence: None,
+        valid_from: NOW,
+        valid_until: LATER,
+        uses_max: None,
+        holder_only: false,
+    };
+    let value = access_document::pass::value(&rights, None).unwrap();
+    let request = access_document::IssueRequest {
+        device_key: Some(&PublicKey::P256(Key::new(40).public())),
+        elements: &[(access_document::pass::ELEMENT, &value)],
+        validity: Validity {
+            signed: NOW,
+            valid_from: NOW,
+            valid_until: NOW.saturating_add(DAY),
+            expected_update: None,
+        },
+        needs_clock: true,
+    };
+    let public = PublicKey::P256(signer.public());
+    let entropy = [3; ENTROPY_BYTES_PER_ELEMENT];
+    let unsigned = access_document::issue(&RustCrypto, &request, &public, &entropy).unwrap();
+    signer.complete(unsigned).as_bytes().to_vec()
+}
+
+/// Whether a reader with this bundle takes an access document of this operator.
+fn takes(world: &World, reader: &Reader, bundle: &[u8], of: &str, document: &[u8]) -> &'static str {
+    let root = TrustAnchors::from_ders([world.root.as_slice()]).unwrap();
+    let pin = Pin { root: &root, reader: reader.id, epoch: 0, at: NOW };
+    let bundle = VerifiedBundle::verify(&RustCrypto, bundle, &pin).unwrap();
+    let anchors = bundle.issuers_of(&operator(of));
+    let keys = anchors.into_iter().flat_map(|anchors| anchors.document_signer_keys(NOW));
+    let expectation = access_document::Expectation {
+        crypto: &RustCrypto,
+        issuers: &keys.cloned().collect::<Vec<_>>(),
+        at: NOW,
+        device_key: Some(&PublicKey::P256(Key::new(40).public())),
+    };
+    let verified = access_document::verify_issuer_signed(document, &expectation);
+    verified.map_or_else(|rejection| rejection.code, |_| "taken")
+}
+
+/// A document of the next signer is unknown to a reader that has not had its next bundle, so that its
+/// holder shows the mdoc; both are taken from then on, until the first signer ends.
+#[test]
+fn document_signers_follow_each_other_from_bundle_to_bundle() {
+    let (_, reader, _) = enrolled(1);
+    let mut world = World::new();
+    let (first, second) = (Key::new(31), Key::new(32));
+    let [old, new] = [&first, &second].map(access_document);
+    let bundle = |world: &World| world.make(&reader, |_| ()).unwrap().1;
+    let both = |world: &World, bytes: &[u8]| {
+        [&old, &new].map(|document| takes(world, &reader, bytes, "harbour", document))
+    };
+    let none = bundle(&world);
+    assert_eq!(both(&world, &none), ["issuer-unknown"; 2], "control");
+    world.document_signers.push(document_signer(&world, "harbour", 13, &first));
+    let before = bundle(&world);
+    world.document_signers.push(document_signer(&world, "harbour", 13, &second));
+    let after = bundle(&world);
+    world.document_signers.remove(0);
+    let later = bundle(&world);
+    assert_eq!(both(&world, &before), ["taken", "issuer-unknown"]);
+    assert_eq!(both(&world, &after), ["taken", "taken"]);
+    assert_eq!(both(&world, &later), ["issuer-unknown", "taken"]);
+    // A signer counts for the operator under which it is listed, and only at doors that take it.
+    world.document_signers.push(document_signer(&world, "museum", 15, &first));
+    assert_eq!(both(&world, &bundle(&world)), ["issuer-unknown", "taken"]);
+}
+
+#[test]
+fn document_signers_take_the_room_that_authorities_leave() {
+    let (_, reader, _) = enrolled(1);
+    let mut world = World::new();
+    let signer = document_signer(&world, "harbour", 13, &Key::new(31));
+    let count = |world: &World| {
+        let (_, bytes) = world.make(&reader, |_| ()).unwrap();
+        let bundle = world.verify(&bytes, &reader, 0, NOW).unwrap();
+        let is_signer = |issuer: &&Issuer| issuer.certificate == signer.certificate;
+        (bundle.issuers.len(), bundle.issuers.iter().filter(is_signer).count())
+    };
+    let authority = world.issuers[0].clone();
+    world.document_signers = vec![signer.clone(); 3];
+    for (authorities, expected) in [
+        (ISSUERS_MAX - 3, (ISSUERS_MAX, 3)),
+        (ISSUERS_MAX - 1, (ISSUERS_MAX, 1)),
+        (ISSUERS_MAX, (ISSUERS_MAX, 0)),
+    ] {
+        world.issuers = vec![authority.clone(); authorities];
+        assert_eq!(count(&world), expected, "{authorities} authorities");
+    }
+    world.issuers = vec![authority; ISSUERS_MAX + 1];
+    assert_eq!(world.make(&reader, |_| ()).unwrap_err(), Refusal::Bundle);
 }
 
 #[test]

@@ -142,7 +142,8 @@ impl Lives {
                 ..life
             },
             // No lead but for the hybrid suite: readers and verifiers trust the issuing authority, and the
-            // signer's certificate travels in every document. Documents end with that certificate.
+            // signer's certificate travels in every document, but for access documents, in whose place a
+            // reader takes the mdoc. Documents end with that certificate.
             Purpose::DocumentSignerMdoc | Purpose::DocumentSignerSdJwt => Life {
                 successor_after: DOCUMENT_SIGNER_LIFE.saturating_sub(DOCUMENT_SIGNER_RENEWAL),
                 renew_before: DOCUMENT_SIGNER_RENEWAL,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use api::trust::CityRoot;
 use clap::Args;
 use credential::aws_lc::AwsLc;
-use credential::x509::pem;
+use credential::x509::{Certificate, pem};
 use edge::wallet_host::WalletHost;
 use serde_json::json;
 use wallet::trust::{Parts, Root, Told, Trust};
@@ -107,12 +107,17 @@ impl Refresh {
         self.place.save(&host)?;
         let after = host.state.trust.parts();
         let is_new = *after != before;
+        // Document signers stand beside them.
+        let is_authority = |der: &&Vec<u8>| {
+            Certificate::parse(der).is_ok_and(|certificate| certificate.is_authority())
+        };
+        let authorities = after.issuers.iter().filter(is_authority).count();
         if self.json {
             output::json(&json!({
                 "changed": is_new,
                 "city": after.city,
                 "roots": after.roots.len(),
-                "issuing_authorities": after.issuers.len(),
+                "issuing_authorities": authorities,
                 "reader_authorities": after.readers.len(),
                 "express_handles": handles,
             }))?;
@@ -123,7 +128,7 @@ impl Refresh {
             "{word}: {} roots, {} issuing authorities, {} reader authorities; {handles} new express \
              handles\n",
             after.roots.len(),
-            after.issuers.len(),
+            authorities,
             after.readers.len(),
         ))?;
         Ok(ExitCode::SUCCESS)

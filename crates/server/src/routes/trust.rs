@@ -4,15 +4,15 @@ use api::trust::{CityRoot, IssuingAuthority, Trust};
 use axum::extract::State as FromState;
 use axum::response::IntoResponse;
 use credential::x509::pem;
-use keys::custody::{Key, State};
+use keys::custody::State;
 use keys::purpose::Purpose;
+use reader::bundle::Issuer;
 
-use super::readers::bundle::{certificates, is_named};
+use super::readers::bundle::{authorities, certificates, is_named, signers};
 use crate::body::Shown;
 use crate::caller::Anyone;
 use crate::problem::Problem;
 use crate::server::Server;
-use crate::sign::is_in_force;
 use crate::start::{StartError, log_keys};
 use crate::world::now;
 
@@ -26,13 +26,10 @@ pub(super) async fn show(
         let ders = certificates(&*server.custody, purpose, at);
         ders.iter().map(|der| text(der)).collect()
     };
-    let keys = server.custody.keys();
-    let of_operators = |is_wanted: &dyn Fn(&Key) -> bool| {
-        let wanted = keys.iter().filter(|key| is_wanted(key));
-        let shown = wanted.filter_map(|key| {
-            let certificate = key.certificate.as_deref().filter(|der| is_in_force(der, at))?;
-            let operator = key.operator.as_ref()?.to_string();
-            Some(IssuingAuthority { operator, certificate: text(certificate) })
+    let of_operators = |issuers: Vec<Issuer>| {
+        let shown = issuers.into_iter().map(|issuer| IssuingAuthority {
+            operator: issuer.operator.to_string(),
+            certificate: text(&issuer.certificate),
         });
         shown.collect()
     };
@@ -53,8 +50,8 @@ pub(super) async fn show(
         city_root: text(&facts.root),
         city_roots: roots.collect(),
         reader_authorities: of(Purpose::ReaderAuthority),
-        issuing_authorities: of_operators(&|key| key.purpose == Purpose::IssuingAuthority),
-        document_signers: of_operators(&is_named),
+        issuing_authorities: of_operators(authorities(&*server.custody, at)),
+        document_signers: of_operators(signers(&*server.custody, at, is_named)),
         status_signers: of(Purpose::StatusList),
         log_key,
         log_keys: log_keys(&[State::Published, State::Active]),

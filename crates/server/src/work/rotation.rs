@@ -2,7 +2,8 @@
 //!
 //! Document signers are made and certified by their operator's own issuing authority (ISO/IEC
 //! 18013-5 B.1.4). Readers and verifiers trust that authority and get the signer's certificate with
-//! every document, so a signer needs no time to become known and signs at once. The key of the log
+//! every document, so a signer needs no time to become known and signs at once. Access documents name
+//! its key alone: until a reader has its next bundle, their holders pass by the mdoc. The key of the log
 //! needs no certificate and is made here as well. Every other key is made by `limen key rotate`,
 //! with the root at hand; once it is there, its first use, retirement and end are steps of this chore.
 

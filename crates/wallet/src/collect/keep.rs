@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 
+use super::metadata::Format;
 use super::{CollectError, Collection, Found, Hands, Stage};
 use crate::log::{self, Entry};
 use crate::pass::{Content, Document, PASSES_MAX, Pass};
@@ -74,11 +75,14 @@ impl Collection {
         let mut free = shown.map_err(CollectError::Element)?;
         let mut documents: Vec<Document> = Vec::new();
         for text in &found.documents {
-            let content = if found.kind.is_mdoc {
+            let bytes = || {
                 let wrong = |_| CollectError::Answer { to: "credential", member: "credential" };
-                Content::Mdoc(Base64UrlUnpadded::decode_vec(text).map_err(wrong)?)
-            } else {
-                Content::SdJwt(text.clone())
+                Base64UrlUnpadded::decode_vec(text).map_err(wrong)
+            };
+            let content = match found.kind.format {
+                Format::Mdoc => Content::Mdoc(bytes()?),
+                Format::SdJwt => Content::SdJwt(text.clone()),
+                Format::AccessDocument => Content::AccessDocument(bytes()?),
             };
             let anchors = state.trust.issuer_anchors();
             let document = Document::accept(hands.crypto, content, &free, anchors, hands.now)

@@ -22,7 +22,15 @@ pub(super) struct Metadata {
 pub(super) struct Configuration {
     pub(super) id: String,
     pub(super) name: String,
-    pub(super) is_mdoc: bool,
+    pub(super) format: Format,
+}
+
+/// What the documents of a pass are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Mdoc,
+    SdJwt,
+    AccessDocument,
 }
 
 impl Metadata {
@@ -59,14 +67,15 @@ impl Configuration {
     /// The configuration `id`, if it is of a format that a wallet can keep.
     pub(super) fn read(body: &Value, id: &str) -> Option<Self> {
         let found = body.get("credential_configurations_supported")?.get(id)?;
-        let is_mdoc = match found.get("format")?.as_str()? {
-            "mso_mdoc" => true,
-            "dc+sd-jwt" => false,
+        let format = match found.get("format")?.as_str()? {
+            "mso_mdoc" => Format::Mdoc,
+            "dc+sd-jwt" => Format::SdJwt,
+            "limen-access-document" => Format::AccessDocument,
             _ => return None,
         };
         let display = found.get("credential_metadata").unwrap_or(found).get("display");
         let name = display.and_then(|list| list.get(0)?.get("name")?.as_str()).unwrap_or(id);
-        Some(Self { id: id.into(), name: name.into(), is_mdoc })
+        Some(Self { id: id.into(), name: name.into(), format })
     }
 }
 

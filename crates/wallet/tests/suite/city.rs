@@ -113,7 +113,7 @@ impl City {
         Parts {
             city: "https://city.example".into(),
             roots: vec![self.root.der.clone()],
-            issuers: vec![self.authority.der.clone()],
+            issuers: vec![self.authority.der.clone(), self.signer.der.clone()],
             readers: vec![self.reader_authority.der.clone()],
         }
     }

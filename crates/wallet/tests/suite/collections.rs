@@ -9,7 +9,9 @@ use credential::rights::DOC_TYPE;
 use issuance::document::Delivery;
 use serde_json::{Value, json};
 use wallet::collect::{ANSWER_BYTES_MAX, Answer, CollectError, Collection, Hands, Step, Wish};
+use wallet::pass::Content;
 use wallet::secure_element::{DeviceKey, PresenceRule, SecureElement};
+use wallet::state::State;
 
 use crate::city::{CRYPTO, City, days, noon, public, ticket};
 use crate::gate::Gate;
@@ -79,7 +81,7 @@ fn check(expected: &str, bend: impl FnMut(&str, &mut Reply) + 'static) -> Collec
     assert!(town.notified.iter().all(|event| event == "credential_failure"), "{expected}");
     // Control: the same wallet and the same issuer, not bent.
     town = Town::new(&city);
-    assert_eq!(collect(&mut phone, &mut town).unwrap().len(), 2, "control of {expected}");
+    assert_eq!(collect(&mut phone, &mut town).unwrap().len(), 3, "control of {expected}");
     error
 }
 
@@ -115,31 +117,96 @@ fn set_documents(body: &mut Value, texts: Vec<String>) {
 }
 
 #[test]
-fn two_configurations_of_one_offer_become_two_passes() {
+fn each_configuration_of_an_offer_becomes_a_pass() {
     let city = City::new();
     let (mut phone, mut town) = (Phone::empty(&city), Town::new(&city));
-    assert_eq!(collect(&mut phone, &mut town).unwrap(), ["Ticket", "Ticket"]);
+    assert_eq!(collect(&mut phone, &mut town).unwrap(), ["Ticket"; 3]);
     let configurations: Vec<&str> =
         phone.state.passes.iter().map(|pass| pass.configuration.as_str()).collect();
-    assert_eq!(configurations, ["ticket.mso_mdoc", "ticket.dc+sd-jwt"]);
-    assert_eq!(town.token_requests, 1, "one token for both");
-    assert_eq!(town.notified, ["credential_accepted"; 2]);
+    let expected = ["ticket.mso_mdoc", "ticket.dc+sd-jwt", "ticket.limen-access-document"];
+    assert_eq!(configurations, expected);
+    assert_eq!(town.token_requests, 1, "one token for all");
+    assert_eq!(town.notified, ["credential_accepted"; 3]);
     assert!(town.documents.iter().all(|document| document.delivery == Delivery::Accepted));
     // A key for each document, and none beside them: the key of the conversation is gone.
     let keys = keys(&phone);
-    assert_eq!(keys.len(), 4);
+    assert_eq!(keys.len(), 6);
     assert!(keys.iter().all(|key| town.knows(key)));
     let mut bound: Vec<DeviceKey> =
         phone.state.passes.iter().flat_map(|pass| &pass.documents).map(|d| d.key).collect();
     bound.sort_unstable();
     bound.dedup();
-    assert_eq!(bound.len(), 4);
+    assert_eq!(bound.len(), 6);
     let entry = phone.last_entry();
     assert_eq!(
         (entry.with.as_str(), entry.outcome.as_str()),
         (town.offered().issuer.as_str(), "collected")
     );
-    assert_eq!(entry.pass, "Ticket, Ticket");
+    assert_eq!(entry.pass, "Ticket, Ticket, Ticket");
+}
+
+/// Every element of the wallet comes back from its file.
+#[test]
+fn access_documents_are_kept_with_the_rest() {
+    let city = City::new();
+    let (mut phone, mut town) = (Phone::empty(&city), Town::new(&city));
+    collect(&mut phone, &mut town).unwrap();
+    let pass = &phone.state.passes[2];
+    for document in &pass.documents {
+        assert!(matches!(document.content, Content::AccessDocument(_)));
+        assert_eq!(document.kind, "aliro-a");
+        assert!(document.is_current(noon()) && !document.is_holder_only());
+        assert!(!document.is_current(noon().saturating_add(days(11))));
+    }
+    let sealed = phone.state.seal(CRYPTO, &[1; 32], [2; 12]);
+    assert_eq!(State::open(CRYPTO, &[1; 32], &sealed).unwrap().passes, phone.state.passes);
+}
+
+/// Changes what the issuer sends as access documents.
+fn access_documents(
+    mut change: impl FnMut(Vec<String>) -> Vec<String>,
+) -> impl FnMut(&str, &mut Reply) {
+    let mut count = 0;
+    move |name, reply| {
+        count += usize::from(name == "credential");
+        if name == "credential" && count == 3 {
+            reply.change(|body| set_documents(body, change(documents(body))));
+        }
+    }
+}
+
+#[test]
+fn access_document_is_verified_before_it_is_kept() {
+    let altered = |mut texts: Vec<String>| {
+        let mut bytes = base64url::decode(&texts[1]).unwrap();
+        let at = bytes.len() - 1;
+        bytes[at] ^= 1;
+        texts[1] = base64url::encode(&bytes);
+        texts
+    };
+    check_document("signature", access_documents(altered));
+    // Of the same issuer, for a key that this wallet has shown and one that it never had.
+    check_document("holder-key", access_documents(|texts| vec![texts[0].clone(); 2]));
+    let other = {
+        let city = City::new();
+        let (mut phone, mut town) = (Phone::empty(&city), Town::new(&city));
+        collect(&mut phone, &mut town).unwrap();
+        let Content::AccessDocument(bytes) = &phone.state.passes[2].documents[0].content else {
+            panic!("an access document");
+        };
+        base64url::encode(bytes)
+    };
+    check_document("holder-key", access_documents(move |_| vec![other.clone()]));
+    // A wallet that does not know the signer.
+    let city = City::new();
+    let mut phone = Phone::empty(&city);
+    let mut parts = city.parts();
+    parts.issuers.pop();
+    phone.state.trust = wallet::trust::Trust::new(parts).unwrap();
+    let error = collect(&mut phone, &mut Town::new(&city)).unwrap_err();
+    let CollectError::Document(rejection) = error else { panic!("{error}") };
+    assert_eq!(rejection.code, "issuer-unknown");
+    assert!(keys(&phone).is_empty() && phone.state.passes.is_empty());
 }
 
 #[test]
@@ -214,21 +281,28 @@ fn wrong_metadata_is_named() {
 }
 
 #[test]
-fn format_that_the_wallet_cannot_keep_is_refused_before_any_request_for_it() {
-    check(
-        "the issuer offers `ticket.dc+sd-jwt`, which this wallet cannot keep",
-        at("issuer", |body| {
-            body["credential_configurations_supported"]["ticket.dc+sd-jwt"]["format"] =
-                "ldp_vc".into();
-        }),
-    );
+fn format_that_the_wallet_cannot_keep_is_passed_over_and_refused_if_there_is_no_other() {
+    const ALL: [&str; 3] = ["ticket.mso_mdoc", "ticket.dc+sd-jwt", "ticket.limen-access-document"];
+    fn unknown(body: &mut Value, id: &str) {
+        body["credential_configurations_supported"][id]["format"] = "ldp_vc".into();
+    }
     check(
         "the issuer offers `ticket.mso_mdoc`, which this wallet cannot keep",
+        at("issuer", |body| ALL.into_iter().for_each(|id| unknown(body, id))),
+    );
+    let city = City::new();
+    let mut phone = Phone::empty(&city);
+    let mut town = Town::bent(
+        &city,
         at("issuer", |body| {
+            unknown(body, ALL[1]);
             let all = body["credential_configurations_supported"].as_object_mut().unwrap();
-            all.remove("ticket.mso_mdoc");
+            all.remove(ALL[2]);
         }),
     );
+    assert_eq!(collect(&mut phone, &mut town).unwrap(), ["Ticket"]);
+    assert_eq!(phone.state.passes[0].configuration, ALL[0]);
+    assert_eq!((keys(&phone).len(), town.documents.len()), (2, 2), "nothing else was asked for");
 }
 
 #[test]
@@ -303,9 +377,9 @@ fn collection_goes_on_with_its_token_once_the_city_signs_again() {
             }
             assert_eq!(collection.has_token(), town.token_requests > 0);
         };
-        assert_eq!((kept.len(), away, town.token_requests), (2, 0, 1), "{endpoint}");
+        assert_eq!((kept.len(), away, town.token_requests), (3, 0, 1), "{endpoint}");
         collection.end(&mut phone.element);
-        assert_eq!(keys(&phone).len(), 4, "no key of a try is left over");
+        assert_eq!(keys(&phone).len(), 6, "no key of a try is left over");
     }
 }
 
@@ -336,8 +410,8 @@ fn fewer_documents_than_keys_leave_no_idle_key() {
     );
     collect(&mut phone, &mut town).unwrap();
     let counts: Vec<usize> = phone.state.passes.iter().map(|pass| pass.documents.len()).collect();
-    assert_eq!(counts, [1, 2]);
-    assert_eq!(keys(&phone).len(), 3);
+    assert_eq!(counts, [1, 2, 2]);
+    assert_eq!(keys(&phone).len(), 5);
     assert!(phone.hold(&mut Gate::new(&city)).is_ok());
 }
 
@@ -434,7 +508,7 @@ fn expired_document_is_refused() {
     hands.now = noon();
     converse(&mut collection, &mut hands, &mut town).unwrap();
     collection.end(element);
-    assert_eq!(town.notified, ["credential_failure"; 2]);
+    assert_eq!(town.notified, ["credential_failure"; 3]);
     assert!(town.documents.iter().all(|document| document.delivery == Delivery::Failed));
     assert!(keys(&phone).is_empty() && phone.state.passes.is_empty());
 }
@@ -472,9 +546,9 @@ fn server_may_ask_for_its_nonce_once_and_gets_it_from_then_on() {
     let city = City::new();
     let (mut phone, mut town) = (Phone::empty(&city), Town::new(&city));
     town.dpop_nonce = Some("n-1");
-    assert_eq!(collect(&mut phone, &mut town).unwrap().len(), 2);
+    assert_eq!(collect(&mut phone, &mut town).unwrap().len(), 3);
     assert_eq!(town.token_requests, 1, "the first request did not count");
-    assert_eq!(town.notified, ["credential_accepted"; 2]);
+    assert_eq!(town.notified, ["credential_accepted"; 3]);
     let expected = "the issuer refused the token request: `use_dpop_nonce` (400)";
     for dpop_nonce in [Some("n-2"), None] {
         check(expected, move |name, reply| {

@@ -1,6 +1,6 @@
 //! An operator that issues passes by OpenID4VCI, in process; its answers can be bent on their way.
 
-use credential::crypto::PublicKey;
+use credential::crypto::{Algorithm, PublicKey};
 use credential::jose::base64url;
 use credential::rights::{DOC_TYPE, VCT};
 use issuance::access::{Access, Authorization, ProtectedRequest, check_access};
@@ -99,7 +99,7 @@ fn terms(display: &str) -> Terms {
         stake: Stake::High,
         doc_type: DOC_TYPE.into(),
         vct: VCT.into(),
-        formats: vec![Format::Mdoc, Format::SdJwt],
+        formats: vec![Format::Mdoc, Format::SdJwt, Format::AccessDocument],
         rights: RightsTemplate {
             zones: vec!["A".parse().unwrap(), "B".parse().unwrap()],
             ..RightsTemplate::default()
@@ -114,7 +114,7 @@ fn terms(display: &str) -> Terms {
 }
 
 impl Town {
-    /// An operator with one ticket on offer, in two formats.
+    /// An operator with one ticket on offer, in three formats.
     pub(crate) fn new(city: &City) -> Self {
         let code = "ticket".parse().unwrap();
         let created =
@@ -131,7 +131,9 @@ impl Town {
         let pass = pass.unwrap();
         let entropy = OfferEntropy { id: [4; 10], code: [5; 32], transaction_code: [6; 8] };
         let permit = staff(Action::PassOffer);
-        let made = make_offer(&permit, &pass, &product, days(1), noon(), &entropy).unwrap();
+        let formats = product.terms.formats.clone();
+        let made =
+            make_offer(&permit, &pass, &product, formats, days(1), noon(), &entropy).unwrap();
         Self {
             bend: Box::new(|_, _| {}),
             dpop_nonce: None,
@@ -185,7 +187,9 @@ impl Town {
             }
             () if path.starts_with("/.well-known/") => {
                 let products = core::slice::from_ref(&self.product);
-                ("issuer", Reply::new(200, wire::metadata::issuer_metadata(&self.issuer, products)))
+                let signer = Some(Algorithm::Es256);
+                let metadata = wire::metadata::issuer_metadata(&self.issuer, products, signer);
+                ("issuer", Reply::new(200, metadata))
             }
             () if own(Endpoint::Token) => ("token", self.token(request)),
             () if own(Endpoint::Nonce) => ("nonce", self.nonce()),

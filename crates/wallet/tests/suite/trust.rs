@@ -100,6 +100,24 @@ fn wallet_meets_readers_of_the_next_authority_once_it_has_heard_of_it() {
     assert_eq!(opened.trust.parts().readers, news.readers);
 }
 
+/// Document signers whom passes name are believed as far as an authority that is told vouches for them.
+#[test]
+fn document_signers_are_believed_below_their_authorities() {
+    let (own, foreign) = (City::new(), City::numbered(40));
+    let trust = Trust::new(own.parts()).unwrap();
+    let follow = |signers: Vec<Vec<u8>>| {
+        let news = Told { signers, ..told(&own, &[first(&own.root)]) };
+        trust.follow(CRYPTO, &news, noon()).map(|trust| trust.parts().issuers.clone())
+    };
+    let (authority, signer) = (own.authority.der.clone(), own.signer.der.clone());
+    assert_eq!(follow(vec![signer.clone()]).unwrap(), [authority.clone(), signer.clone()]);
+    let with_foreign = vec![foreign.signer.der.clone(), signer.clone()];
+    assert_eq!(follow(with_foreign).unwrap(), [authority.clone(), signer]);
+    assert_eq!(follow(Vec::new()).unwrap(), [authority.clone()], "told no more");
+    assert!(matches!(follow(vec![authority]), Err(FollowError::Foreign { .. })));
+    assert!(matches!(follow(vec![vec![0]]), Err(FollowError::Unreadable)));
+}
+
 #[test]
 fn an_authority_of_somebody_else_is_refused_and_nothing_changes() {
     let own = City::new();

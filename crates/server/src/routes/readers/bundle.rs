@@ -6,6 +6,7 @@ use ::reader::bundle::{Freshness, Issuer};
 use ::reader::snapshot::{ClassPolicy, Stale};
 use axum::extract::State;
 use axum::response::Response;
+use credential::x509::Certificate;
 use fleet::bundle::{City, LIFE_DEFAULT, Numbered, make_bundle};
 use keys::custody::{Custody, Key};
 use keys::purpose::{Purpose, Suite};
@@ -55,6 +56,7 @@ pub(in crate::routes) async fn fetch(
         grants: &tenant.place_grants().await?,
         roots: &server.facts().await?.roots,
         issuers: &issuers(&*server.custody, at),
+        document_signers: &signers(&*server.custody, at, is_named_by_key),
         status_signers: &certificates(&*server.custody, Purpose::StatusList, at),
         freshness: FRESHNESS,
         unlock_ms: UNLOCK_MS,
@@ -84,22 +86,63 @@ async fn products(tenant: &TenantStore) -> Result<Vec<Product>, Problem> {
     }
 }
 
-/// The issuing authorities, and the document signers whom documents name instead of carrying their
+/// The issuing authorities, and the document signers whom mdocs name instead of carrying their
 /// certificates.
 fn issuers(custody: &dyn Custody, at: Instant) -> Vec<Issuer> {
-    let keys = custody.keys();
-    let authorities =
-        keys.iter().filter(|key| key.purpose == Purpose::IssuingAuthority || is_named(key));
+    let mut issuers = authorities(custody, at);
+    issuers.extend(signers(custody, at, is_named_by_hash));
+    issuers
+}
+
+/// The issuing authorities.
+pub(in crate::routes) fn authorities(custody: &dyn Custody, at: Instant) -> Vec<Issuer> {
+    in_force(custody, at, |key| key.purpose == Purpose::IssuingAuthority)
+}
+
+/// The document signers of those wanted whose issuing authority is in force, too: nobody who has lost
+/// faith in an authority hears of what it certified.
+pub(in crate::routes) fn signers(
+    custody: &dyn Custody,
+    at: Instant,
+    is_wanted: fn(&Key) -> bool,
+) -> Vec<Issuer> {
+    let authorities = authorities(custody, at);
+    let mut signers = in_force(custody, at, is_wanted);
+    signers.retain(|signer| {
+        let Ok(certificate) = Certificate::parse(&signer.certificate) else { return false };
+        let mut own = authorities.iter().filter(|it| it.operator == signer.operator);
+        own.any(|authority| {
+            Certificate::parse(&authority.certificate).is_ok_and(|authority| {
+                authority.subject_key_id.is_some()
+                    && authority.subject_key_id == certificate.authority_key_id
+            })
+        })
+    });
+    signers
+}
+
+/// The operators' keys of those wanted whose certificates are in force.
+fn in_force(custody: &dyn Custody, at: Instant, is_wanted: fn(&Key) -> bool) -> Vec<Issuer> {
     let issuer = |key: &Key| {
         let certificate = key.certificate.as_deref().filter(|der| is_in_force(der, at))?;
         Some(Issuer { operator: key.operator.clone()?, certificate: certificate.to_vec() })
     };
-    authorities.filter_map(issuer).collect()
+    custody.keys().iter().filter(|key| is_wanted(key)).filter_map(issuer).collect()
 }
 
-/// Whether documents name the certificate of this key by its hash: hybrid document signers for mdoc.
-pub(in crate::routes) fn is_named(key: &Key) -> bool {
+/// Whether mdocs name the certificate of this key by its hash: hybrid document signers.
+fn is_named_by_hash(key: &Key) -> bool {
     key.purpose == Purpose::DocumentSignerMdoc && key.suite == Suite::Es256MlDsa44
+}
+
+/// Whether access documents name this key.
+fn is_named_by_key(key: &Key) -> bool {
+    key.purpose == Purpose::DocumentSignerMdoc && key.suite == Suite::Es256
+}
+
+/// Whether documents name this key, or its certificate, instead of carrying it.
+pub(in crate::routes) fn is_named(key: &Key) -> bool {
+    is_named_by_hash(key) || is_named_by_key(key)
 }
 
 /// The certificates in force of the city's keys of `purpose`.
