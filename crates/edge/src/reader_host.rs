@@ -126,7 +126,7 @@ impl Identity {
     pub fn store(&self, folder: &Path, key: &P256Secret) -> Result<(), HostError> {
         file::make_folder(folder)?;
         let _lock = lock(folder)?;
-        let (path, key_path) = (folder.join("reader.cbor"), folder.join("reader.key"));
+        let key_path = folder.join("reader.key");
         match Self::load(folder) {
             Ok(before) => {
                 let stored = file::read(&key_path, 32)?;
@@ -138,9 +138,13 @@ impl Identity {
             Err(HostError::NotEnrolled { .. }) => file::replace(&key_path, key.danger_bytes())?,
             Err(error) => return Err(error),
         }
+        self.write(folder)
+    }
+
+    fn write(&self, folder: &Path) -> Result<(), HostError> {
         let mut encoder = Encoder::new();
         encoder.array(3).bytes(self.reader.as_bytes()).bytes(&self.root).bytes(&self.certificate);
-        Ok(file::replace_checked(&path, encoder.as_bytes())?)
+        Ok(file::replace_checked(&folder.join("reader.cbor"), encoder.as_bytes())?)
     }
 
     /// The reader of a folder.
@@ -260,6 +264,22 @@ impl ReaderHost {
     pub fn install_bundle(&mut self, now: Instant, bytes: &[u8]) -> Result<Watermark, HostError> {
         self.engine.handle(&*self.crypto, now, Input::Bundle(bytes));
         self.settle(now)
+    }
+
+    /// Takes another certificate for the same key, which wallets see from the next tap on.
+    ///
+    /// # Errors
+    /// [`HostError::Rejected`] for one of another key; [`HostError::File`].
+    pub fn renew_certificate(&mut self, certificate: Vec<u8>) -> Result<(), HostError> {
+        let before = Identity::load(&self.folder)?;
+        let identity = Identity { certificate, ..before.clone() };
+        if !identity.follows(&before) {
+            let message = String::from("the certificate is not for the key of this reader");
+            return Err(HostError::Rejected(Rejection::wire("certificate-key", message)));
+        }
+        identity.write(&self.folder)?;
+        self.engine.renew_chain(vec![identity.certificate]);
+        Ok(())
     }
 
     /// Has the secure element take the keys that the bundle in force delivers; to be called after

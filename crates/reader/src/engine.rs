@@ -40,7 +40,6 @@ use crate::bundle::VerifiedBundle;
 use crate::decision::Reason;
 use crate::journal::{Event, PassTrace, Watermark};
 use crate::snapshot::StatusSnapshot;
-use crate::table::{Door, ZoneClass};
 
 /// How far the reader's clock may lie behind the greatest time that was signed to it. Within this
 /// span the signed time counts; beyond it no door opens.
@@ -377,19 +376,6 @@ impl Engine {
                 self.drain(crypto, now);
             }
             Err(BadKey) => self.conclude(now, door, Verdict::refused(Reason::ReaderFault)),
-        }
-    }
-
-    /// The class of a door; the highest for one that the bundle does not know.
-    fn class(&self, door: &PlaceCode) -> ZoneClass {
-        let table = self.bundle.as_ref().map(|bundle| &bundle.bundle().table);
-        table.and_then(|table| table.door(door)).map_or(ZoneClass::High, Door::class)
-    }
-
-    fn response(&mut self, crypto: &dyn Crypto, now: Instant, bytes: &[u8], took: Duration) {
-        if let Some(tap) = &mut self.tap {
-            tap.response(crypto, now, bytes, took);
-            self.drain(crypto, now);
         }
     }
 

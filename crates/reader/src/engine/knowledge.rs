@@ -12,6 +12,11 @@ use crate::bundle::{Pin, VerifiedBundle};
 use crate::snapshot::{Kept, StatusSnapshot, no_bundle};
 
 impl Engine {
+    /// Shows wallets another chain of certificates for the same key, from the next tap on.
+    pub fn renew_chain(&mut self, chain: Vec<Vec<u8>>) {
+        self.config.chain = chain;
+    }
+
     pub(super) fn receive_bundle(&mut self, crypto: &dyn Crypto, now: Instant, bytes: &[u8]) {
         if self.bundle.as_ref().is_some_and(|bundle| bundle.as_bytes() == bytes) {
             return self.outputs.push_back(Output::Installed(self.watermark()));

@@ -8,9 +8,13 @@
 use alloc::format;
 use core::time::Duration;
 
+use credential::crypto::Crypto;
 use credential::rejection::Rejection;
+use vocabulary::code::PlaceCode;
+use vocabulary::time::Instant;
 
-use crate::table::ZoneClass;
+use super::Engine;
+use crate::table::{Door, ZoneClass};
 
 /// How long the other end may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +83,27 @@ impl Pace {
             return Err(too_slow("the tap", self.spent, total));
         }
         Ok(())
+    }
+}
+
+impl Engine {
+    /// The class of a door; the highest for one that the bundle does not know.
+    pub(super) fn class(&self, door: &PlaceCode) -> ZoneClass {
+        let table = self.bundle.as_ref().map(|bundle| &bundle.bundle().table);
+        table.and_then(|table| table.door(door)).map_or(ZoneClass::High, Door::class)
+    }
+
+    pub(super) fn response(
+        &mut self,
+        crypto: &dyn Crypto,
+        now: Instant,
+        bytes: &[u8],
+        took: Duration,
+    ) {
+        if let Some(tap) = &mut self.tap {
+            tap.response(crypto, now, bytes, took);
+            self.drain(crypto, now);
+        }
     }
 }
 
