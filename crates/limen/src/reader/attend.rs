@@ -16,7 +16,7 @@ use vocabulary::code::PlaceCode;
 
 use super::config::{Config, Slot, Sync};
 use super::run::describe;
-use super::sync::{Shared, exchange, held, renew};
+use super::sync::{Shared, Told, exchange, held};
 use crate::failure::{Failure, OrFail, chain};
 use crate::world;
 
@@ -28,12 +28,6 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let mut hosts: BTreeMap<PathBuf, Arc<Shared>> = BTreeMap::new();
     for folder in config.folders() {
-        if config.sync.is_some() {
-            // While nobody works there. A city that cannot be reached keeps no door closed.
-            if let Err(failure) = renew(folder) {
-                tell(&not_synced(folder, &failure))?;
-            }
-        }
         let host = ReaderHost::open_with(folder, Box::new(AwsLc), config.settings);
         let host = host.or_fail("cannot start the reader").map_err(|failure| {
             failure.hint("enrol it with `limen reader enrol --code CODE --server URL`")
@@ -103,11 +97,12 @@ const LOOK: Duration = Duration::from_secs(1);
 
 fn sync_once(folder: &Path, host: &Shared, journal: bool) -> Value {
     match exchange(host, folder, journal) {
-        Ok(records) => {
+        Ok(Told { records, has_renewed }) => {
             let epoch = held(host).engine().watermark().bundle_epoch;
             json!({
                 "event": "synced", "folder": folder.display().to_string(),
                 "bundle_epoch": epoch, "journal_records_accepted": records,
+                "certificate_renewed": has_renewed,
             })
         }
         Err(failure) => not_synced(folder, &failure),

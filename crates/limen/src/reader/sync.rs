@@ -163,34 +163,40 @@ impl Line {
     }
 }
 
-/// Brings the journal of the reader of `folder` to the city, if asked to, and takes what the city has for
-/// it. How many records the city took.
-pub(super) fn exchange(host: &Shared, folder: &Path, journal: bool) -> Result<u64, Failure> {
-    let Line { client, uplink } = Line::of(folder)?;
+/// What a reader and its city have told each other.
+pub(super) struct Told {
+    pub(super) records: u64,
+    pub(super) has_renewed: bool,
+}
+
+/// Brings the journal of the reader of `folder` to the city, if asked to, takes what the city has for it,
+/// and has its certificate made anew when it is time.
+pub(super) fn exchange(host: &Shared, folder: &Path, journal: bool) -> Result<Told, Failure> {
+    let line = Line::of(folder)?;
+    let Line { client, uplink } = &line;
     // The journal goes first: what the reader did must arrive even if it can take nothing new.
-    let accepted = if journal { upload(host, &client, &uplink) } else { Ok(0) };
-    let taken = take_bundle(host, &client, &uplink).and_then(|()| take_status(host, &client));
-    let accepted = accepted?;
-    taken.map(|()| accepted)
+    let accepted = if journal { upload(host, client, uplink) } else { Ok(0) };
+    let taken = take_bundle(host, client, uplink).and_then(|()| take_status(host, client));
+    // After the upload: the city judges heads of the journal by the newest certificate.
+    let records = accepted?;
+    taken?;
+    Ok(Told { records, has_renewed: renew(host, folder, &line)? })
 }
 
 impl Sync {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let host = Mutex::new(self.place.open()?);
-        let exchanged = exchange(&host, &self.place.folder, !self.no_journal);
+        let told = exchange(&host, &self.place.folder, !self.no_journal)?;
+        let Told { records, has_renewed } = told;
         let epoch = held(&host).engine().watermark().bundle_epoch;
-        drop(host);
-        // After the upload: the city judges heads of the journal by the newest certificate.
-        let accepted = exchanged?;
-        let renewed = renew(&self.place.folder)?;
         if self.json {
             output::json(&json!({
                 "bundle_epoch": epoch,
-                "journal_records_accepted": accepted,
-                "certificate_renewed": renewed,
+                "journal_records_accepted": records,
+                "certificate_renewed": has_renewed,
             }))?;
         } else {
-            output::text(&format!("bundle epoch {epoch}, {accepted} journal records uploaded\n"))?;
+            output::text(&format!("bundle epoch {epoch}, {records} journal records uploaded\n"))?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -268,11 +274,9 @@ fn piece(host: &ReaderHost) -> Result<Option<Piece>, Failure> {
     }))
 }
 
-/// Has the certificate made anew, for the same key, once half of its life is over. Nobody may work in
-/// the folder meanwhile.
-pub(super) fn renew(folder: &Path) -> Result<bool, Failure> {
+/// Has the certificate made anew, for the same key, once half of its life is over.
+fn renew(host: &Shared, folder: &Path, line: &Line) -> Result<bool, Failure> {
     let attempt = "cannot renew the certificate of the reader";
-    let Line { client, uplink } = Line::of(folder)?;
     let identity = Identity::load(folder).or_fail(attempt)?;
     if !is_half_over(&identity.certificate, world::now()).or_fail(attempt)? {
         return Ok(false);
@@ -288,16 +292,15 @@ pub(super) fn renew(folder: &Path) -> Result<bool, Failure> {
         proof: base64url::encode(proof.as_bytes()),
         previous_proof: None,
     };
-    let path = format!("/v1/readers/{}/certificate", uplink.reader);
-    let renewed: api::reader::Renewed = client.post_json(&path, &request)?;
+    let path = format!("/v1/readers/{}/certificate", line.uplink.reader);
+    let renewed: api::reader::Renewed = line.client.post_json(&path, &request)?;
     let own = certificate(&renewed.certificate)?;
     let standard = Standard {
         authority: renewed.reader_authority.as_deref(),
         certificate: renewed.standard_certificate.as_deref(),
     };
-    let identity = Identity { standard: standard.read(&own), certificate: own, ..identity };
-    identity.store(folder, &key).or_fail(attempt)?;
-    Ok(true)
+    let standard = standard.read(&own);
+    held(host).renew_certificate(own, standard).or_fail(attempt).map(|()| true)
 }
 
 pub(super) fn is_half_over(certificate: &[u8], now: Instant) -> Result<bool, CertificateError> {

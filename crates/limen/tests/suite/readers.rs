@@ -174,6 +174,8 @@ mod real {
     }
 
     fn bench(folder: &Folder) {
+        // The service looks for cards every 400 ms, and misses one that follows another faster.
+        std::thread::sleep(std::time::Duration::from_secs(1));
         let vpcd = port_of(0).to_string();
         let stay = ["wallet", "present", "--vpcd", &vpcd, "--stay"];
         let phone = Process(folder.command(&stay).stdout(Stdio::null()).spawn().unwrap());
@@ -182,7 +184,7 @@ mod real {
         let card = &told["readers"][0];
         assert_eq!(
             (&card["card"], &card["atr"]),
-            (&"present".into(), &"3b8580014c696d656e4a".into())
+            (&"present".into(), &"3b8580014c696d656e47".into())
         );
         assert_eq!(card["select_us"]["count"], 1_000);
         let [median, p99] = ["median", "p99"].map(|name| card["select_us"][name].as_u64().unwrap());

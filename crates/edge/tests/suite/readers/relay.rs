@@ -28,8 +28,7 @@ fn relay(vpcd: SocketAddr, delay: impl Fn(u32) -> Duration + Send + 'static) -> 
         card.set_nodelay(true).unwrap();
         reader.set_nodelay(true).unwrap();
         let mut number = 0;
-        loop {
-            let Some(frame) = frame(&mut reader) else { break };
+        while let Some(frame) = frame(&mut reader) {
             if card.write_all(&frame).is_err() {
                 break;
             }

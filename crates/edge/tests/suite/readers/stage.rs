@@ -115,12 +115,15 @@ impl Drop for Attended {
     }
 }
 
+/// What becomes of response number so-and-so; the hand can pull the card.
+type Disturb<'d> = dyn FnMut(usize, &Hand, Vec<u8>) -> Vec<u8> + 'd;
+
 /// Holds a wallet to the reader at `address` until a tap has ended, with a card around it that `wrap`
 /// may make worse.
 pub(crate) fn present(
     wallet: &mut WalletHost,
     address: SocketAddr,
-    disturb: &mut dyn FnMut(usize, &Hand, Vec<u8>) -> Vec<u8>,
+    disturb: &mut Disturb<'_>,
 ) -> (Result<(), LinkError>, Option<Result<Shown, TapError>>) {
     let mut inserted = Inserted::insert(address, b"Limen").unwrap();
     let hand = inserted.hand().unwrap();
@@ -145,7 +148,7 @@ struct Disturbed<'d> {
     card: &'d mut dyn CardApplication,
     hand: Hand,
     number: usize,
-    disturb: &'d mut dyn FnMut(usize, &Hand, Vec<u8>) -> Vec<u8>,
+    disturb: &'d mut Disturb<'d>,
 }
 
 impl CardApplication for Disturbed<'_> {

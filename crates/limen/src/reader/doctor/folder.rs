@@ -68,7 +68,7 @@ fn look_at_modes(report: &mut Report, folder: &Path) {
 }
 
 fn look_at_certificate(report: &mut Report, name: &str, identity: &Identity, now: Instant) {
-    let next = "run `limen reader sync` while the reader is stopped";
+    let next = "run `limen reader sync`, or have `[sync]` in the configuration";
     match Certificate::parse(&identity.certificate) {
         Ok(certificate) if certificate.not_after <= now => {
             report.wrong(format!("the certificate of `{name}` has expired"), next);
