@@ -69,7 +69,9 @@ pub(super) fn accept_badge(stage: &mut Stage, props: &mut Props) -> Result<Endin
     let pass = example::issue_badge(&client, person(props)?)?;
     accept(stage, &pass, "mira")?;
     props.badge = Some(pass);
-    Ok(Ending::done("two documents as mdoc and two as SD-JWT VC, each for a key of its own"))
+    Ok(Ending::done(
+        "two documents as mdoc, two as SD-JWT VC, two as access document, each for a key of its own",
+    ))
 }
 
 pub(super) fn accept_ticket(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
