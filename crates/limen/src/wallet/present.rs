@@ -11,6 +11,7 @@ use credential::crypto::P256Secret;
 use credential::mdoc::{IssuerSigned, MobileSecurityObject};
 use credential::rights::NAME_SPACE;
 use edge::link::Link;
+use presentation::profile::Profile;
 use serde_json::json;
 use wallet::choose::Proposal;
 use wallet::pass::{Content, Document, Pass};
@@ -86,13 +87,17 @@ impl Present {
             Ok(shown) => {
                 self.keep(&shown)?;
                 let elements = shown.elements.join(", ");
-                let plain = match shown.device_response.is_empty() {
-                    true => format!("express tap at {}: {}\n", shown.reader, shown.pass),
-                    false => format!("shown to {}: {} ({elements})\n", shown.reader, shown.pass),
+                let plain = match shown.profile {
+                    Profile::Express | Profile::Fast => {
+                        format!("{} tap at {}: {}\n", shown.profile, shown.reader, shown.pass)
+                    }
+                    Profile::Standard | Profile::Identity => {
+                        format!("shown to {}: {} ({elements})\n", shown.reader, shown.pass)
+                    }
                 };
                 let answer = json!({
                     "outcome": "shown", "reader": shown.reader, "pass": shown.pass,
-                    "elements": shown.elements,
+                    "profile": shown.profile.as_str(), "elements": shown.elements,
                 });
                 (ExitCode::SUCCESS, answer, plain)
             }
@@ -113,8 +118,8 @@ impl Present {
 
     fn keep(&self, shown: &Shown) -> Result<(), Failure> {
         let Some(name) = &self.keep else { return Ok(()) };
-        // An express tap discloses no document.
-        if shown.device_response.is_empty() {
+        // Only what was shown in a session can be judged again.
+        if shown.session_transcript.is_empty() {
             return Ok(());
         }
         let with = |ending: &str| {

@@ -18,5 +18,6 @@ mod limits;
 mod phone;
 mod readers;
 mod rogue;
+mod standard;
 mod taps;
 mod trust;
