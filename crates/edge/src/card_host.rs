@@ -12,15 +12,7 @@ use presentation::apdu::StatusWord;
 
 use crate::card_file::CardFile;
 use crate::link::{Link, LinkError};
-
-/// What answers commands: an applet of a card, or the part of a phone that emulates one.
-pub trait CardApplication {
-    /// The card lost power or was reset: whatever session there was is over.
-    fn reset(&mut self);
-
-    /// Answers one command APDU by a response APDU, whatever its bytes are.
-    fn command(&mut self, apdu: &[u8]) -> Vec<u8>;
-}
+use crate::vpcd::CardApplication;
 
 /// A software card.
 #[derive(Debug)]

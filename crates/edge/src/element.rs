@@ -21,8 +21,9 @@ use credential::crypto::{Crypto, P256Secret, SharedSecret, Signature};
 use credential::delivery::recipient::Recipient;
 use credential::delivery::schedule::{Agreed, open};
 use credential::delivery::{Delivery, DeliveryError, Kcv, Purpose, Scope, Suite};
+use presentation::express::handle::PreparedKeys;
 use presentation::express::handle::{Content, Handle, TapKey};
-use presentation::express::reader::{HandleOpener, KeysInMemory, OpenError};
+use presentation::express::reader::{HandleOpener, OpenError};
 use presentation::express::schedule::ScopeKeys;
 use presentation::express::{Context, ScopeId};
 use reader::delivery::{ElementError, Held, MARKS_MAX, Mark, SecureElement};
@@ -49,7 +50,7 @@ pub struct SoftwareElement {
     held: Vec<Held>,
     keys: Vec<Key>,
     /// What is derived from the epoch keys among them, once for all taps.
-    scopes: Vec<ScopeKeys>,
+    scopes: Vec<PreparedKeys>,
     marks: Vec<Mark>,
     /// Unwrapped, not yet durable.
     aside: Vec<(Held, Key)>,
@@ -112,7 +113,7 @@ impl SoftwareElement {
     /// The scopes and epochs whose handles it opens.
     #[must_use]
     pub fn contexts(&self) -> Vec<Context> {
-        self.scopes.iter().map(ScopeKeys::context).collect()
+        self.scopes.iter().map(PreparedKeys::context).collect()
     }
 
     fn key(&self, held: &Held) -> Option<&Key> {
@@ -253,7 +254,7 @@ impl SecureElement for SoftwareElement {
 
 impl HandleOpener for SoftwareElement {
     fn open(&self, context: Context, handle: &Handle) -> Result<(Content, TapKey), OpenError> {
-        KeysInMemory { crypto: &AwsLc, keys: &self.scopes }.open(context, handle)
+        HandleOpener::open(&self.scopes, context, handle)
     }
 }
 
@@ -289,14 +290,14 @@ impl MlKem {
     }
 }
 
-fn derive(held: &[Held], keys: &[Key]) -> Vec<ScopeKeys> {
+fn derive(held: &[Held], keys: &[Key]) -> Vec<PreparedKeys> {
     let epochs = held.iter().zip(keys).filter(|(held, _)| held.purpose == Purpose::Epoch);
     let scopes = epochs.filter_map(|(Held { scope, epoch, .. }, key)| {
         let context = Context {
             scope: ScopeId::new(&AwsLc, &scope.operator, scope.zone.as_ref()),
             epoch: (*epoch).try_into().ok()?,
         };
-        Some(ScopeKeys::derive(&AwsLc, key.as_slice().try_into().ok()?, context))
+        Some(ScopeKeys::derive(&AwsLc, key.as_slice().try_into().ok()?, context).prepare(&AwsLc))
     });
     scopes.collect()
 }

@@ -151,9 +151,7 @@ impl ReaderHost {
             link: settings.link,
             bounds: settings.bounds,
             restarts: count_restart(folder)?,
-            standard: identity.standard.map(|StandardCertificate { group_key, certificate }| {
-                StandardIdentity { group_key, certificate }
-            }),
+            standard: identity.standard.map(standard_identity),
             least: settings.least,
         };
         let mut engine = Engine::new(&*crypto, config, memory, head, ledger.taken());
@@ -197,6 +195,27 @@ impl ReaderHost {
     pub fn install_bundle(&mut self, now: Instant, bytes: &[u8]) -> Result<Watermark, HostError> {
         self.engine.handle(&*self.crypto, now, Input::Bundle(bytes));
         self.settle(now)
+    }
+
+    /// Takes another certificate for the same key, which wallets see from the next tap on.
+    ///
+    /// # Errors
+    /// [`HostError::Rejected`] for one of another key; [`HostError::File`].
+    pub fn renew_certificate(
+        &mut self,
+        certificate: Vec<u8>,
+        standard: Option<StandardCertificate>,
+    ) -> Result<(), HostError> {
+        let before = Identity::load(&self.folder)?;
+        let identity = Identity { certificate, standard, ..before.clone() };
+        if !identity.follows(&before) {
+            let message = String::from("the certificate is not for the key of this reader");
+            return Err(HostError::Rejected(Rejection::wire("certificate-key", message)));
+        }
+        identity.write(&self.folder)?;
+        let standard = identity.standard.map(standard_identity);
+        self.engine.renew_chain(vec![identity.certificate], standard);
+        Ok(())
     }
 
     /// Has the secure element take the keys that the bundle in force delivers; to be called after
@@ -406,6 +425,11 @@ impl ReaderHost {
 fn profile_of(record: &[u8], number: u64) -> Option<Profile> {
     let (record, _) = split_record(record, number).ok()?;
     Event::decode(record.payload).ok()?.tap.map(|tap| tap.profile())
+}
+
+fn standard_identity(standard: StandardCertificate) -> StandardIdentity {
+    let StandardCertificate { group_key, certificate } = standard;
+    StandardIdentity { group_key, certificate }
 }
 
 fn lock(folder: &Path) -> Result<Lock, HostError> {

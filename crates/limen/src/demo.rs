@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use presentation::profile::Profile;
 use serde_json::{Value, json};
 
 use self::stage::Stage;
@@ -36,6 +37,7 @@ pub(crate) const SABOTAGES: [(&str, &str); 8] = [
 #[command(after_help = "Examples:\n  \
     limen demo\n  \
     limen demo --report story.html\n  \
+    limen demo --profile express                 # the tap of a gate with millions of riders\n  \
     limen demo --hsm softhsm                     # the keys on PKCS#11 tokens\n  \
     limen demo --sabotage digest-not-compared    # exit status 1: the story differs\n\n\
     It starts a server, phones and readers as separate processes on free loopback ports, and\n\
@@ -56,7 +58,11 @@ pub(crate) struct Demo {
     /// The PKCS#11 module of SoftHSM, where it is not found by itself.
     #[arg(long, value_name = "FILE", requires = "hsm")]
     hsm_module: Option<PathBuf>,
-    /// Break one measure on purpose; `list` names them.
+    /// Show the ticket by this profile of the tap: `express`, `fast`, `standard` or `identity`. Express and
+    /// fast taps prove no presence, so that the ticket is then good for whoever holds the phone.
+    #[arg(long, value_name = "PROFILE", default_value = "identity")]
+    profile: Profile,
+    /// Break one measure on purpose; `list` names them. The measures are those of the identity profile.
     #[arg(long, value_name = "NAME")]
     sabotage: Option<String>,
 }
@@ -70,12 +76,15 @@ impl Demo {
             return Ok(ExitCode::SUCCESS);
         }
         let sabotage = self.sabotage.as_deref().map(known_sabotage).transpose()?;
+        if sabotage.is_some() && self.profile != Profile::Identity {
+            return Err(Failure::usage("a measure is broken with the identity profile alone"));
+        }
         let folder = self.folder()?;
         let softhsm = self
             .hsm
             .as_ref()
             .map(|_| Softhsm::create(&folder.join("tokens"), self.hsm_module.as_deref()));
-        let mut stage = Stage::new(&folder, sabotage, softhsm.transpose()?)?;
+        let mut stage = Stage::new(&folder, (sabotage, self.profile), softhsm.transpose()?)?;
         let told =
             story::play(
                 &mut stage,

@@ -51,13 +51,14 @@ pub(crate) fn add_places(client: &Client) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Adds the two products.
-pub(crate) fn add_products(client: &Client) -> Result<(), Failure> {
+/// Adds the two products; the ticket is good for its buyer alone, or for whoever holds the phone, which
+/// taps that prove no presence need.
+pub(crate) fn add_products(client: &Client, holder_only: bool) -> Result<(), Failure> {
     let badge = Rights { places: vec!["town-hall".into()], ..Rights::default() };
     let ticket = Rights {
         class: Some("first".into()),
         zones: vec!["A".into(), "B".into()],
-        holder_only: true,
+        holder_only,
         ..Rights::default()
     };
     for (code, name, stake, rights, days, has_code) in [

@@ -1,5 +1,9 @@
 //! `limen reader`: a reader at a gate or a door, as a folder on this machine.
 
+#[cfg(feature = "pcsc")]
+mod attend;
+mod config;
+mod doctor;
 mod keys;
 mod rogue;
 mod run;
@@ -24,7 +28,8 @@ use crate::{output, world};
     limen reader invite 'Gate 3' --door harbour/quay/gate-3\n  \
     limen reader enrol --folder gate-3 --server https://city.example --code enrolment_...\n  \
     limen reader sync --folder gate-3\n  \
-    limen reader run --folder gate-3 --port 7000")]
+    limen reader doctor --config reader.toml\n  \
+    limen reader run --config reader.toml")]
 pub(crate) enum Command {
     /// Enrol this machine as a reader, by a one-time code.
     #[command(after_help = "Example:\n  \
@@ -35,6 +40,8 @@ pub(crate) enum Command {
     Sync(sync::Sync),
     /// Wait for phones and decide, without any network.
     Run(run::Run),
+    /// Say what is there and what is wrong: readers, cards, folders, clock.
+    Doctor(doctor::Doctor),
     /// Let somebody out: the way out asks nobody.
     #[command(after_help = "Example:\n  \
         limen reader egress --folder gate-3 --door harbour/quay/gate-3")]
@@ -111,6 +118,7 @@ impl Command {
             Self::Enrol(enrol) => enrol.run(),
             Self::Sync(sync) => sync.run(),
             Self::Run(run) => run.run(),
+            Self::Doctor(doctor) => doctor.run(),
             Self::Egress(egress) => egress.run(),
             Self::Inspect(inspect) => inspect.run(),
             Self::Keys(keys) => keys.run(),
@@ -120,6 +128,15 @@ impl Command {
             Self::DangerRogue(rogue) => rogue.run(),
         }
     }
+}
+
+/// Why this program attends no real readers.
+#[cfg(not(feature = "pcsc"))]
+fn without_pcsc() -> Failure {
+    Failure::broken("this program was built without PC/SC").hint(
+        "install libpcsclite-dev and pkg-config, then build with \
+         `cargo build --release --features limen/pcsc`",
+    )
 }
 
 impl Place {

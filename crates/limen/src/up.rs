@@ -102,7 +102,7 @@ fn welcome(folder: &Path, url: &str, ca: Option<PathBuf>) -> Result<(), Failure>
     let client = Client::new(connection)?;
     if !example::has_places(&client)? {
         example::add_places(&client)?;
-        example::add_products(&client)?;
+        example::add_products(&client, true)?;
         example::register_person(&client)?;
     }
     let path = path.display();

@@ -2,7 +2,7 @@
 
 mod accept;
 mod express;
-mod present;
+pub(crate) mod present;
 mod trust;
 
 use std::net::SocketAddr;

@@ -42,7 +42,7 @@ impl Identity {
     pub fn store(&self, folder: &Path, key: &P256Secret) -> Result<(), HostError> {
         file::make_folder(folder)?;
         let _lock = lock(folder)?;
-        let (path, key_path) = (folder.join("reader.cbor"), folder.join("reader.key"));
+        let key_path = folder.join("reader.key");
         match Self::load(folder) {
             Ok(before) => {
                 let stored = file::read(&key_path, 32)?;
@@ -54,7 +54,11 @@ impl Identity {
             Err(HostError::NotEnrolled { .. }) => file::replace(&key_path, key.danger_bytes())?,
             Err(error) => return Err(error),
         }
-        Ok(file::replace_checked(&path, &self.encode())?)
+        self.write(folder)
+    }
+
+    pub(super) fn write(&self, folder: &Path) -> Result<(), HostError> {
+        Ok(file::replace_checked(&folder.join("reader.cbor"), &self.encode())?)
     }
 
     /// The reader of a folder.
@@ -69,7 +73,7 @@ impl Identity {
     }
 
     /// Whether this is the same reader, with a certificate for the same key.
-    fn follows(&self, before: &Self) -> bool {
+    pub(super) fn follows(&self, before: &Self) -> bool {
         let [own, other] = [self, before].map(|identity| Certificate::parse(&identity.certificate));
         let is_same_key = own.is_ok_and(|own| other.is_ok_and(|o| o.public_key == own.public_key));
         self.reader == before.reader && is_same_key

@@ -108,3 +108,22 @@ fn certificate_of_a_reader_is_made_anew_while_nobody_works_with_it() {
     granted(&mut reader, &mut wallet);
     assert_eq!(reader.records_pending(), 2);
 }
+
+#[test]
+fn certificate_of_a_reader_is_made_anew_while_it_works() {
+    let city = City::new();
+    let place = Place::ready(&city);
+    let (mut reader, mut wallet) = (place.reader(), place.wallet());
+    crate::place::granted(&mut reader, &mut wallet);
+    let next = city.next_reader_certificate();
+    reader.renew_certificate(next.clone(), None).unwrap();
+    crate::place::granted(&mut reader, &mut wallet);
+    // One for another key changes nothing.
+    let (identity, _) = city.identity();
+    let other = identity.root;
+    let error = reader.renew_certificate(other, None).unwrap_err();
+    assert!(error.to_string().contains("not for the key of this reader"), "{error}");
+    drop(reader);
+    assert_eq!(Identity::load(&place.reader_folder()).unwrap().certificate, next);
+    crate::place::granted(&mut place.reader(), &mut wallet);
+}

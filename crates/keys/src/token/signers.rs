@@ -3,9 +3,9 @@
 //! Work waits in one queue of at most [`QUEUE_MAX`]; past that it is refused at once, because a token
 //! that is behind by so much will not answer in time. Work whose caller has gone is not begun.
 //!
-//! To wake a caller costs the thread that signs as much as a third of a quick signature. While more
-//! signatures are asked for than it holds back, it therefore goes on and hands out several at once:
-//! the first caller that wakes keeps the others' workers from having to be woken.
+//! To wake a caller may cost a third of what a soft token's signature costs, and the token waits
+//! meanwhile. While more work waits than a thread holds back, it therefore signs on, and then hands out
+//! several signatures at once: one wake-up serves them all.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,9 +27,9 @@ pub const BRIEF: Duration = Duration::from_micros(250);
 type Answer = Box<dyn FnOnce() + Send>;
 
 enum Work {
-    /// Quick; its answer may be held back.
+    /// Its answer may be held back.
     Signature(Box<dyn FnOnce() -> Answer + Send>),
-    /// Before it begins, every answer is out.
+    /// Every answer is out before it begins, for it may take long.
     Other(Box<dyn FnOnce() + Send>),
 }
 

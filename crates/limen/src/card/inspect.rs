@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use edge::card_host::{CardApplication, SoftwareCard};
+use edge::card_host::SoftwareCard;
+use edge::vpcd::CardApplication;
 use keys::vault::Vault;
 use keys::vault::applications::{Desk, DeskError, Place};
 use presentation::express::wire::Apdu;

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use presentation::profile::Profile;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -24,6 +25,7 @@ pub(super) struct Stage {
     program: PathBuf,
     folder: PathBuf,
     sabotage: Option<&'static str>,
+    profile: Profile,
     port: u16,
     server: Option<Process>,
     keys: Option<KeyService>,
@@ -58,7 +60,7 @@ impl Done {
 impl Stage {
     pub(super) fn new(
         folder: &Path,
-        sabotage: Option<&'static str>,
+        (sabotage, profile): (Option<&'static str>, Profile),
         softhsm: Option<Softhsm>,
     ) -> Result<Self, Failure> {
         let program = std::env::current_exe().or_fail("cannot find this program")?;
@@ -67,6 +69,7 @@ impl Stage {
             program,
             folder: folder.into(),
             sabotage,
+            profile,
             port,
             server: None,
             keys: None,
@@ -83,6 +86,11 @@ impl Stage {
     /// The tokens.
     pub(super) fn softhsm(&self) -> Result<&Softhsm, Failure> {
         self.softhsm.as_ref().ok_or_else(|| Failure::broken("this city has no token"))
+    }
+
+    /// The profile by which the ticket is shown.
+    pub(super) const fn profile(&self) -> Profile {
+        self.profile
     }
 
     /// What a command must be told to use the tokens, if there are any.

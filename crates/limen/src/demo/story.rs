@@ -57,6 +57,8 @@ pub(super) struct Step {
 pub(super) struct Tap {
     /// From the first command to the deed, in microseconds.
     pub(super) duration_us: u64,
+    /// The profile by which a pass was shown, where one was.
+    pub(super) profile: Option<String>,
     /// Command and response APDUs in order, base64url.
     pub(super) apdus: Vec<[String; 2]>,
 }

@@ -1,5 +1,6 @@
 //! `limen reader run`: waits for phones and decides, without any network.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,8 +22,13 @@ use crate::{output, world};
 
 #[derive(Args)]
 #[command(after_help = "Example:\n  \
-    limen reader run --folder gate-3 --port 7000 --door harbour/quay/gate-3")]
+    limen reader run --config reader.toml --json\n  \
+    limen reader run --folder gate-3 --port 7000 --door harbour/quay/gate-3\n\n\
+    With a configuration it attends real readers through PC/SC, without one a port on loopback.")]
 pub(crate) struct Run {
+    /// The readers to attend, TOML; docs/guide/reader-example.toml shows one.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["folder", "port", "door"])]
+    config: Option<PathBuf>,
     #[command(flatten)]
     place: Place,
     /// The port of the field on loopback; a free one for 0.
@@ -51,6 +57,9 @@ pub(crate) struct Run {
 
 impl Run {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        if let Some(config) = &self.config {
+            return self.attend(config);
+        }
         let settings = Settings { least: self.profile, ..Settings::default() };
         let mut host = self.place.open_with(settings)?;
         if let Some(name) = &self.danger_sabotage {
@@ -80,6 +89,22 @@ impl Run {
             taps += 1;
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    #[cfg(feature = "pcsc")]
+    fn attend(&self, config: &Path) -> Result<ExitCode, Failure> {
+        if self.danger_sabotage.is_some() || self.danger_days_ahead > 0 {
+            return Err(Failure::usage("a real reader takes no sabotage"));
+        }
+        let config = super::config::Config::load(config)?;
+        super::attend::run(&config, self.taps, &|event| self.tell(event))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    #[cfg(not(feature = "pcsc"))]
+    fn attend(&self, config: &Path) -> Result<ExitCode, Failure> {
+        super::config::Config::load(config)?;
+        Err(super::without_pcsc())
     }
 
     fn door(&self, host: &ReaderHost) -> Result<PlaceCode, Failure> {
@@ -120,14 +145,20 @@ impl Run {
                     get(event, "duration_us")
                 )
             }
-            _ => format!("the tap broke off: {}", text("reason")),
+            Some("ready") => {
+                format!("waiting at {} for cards in {}", text("door"), text("reader"))
+            }
+            Some("synced") => format!("{}: talked to the city", text("folder")),
+            Some("not-synced") => format!("{}: {}", text("folder"), text("reason")),
+            Some("broken-tap") | None => format!("the tap broke off: {}", text("reason")),
+            Some(what) => format!("{}: {what}: {}", text("slot"), text("reason")),
         };
         output::text(&format!("{line}\n"))
     }
 }
 
 /// One tap as an event.
-fn describe(report: &TapReport) -> Value {
+pub(super) fn describe(report: &TapReport) -> Value {
     let (outcome, code, reason) = match &report.deed {
         Deed::Unlock { duration_ms } => {
             ("granted", "granted", format!("the door is open for {duration_ms} ms"))

@@ -1,6 +1,8 @@
 //! `limen reader enrol` and `limen reader sync`: what a reader does while it has a network.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clap::Args;
 use credential::aws_lc::AwsLc;
@@ -119,9 +121,9 @@ impl Enrol {
 }
 
 /// Tells the city to which keys of the element it is to wrap, where the reader has one.
-fn register(host: &ReaderHost, client: &Client, uplink: &Uplink) -> Result<(), Failure> {
+fn register(host: &Shared, client: &Client, uplink: &Uplink) -> Result<(), Failure> {
     let attempt = "cannot tell the city the delivery keys of the reader";
-    let Some(statement) = host.delivery_keys().or_fail(attempt)? else { return Ok(()) };
+    let Some(statement) = held(host).delivery_keys().or_fail(attempt)? else { return Ok(()) };
     let request = api::reader::DeliveryKeys { statement: base64url::encode(&statement.encode()) };
     let path = format!("/v1/readers/{}/delivery-keys", uplink.reader);
     let kept: api::reader::DeliveryKeysKept = client.post_json(&path, &request)?;
@@ -131,10 +133,23 @@ fn register(host: &ReaderHost, client: &Client, uplink: &Uplink) -> Result<(), F
     Err(Failure::broken("the city keeps other delivery keys than the reader has"))
 }
 
-impl Sync {
-    pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let mut host = self.place.open()?;
-        let path = self.place.folder.join("uplink.toml");
+/// A reader that takes taps meanwhile: nobody holds it during a call over the network.
+pub(super) type Shared = Mutex<ReaderHost>;
+
+/// The reader, also after a thread that held it has panicked: what counts is on its disk.
+pub(super) fn held(host: &Shared) -> MutexGuard<'_, ReaderHost> {
+    host.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The way from a reader to its city.
+struct Line {
+    client: Client,
+    uplink: Uplink,
+}
+
+impl Line {
+    fn of(folder: &Path) -> Result<Self, Failure> {
+        let path = folder.join("uplink.toml");
         let text =
             std::fs::read_to_string(&path).or_fail(format!("cannot read `{}`", path.display()))?;
         let uplink: Uplink =
@@ -144,24 +159,44 @@ impl Sync {
             token: Some(uplink.secret.clone()),
             ca: uplink.ca.as_ref().map(Into::into),
         })?;
-        // The journal goes first: what the reader did must arrive even if it can take nothing new.
-        let accepted = if self.no_journal { Ok(0) } else { upload(&mut host, &client, &uplink) };
-        let taken =
-            take_bundle(&mut host, &client, &uplink).and_then(|()| take_status(&mut host, &client));
-        let epoch = host.engine().watermark().bundle_epoch;
-        drop(host);
-        // After the upload: the city judges heads of the journal by the newest certificate.
-        let accepted = accepted?;
-        taken?;
-        let renewed = self.renew(&client, &uplink)?;
+        Ok(Self { client, uplink })
+    }
+}
+
+/// What a reader and its city have told each other.
+pub(super) struct Told {
+    pub(super) records: u64,
+    pub(super) has_renewed: bool,
+}
+
+/// Brings the journal of the reader of `folder` to the city, if asked to, takes what the city has for it,
+/// and has its certificate made anew when it is time.
+pub(super) fn exchange(host: &Shared, folder: &Path, journal: bool) -> Result<Told, Failure> {
+    let line = Line::of(folder)?;
+    let Line { client, uplink } = &line;
+    // The journal goes first: what the reader did must arrive even if it can take nothing new.
+    let accepted = if journal { upload(host, client, uplink) } else { Ok(0) };
+    let taken = take_bundle(host, client, uplink).and_then(|()| take_status(host, client));
+    // After the upload: the city judges heads of the journal by the newest certificate.
+    let records = accepted?;
+    taken?;
+    Ok(Told { records, has_renewed: renew(host, folder, &line)? })
+}
+
+impl Sync {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let host = Mutex::new(self.place.open()?);
+        let told = exchange(&host, &self.place.folder, !self.no_journal)?;
+        let Told { records, has_renewed } = told;
+        let epoch = held(&host).engine().watermark().bundle_epoch;
         if self.json {
             output::json(&json!({
                 "bundle_epoch": epoch,
-                "journal_records_accepted": accepted,
-                "certificate_renewed": renewed,
+                "journal_records_accepted": records,
+                "certificate_renewed": has_renewed,
             }))?;
         } else {
-            output::text(&format!("bundle epoch {epoch}, {accepted} journal records uploaded\n"))?;
+            output::text(&format!("bundle epoch {epoch}, {records} journal records uploaded\n"))?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -169,15 +204,15 @@ impl Sync {
 
 /// Takes the bundle and the keys in it. Before the first one the city learns where to wrap them, and
 /// again where a bundle comes without keys: it may have forgotten.
-fn take_bundle(host: &mut ReaderHost, client: &Client, uplink: &Uplink) -> Result<(), Failure> {
-    let has_keys = |host: &ReaderHost| {
-        host.engine().bundle().is_some_and(|bundle| !bundle.bundle().deliveries.is_empty())
-    };
-    if !has_keys(host) {
+fn take_bundle(host: &Shared, client: &Client, uplink: &Uplink) -> Result<(), Failure> {
+    let has_keys =
+        held(host).engine().bundle().is_some_and(|bundle| !bundle.bundle().deliveries.is_empty());
+    if !has_keys {
         register(host, client, uplink)?;
     }
     let path = format!("/v1/readers/{}/bundle", uplink.reader);
     let bundle = client.get_bytes(&path, "application/cbor")?;
+    let mut host = held(host);
     host.install_bundle(world::now(), &bundle).or_fail("cannot take the bundle")?;
     // Doors work without: what is refused is told and no more.
     let taken = host.take_keys().or_fail("cannot take the keys of the bundle")?;
@@ -187,7 +222,7 @@ fn take_bundle(host: &mut ReaderHost, client: &Client, uplink: &Uplink) -> Resul
     Ok(())
 }
 
-fn take_status(host: &mut ReaderHost, client: &Client) -> Result<(), Failure> {
+fn take_status(host: &Shared, client: &Client) -> Result<(), Failure> {
     let lists: api::status::StatusLists = client.get_json("/v1/status-lists")?;
     let beyond = lists.status_lists.len().saturating_sub(STATUS_LISTS_MAX);
     for uri in lists.status_lists.iter().take(STATUS_LISTS_MAX) {
@@ -197,7 +232,8 @@ fn take_status(host: &mut ReaderHost, client: &Client) -> Result<(), Failure> {
             let message = format!("cannot fetch status list `{uri}`: status {}", reply.status);
             return Err(Failure::broken(message));
         }
-        host.install_status(world::now(), &reply.body).or_fail("cannot take the status list")?;
+        let taken = held(host).install_status(world::now(), &reply.body);
+        taken.or_fail("cannot take the status list")?;
     }
     if beyond == 0 {
         return Ok(());
@@ -207,62 +243,67 @@ fn take_status(host: &mut ReaderHost, client: &Client) -> Result<(), Failure> {
 }
 
 /// Brings the journal to the city piece by piece; each piece makes room as soon as it is there.
-fn upload(host: &mut ReaderHost, client: &Client, uplink: &Uplink) -> Result<u64, Failure> {
+fn upload(host: &Shared, client: &Client, uplink: &Uplink) -> Result<u64, Failure> {
     let mut accepted = 0;
     loop {
-        let pending = host.pending_upload(world::now()).or_fail("cannot sign the journal")?;
-        let Some(piece) = pending else { return Ok(accepted) };
-        let body = api::reader::JournalUpload {
-            records: piece.records.iter().map(|record| base64url::encode(record)).collect(),
-            signed_head: base64url::encode(&piece.signed_head),
-        };
-        let (before, sent) = (host.records_pending(), piece.next);
+        let Some((before, sent, body)) = piece(&held(host))? else { return Ok(accepted) };
         let path = format!("/v1/readers/{}/journal", uplink.reader);
         let receipt: api::reader::JournalReceipt = client.post_json(&path, &body)?;
         // What was never sent is not let go of, whatever the city says.
         let next = receipt.next.min(sent);
+        let mut host = held(host);
         host.acknowledged(world::now(), next).or_fail("cannot free the journal")?;
         accepted += receipt.accepted;
-        if host.records_pending() >= before {
+        if next < sent && host.records_pending() >= before {
             return Err(Failure::broken("the city takes the journal but does not say so"));
         }
     }
 }
 
-impl Sync {
-    /// Has the certificate made anew, for the same key, once half of its life is over.
-    fn renew(&self, client: &Client, uplink: &Uplink) -> Result<bool, Failure> {
-        let folder = &self.place.folder;
-        let attempt = "cannot renew the certificate of the reader";
-        let identity = Identity::load(folder).or_fail(attempt)?;
-        if !is_half_over(&identity.certificate, world::now()).or_fail(attempt)? {
-            return Ok(false);
-        }
-        let key = edge::file::read(&folder.join("reader.key"), 32).or_fail(attempt)?;
-        let key = key.and_then(|key| <[u8; 32]>::try_from(key).ok()).map(P256Secret::from_bytes);
-        let key = key.ok_or_else(|| Failure::broken("the reader has lost its key"))?;
-        let public = AwsLc.p256_public(&key).or_fail(attempt)?;
-        let challenge = renewal_challenge(identity.reader, &identity.certificate, &public);
-        let proof = AwsLc.p256_sign(&key, &challenge).or_fail(attempt)?;
-        let request = api::reader::RenewRequest {
-            public_key: base64url::encode(&public),
-            proof: base64url::encode(proof.as_bytes()),
-            previous_proof: None,
+type Piece = (usize, u64, api::reader::JournalUpload);
+
+/// How many records wait, the number after the next piece of them, and that piece.
+fn piece(host: &ReaderHost) -> Result<Option<Piece>, Failure> {
+    let pending = host.pending_upload(world::now()).or_fail("cannot sign the journal")?;
+    Ok(pending.map(|piece| {
+        let body = api::reader::JournalUpload {
+            records: piece.records.iter().map(|record| base64url::encode(record)).collect(),
+            signed_head: base64url::encode(&piece.signed_head),
         };
-        let path = format!("/v1/readers/{}/certificate", uplink.reader);
-        let renewed: api::reader::Renewed = client.post_json(&path, &request)?;
-        let own = certificate(&renewed.certificate)?;
-        let standard = Standard {
-            authority: renewed.reader_authority.as_deref(),
-            certificate: renewed.standard_certificate.as_deref(),
-        };
-        let identity = Identity { standard: standard.read(&own), certificate: own, ..identity };
-        identity.store(folder, &key).or_fail(attempt)?;
-        Ok(true)
-    }
+        (host.records_pending(), piece.next, body)
+    }))
 }
 
-fn is_half_over(certificate: &[u8], now: Instant) -> Result<bool, CertificateError> {
+/// Has the certificate made anew, for the same key, once half of its life is over.
+fn renew(host: &Shared, folder: &Path, line: &Line) -> Result<bool, Failure> {
+    let attempt = "cannot renew the certificate of the reader";
+    let identity = Identity::load(folder).or_fail(attempt)?;
+    if !is_half_over(&identity.certificate, world::now()).or_fail(attempt)? {
+        return Ok(false);
+    }
+    let key = edge::file::read(&folder.join("reader.key"), 32).or_fail(attempt)?;
+    let key = key.and_then(|key| <[u8; 32]>::try_from(key).ok()).map(P256Secret::from_bytes);
+    let key = key.ok_or_else(|| Failure::broken("the reader has lost its key"))?;
+    let public = AwsLc.p256_public(&key).or_fail(attempt)?;
+    let challenge = renewal_challenge(identity.reader, &identity.certificate, &public);
+    let proof = AwsLc.p256_sign(&key, &challenge).or_fail(attempt)?;
+    let request = api::reader::RenewRequest {
+        public_key: base64url::encode(&public),
+        proof: base64url::encode(proof.as_bytes()),
+        previous_proof: None,
+    };
+    let path = format!("/v1/readers/{}/certificate", line.uplink.reader);
+    let renewed: api::reader::Renewed = line.client.post_json(&path, &request)?;
+    let own = certificate(&renewed.certificate)?;
+    let standard = Standard {
+        authority: renewed.reader_authority.as_deref(),
+        certificate: renewed.standard_certificate.as_deref(),
+    };
+    let standard = standard.read(&own);
+    held(host).renew_certificate(own, standard).or_fail(attempt).map(|()| true)
+}
+
+pub(super) fn is_half_over(certificate: &[u8], now: Instant) -> Result<bool, CertificateError> {
     let certificate = Certificate::parse(certificate)?;
     let life = certificate.not_after.duration_since(certificate.not_before);
     Ok(now.duration_since(certificate.not_before) > life / 2)

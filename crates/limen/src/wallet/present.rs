@@ -11,27 +11,46 @@ use credential::crypto::P256Secret;
 use credential::mdoc::{IssuerSigned, MobileSecurityObject};
 use credential::rights::NAME_SPACE;
 use edge::link::Link;
+use edge::vpcd;
+use edge::wallet_card::{Surroundings, WalletCard};
+use edge::wallet_host::WalletHost;
 use presentation::profile::Profile;
 use serde_json::json;
 use wallet::choose::Proposal;
 use wallet::pass::{Content, Document, Pass};
 use wallet::secure_element::{Presence, PresenceRule, SecureElement};
-use wallet::tap::{Consent, Shown};
+use wallet::tap::{Consent, Shown, TapError};
 
 use super::{Place, parse_address};
 use crate::failure::{Failure, OrFail, chain};
 use crate::{input, output, world};
 
+/// The historical bytes by which a phone of Limen is known to PC/SC: no serial number, the same for all.
+const HISTORICAL: &[u8] = b"Limen";
+
+type Ended = Result<Shown, TapError>;
+
+/// Where `vpcd` awaits the first card.
+pub(crate) const VPCD: &str = "127.0.0.1:35963";
+
 #[derive(Args)]
 #[command(after_help = "Example:\n  \
-    limen wallet present --reader 127.0.0.1:7000 --pass 'Staff badge'\n\n\
+    limen wallet present --reader 127.0.0.1:7000 --pass 'Staff badge'\n  \
+    limen wallet present --vpcd --stay\n\n\
     Exit status: 0 shown, 3 nothing shown.")]
 pub(crate) struct Present {
     #[command(flatten)]
     place: Place,
     /// The field of the reader, as `limen reader run` prints it.
-    #[arg(long, value_parser = parse_address, value_name = "ADDRESS")]
-    reader: SocketAddr,
+    #[arg(long, value_parser = parse_address, value_name = "ADDRESS", required_unless_present = "vpcd")]
+    reader: Option<SocketAddr>,
+    /// Lie in a virtual reader of the PC/SC service, whose `vpcd` listens here. For trials only.
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_address, num_args = 0..=1,
+          default_missing_value = VPCD, conflicts_with = "reader")]
+    vpcd: Option<SocketAddr>,
+    /// Stay in the virtual reader after a tap, until this process is ended.
+    #[arg(long, requires = "vpcd")]
+    stay: bool,
     /// The pass to show, by its name; needed where several fit.
     #[arg(long, value_name = "NAME")]
     pass: Option<String>,
@@ -62,6 +81,26 @@ impl Present {
         if let Some(forgery) = &self.danger_forge {
             forge(&mut host.state.passes, forgery)?;
         }
+        let mut ambiguous = None;
+        let shown = match (self.vpcd, self.reader) {
+            (Some(address), _) => self.lie_in(&mut host, address, &mut ambiguous)?,
+            (None, Some(address)) => self.hold_to(&mut host, address, &mut ambiguous)?,
+            (None, None) => return Err(Failure::usage("name the field of a reader: `--reader`")),
+        };
+        if self.danger_forge.is_some() {
+            host.state.passes = genuine;
+        }
+        self.place.save(&host)?;
+        self.tell(shown, ambiguous)
+    }
+
+    /// Holds the phone to the local link.
+    fn hold_to(
+        &self,
+        host: &mut WalletHost,
+        address: SocketAddr,
+        ambiguous: &mut Option<String>,
+    ) -> Result<Ended, Failure> {
         let secret = P256Secret::from_bytes(world::entropy()?);
         let tap = edge::wallet_host::tap(&AwsLc, world::now(), secret);
         #[allow(unused_mut, reason = "a measure is broken only on purpose")]
@@ -69,16 +108,49 @@ impl Present {
         if self.danger_trust_anyone {
             tap.danger_trust_anyone();
         }
-        let mut link = Link::connect(self.reader).or_fail("cannot reach the reader")?;
-        let mut ambiguous = None;
-        let mut decide = |proposal: &Proposal| self.decide(proposal, &mut ambiguous);
-        let shown = host
-            .present(&mut link, &AwsLc, tap, &world::now, &mut decide)
-            .or_fail("cannot answer the reader")?;
-        if self.danger_forge.is_some() {
-            host.state.passes = genuine;
+        let mut link = Link::connect(address).or_fail("cannot reach the reader")?;
+        let mut decide = |proposal: &Proposal| self.decide(proposal, ambiguous);
+        host.present(&mut link, &AwsLc, tap, &world::now, &mut decide)
+            .or_fail("cannot answer the reader")
+    }
+
+    /// Lays the phone into a virtual reader, until a tap has ended.
+    fn lie_in(
+        &self,
+        host: &mut WalletHost,
+        address: SocketAddr,
+        ambiguous: &mut Option<String>,
+    ) -> Result<Ended, Failure> {
+        if self.danger_trust_anyone || (self.stay && self.danger_forge.is_some()) {
+            return Err(Failure::usage("a virtual reader takes no sabotage"));
         }
-        self.place.save(&host)?;
+        loop {
+            let mut seen = None;
+            let mut decide = |proposal: &Proposal| self.decide(proposal, &mut seen);
+            let secret = || world::entropy().map(P256Secret::from_bytes).ok();
+            let (crypto, clock, decide) = (&AwsLc, &world::now, &mut decide);
+            let around = Surroundings { crypto, clock, secret: &secret, decide };
+            let mut card = WalletCard::new(host, around);
+            vpcd::stay(address, HISTORICAL, &mut card).map_err(|error| {
+                let message = format!("cannot reach `vpcd` at {address}: {}", chain(&error));
+                Failure::broken(message)
+                    .hint("is `pcscd` running, with the package vsmartcard-vpcd?")
+            })?;
+            let ended = card.take();
+            let ended = ended.ok_or_else(|| Failure::broken("the reader took the card away"))?;
+            if !self.stay {
+                *ambiguous = seen;
+                return Ok(ended);
+            }
+            self.place.save(host)?;
+            // Whatever it was, the next tap may go better.
+            if let Err(failure) = self.tell(ended, seen) {
+                failure.report();
+            }
+        }
+    }
+
+    fn tell(&self, shown: Ended, ambiguous: Option<String>) -> Result<ExitCode, Failure> {
         if let Some(names) = ambiguous {
             return Err(Failure::usage("several passes fit")
                 .hint(format!("name one with `--pass`: {names}")));

@@ -26,6 +26,7 @@ mod login;
 mod migrate;
 mod migrate_token;
 mod on_token;
+mod readers;
 mod run;
 mod serve;
 mod status;

@@ -7,11 +7,17 @@ use credential::crypto::Crypto;
 use credential::rejection::Rejection;
 use vocabulary::time::Instant;
 
-use super::{Config, Engine, Memory, Output};
+use super::{Config, Engine, Memory, Output, StandardIdentity};
 use crate::bundle::{Pin, VerifiedBundle};
 use crate::snapshot::{Kept, StatusSnapshot, no_bundle};
 
 impl Engine {
+    /// Shows wallets other certificates for the same key, from the next tap on.
+    pub fn renew_chain(&mut self, chain: Vec<Vec<u8>>, standard: Option<StandardIdentity>) {
+        self.config.chain = chain;
+        self.config.standard = standard;
+    }
+
     pub(super) fn receive_bundle(&mut self, crypto: &dyn Crypto, now: Instant, bytes: &[u8]) {
         if self.bundle.as_ref().is_some_and(|bundle| bundle.as_bytes() == bytes) {
             return self.outputs.push_back(Output::Installed(self.watermark()));

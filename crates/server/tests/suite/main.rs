@@ -9,6 +9,7 @@
     reason = "tests may panic"
 )]
 
+mod access_documents;
 mod bad_input;
 mod ceremonies;
 mod client;

@@ -46,7 +46,7 @@ pub struct Phone {
     http: Client,
     /// The offer as JSON.
     pub offer: Value,
-    issuer: Value,
+    pub issuer: Value,
     server: Value,
     /// The key of its DPoP proofs.
     pub bound: Key,

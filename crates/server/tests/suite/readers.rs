@@ -60,6 +60,15 @@ impl Gate {
         Self { key, id, enrolled }
     }
 
+    /// What the city tells it, as it believes it.
+    pub fn bundle(&self, town: &Town) -> VerifiedBundle {
+        let root = TrustAnchors::from_pem(self.enrolled["city_root"].as_str().unwrap()).unwrap();
+        let path = format!("/v1/readers/{}/bundle", self.id);
+        let answer = town.anyone().as_bearer(self.secret()).get(&path);
+        let pin = Pin { root: &root, reader: self.id, epoch: 0, at: now() };
+        VerifiedBundle::verify(&AwsLc, &answer.body, &pin).unwrap()
+    }
+
     pub fn secret(&self) -> &str {
         self.enrolled["secret"].as_str().unwrap()
     }

@@ -94,7 +94,8 @@ fn products_and_places_come_back_as_they_were_sent() {
     let sent = ticket("first-class");
     let added = owner.post("/v1/products", &sent).expect(201);
     assert_eq!(added["terms"]["rights"]["zones"], sent["terms"]["rights"]["zones"]);
-    assert_eq!(added["terms"]["formats"], json!(["mso_mdoc", "dc+sd-jwt"]));
+    let formats = json!(["mso_mdoc", "dc+sd-jwt", "limen-access-document"]);
+    assert_eq!(added["terms"]["formats"], formats);
     assert_eq!(owner.get("/v1/products/first-class").expect(200), added);
     assert_eq!(owner.post("/v1/products", &sent).problem(409), "product-exists");
     let mut wrong = ticket("other");

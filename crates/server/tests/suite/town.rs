@@ -223,19 +223,19 @@ impl Town {
 
     /// Follows a signer with a new key, as the configuration says, while the server does not run.
     pub fn renew_signer(&self, level: Level, purpose: Purpose) -> Key {
+        self.rotate(level, Haste::Compromised).newest(purpose, None).unwrap()
+    }
+
+    /// Makes the next key of a level while the server does not run.
+    pub fn rotate(&self, level: Level, haste: Haste) -> Keystore {
         let unlock = root_unlock(&self.folder);
         let root = RootFile { path: &self.folder.join(ROOT), unlock: &unlock }.open().unwrap();
         let holder = open_keystore(&self.config).unwrap();
         let custodians = Custodians { root: &root, city: &holder };
-        let order = Order {
-            levels: vec![level],
-            operator: None,
-            haste: Haste::Compromised,
-            sharing: Sharing::Alone,
-            leaving: None,
-        };
+        let sharing = Sharing::Alone;
+        let order = Order { levels: vec![level], operator: None, haste, sharing, leaving: None };
         runtime().block_on(rotate(&self.config, custodians, &order, now())).unwrap();
-        holder.newest(purpose, None).unwrap()
+        holder
     }
 
     /// Tries to start a second server on the same data, at another port.

@@ -44,7 +44,7 @@ pub fn anchors(town: &Town, operator: &str) -> TrustAnchors {
     anchors
 }
 
-fn status(town: &Town, uri: &str, index: u64) -> Status {
+pub fn status(town: &Town, uri: &str, index: u64) -> Status {
     let trust = town.anyone().get("/v1/trust").expect(200);
     let signers = TrustAnchors::from_pem(trust["status_signers"][0].as_str().unwrap()).unwrap();
     let expectation =

@@ -6,7 +6,8 @@ use std::time::Duration;
 use edge::vpcd::{CardApplication, Inserted, stay};
 use reader::decision::Reason;
 
-use super::stage::{Attended, Service, alone, names, port_of, present, show, until_card};
+use super::service::{Service, alone, names, port_of, until_card};
+use super::stage::{Attended, present, show};
 use crate::city::City;
 use crate::place::{Place, grants};
 

@@ -9,7 +9,8 @@ use edge::wallet_card::{Surroundings, WalletCard};
 use reader::decision::Reason;
 use wallet::tap::Consent;
 
-use super::stage::{Attended, Service, alone, names, port_of, show};
+use super::service::{Service, alone, names, port_of};
+use super::stage::{Attended, show};
 use crate::city::{CRYPTO, City, noon};
 use crate::place::{Place, fresh};
 
@@ -87,7 +88,7 @@ fn with_phone(foreign: impl FnOnce(&str)) {
         });
         let hand = hand.recv().unwrap();
         let name = names().remove(0);
-        super::stage::until("the phone is seen", || {
+        super::service::until("the phone is seen", || {
             let listed = edge::pcsc::list().unwrap();
             let card = listed.into_iter().find(|it| it.name == name).unwrap().card;
             card == edge::pcsc::Presence::Card { atr: contactless_atr(b"Limen") }

@@ -4,5 +4,6 @@
 mod faults;
 mod foreign;
 mod relay;
+mod service;
 mod stage;
 mod taps;

@@ -9,7 +9,8 @@ use edge::reader_host::{ReaderHost, Settings};
 use reader::decision::Reason;
 use reader::engine::{TimeBound, TimeBounds};
 
-use super::stage::{Attended, Service, alone, names, port_of, present};
+use super::service::{Service, alone, names, port_of};
+use super::stage::{Attended, present};
 use crate::city::City;
 use crate::place::Place;
 
@@ -27,8 +28,7 @@ fn relay(vpcd: SocketAddr, delay: impl Fn(u32) -> Duration + Send + 'static) -> 
         card.set_nodelay(true).unwrap();
         reader.set_nodelay(true).unwrap();
         let mut number = 0;
-        loop {
-            let Some(frame) = frame(&mut reader) else { break };
+        while let Some(frame) = frame(&mut reader) {
             if card.write_all(&frame).is_err() {
                 break;
             }

@@ -6,7 +6,8 @@ use edge::link::WAIT;
 use edge::pcsc::connect;
 use edge::transport::Transport;
 
-use super::stage::{Attended, Service, alone, names, port_of, show, until_card};
+use super::service::{Service, alone, names, port_of, until_card};
+use super::stage::{Attended, show};
 use crate::city::City;
 use crate::place::{Place, grants};
 

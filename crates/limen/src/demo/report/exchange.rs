@@ -329,7 +329,7 @@ Ending ToReader: no answer | the phone has gone";
     fn what_cannot_be_read_is_said_to_be_unreadable() {
         let check = |command: &[u8], response: &[u8], expected: [&str; 2]| {
             let pair = [base64url::encode(command), base64url::encode(response)];
-            let messages = messages(&Tap { duration_us: 0, apdus: vec![pair] });
+            let messages = messages(&Tap { duration_us: 0, profile: None, apdus: vec![pair] });
             let labels: Vec<&str> = messages.iter().map(|m| m.label.as_str()).collect();
             assert_eq!(labels, expected);
         };
@@ -356,7 +356,7 @@ Ending ToReader: no answer | the phone has gone";
 
     #[test]
     fn text_that_is_no_base64url_is_an_unreadable_command() {
-        let tap = Tap { duration_us: 0, apdus: vec![["<b>".into(), "*".into()]] };
+        let tap = Tap { duration_us: 0, profile: None, apdus: vec![["<b>".into(), "*".into()]] };
         let lines = words(&tap);
         assert!(lines[0].contains("unreadable command"), "{lines:?}");
         assert!(lines[1].contains("no answer"), "{lines:?}");

@@ -47,7 +47,7 @@ pub(super) fn tap() -> Tap {
     let text = |(command, response): (Vec<u8>, Vec<u8>)| {
         [base64url::encode(&command), base64url::encode(&response)]
     };
-    Tap { duration_us: 4_321, apdus: pairs.into_iter().map(text).collect() }
+    Tap { duration_us: 4_321, profile: None, apdus: pairs.into_iter().map(text).collect() }
 }
 
 fn sealed(data: &[u8], status: Option<SessionStatus>) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! First half of the story: the city, its passes, its readers.
 
+use presentation::profile::Profile;
+
 use super::{Ending, Props};
 use crate::demo::stage::Stage;
 use crate::example;
@@ -48,13 +50,18 @@ pub(super) fn start_server(stage: &mut Stage, _: &mut Props) -> Result<Ending, F
 pub(super) fn furnish(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
     let client = stage.operator()?;
     example::add_places(&client)?;
-    example::add_products(&client)?;
+    example::add_products(&client, stage.profile() >= Profile::Standard)?;
     props.person = Some(example::register_person(&client)?);
     for wallet in ["mira", "old-phone"] {
         let (folder, url) = (stage.path(&format!("phones/{wallet}")), stage.url());
         stage.must(&["wallet", "init", "--folder", &folder, "--server", &url])?;
     }
-    Ok(Ending::done("a staff badge; a first-class ticket for zones A and B, this month"))
+    let ticket = match stage.profile() {
+        Profile::Express | Profile::Fast => "for whoever holds the phone",
+        Profile::Standard | Profile::Identity => "for its buyer alone",
+    };
+    let what = format!("a staff badge; a first-class ticket {ticket}, zones A and B, this month");
+    Ok(Ending::done(what))
 }
 
 pub(super) fn accept_badge(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
@@ -102,6 +109,7 @@ pub(super) fn stop_server(stage: &mut Stage, props: &mut Props) -> Result<Ending
     let reader = |name: &'static str, door: &str| {
         let folder = stage.path(&format!("readers/{name}"));
         let mut arguments = vec!["reader", "run", "--folder", &folder, "--door", door, "--json"];
+        arguments.extend(["--profile", stage.profile().as_str()]);
         if let Some(sabotage) = stage.reader_sabotage() {
             arguments.extend(["--danger-sabotage", sabotage]);
         }
