@@ -32,8 +32,7 @@ impl Algorithm {
     /// Every algorithm.
     pub const ALL: [Self; 4] = [Self::Es256, Self::Es384, Self::EdDsa, Self::MlDsa44Es256];
 
-    /// The identifier in the COSE Algorithms registry; for the composite, the one that its draft
-    /// asks for.
+    /// The identifier in the COSE Algorithms registry; for the composite, that of its draft.
     #[must_use]
     pub const fn cose_id(self) -> i64 {
         match self {
@@ -106,9 +105,8 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// A public key of one of the accepted kinds. Whether a point lies on its curve is found out
-/// when the key is used. The composite, twenty times as long as the others, lies behind a pointer,
-/// so that they stay as cheap to copy as they were.
+/// A public key of one of the accepted kinds. Whether a point lies on its curve is found out when the
+/// key is used. The composite, twenty times as long, lies behind a pointer, so that others copy cheaply.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum PublicKey {
     /// P-256, uncompressed: 0x04, x, y (SEC 1, section 2.3.3).
@@ -262,8 +260,8 @@ impl Digest {
 pub struct P256Secret([u8; 32]);
 
 impl P256Secret {
-    /// From 32 bytes of entropy or of a stored key. Whether it is a valid scalar (not zero, below
-    /// the order) is found out when it is used; a random one fails with probability 2^-32.
+    /// From entropy or a stored key. Whether it is a valid scalar (not zero, below the order) is found
+    /// out when it is used; a random one fails with probability 2^-32.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -276,13 +274,7 @@ impl P256Secret {
     }
 }
 
-impl fmt::Debug for P256Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("P256Secret(..)")
-    }
-}
-
-/// What two parties of a key agreement share; erased when dropped and never shown.
+/// What two parties agree on; erased when dropped and never shown.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct SharedSecret([u8; 32]);
 
@@ -300,6 +292,12 @@ impl SharedSecret {
     }
 }
 
+impl fmt::Debug for P256Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("P256Secret(..)")
+    }
+}
+
 impl fmt::Debug for SharedSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SharedSecret(..)")
@@ -310,40 +308,33 @@ impl fmt::Debug for SharedSecret {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadSignature;
 
-impl fmt::Display for BadSignature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("signature does not verify")
-    }
-}
-
-impl core::error::Error for BadSignature {}
-
 /// A key that is no valid point or scalar of its curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadKey;
-
-impl fmt::Display for BadKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("key is not valid on its curve")
-    }
-}
-
-impl core::error::Error for BadKey {}
 
 /// A ciphertext that does not open under its key, nonce and associated data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadCiphertext;
 
-impl fmt::Display for BadCiphertext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ciphertext does not open")
-    }
-}
-
-impl core::error::Error for BadCiphertext {}
-
 /// Blocks of 32 bytes that HKDF-SHA-256 can expand to.
 pub const HKDF_BLOCKS_MAX: usize = 255;
+/// An error that says one thing.
+macro_rules! says {
+    ($error:ident, $text:literal) => {
+        impl fmt::Display for $error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str($text)
+            }
+        }
+
+        impl core::error::Error for $error {}
+    };
+}
+
+says!(BadSignature, "signature does not verify");
+says!(BadKey, "key is not valid on its curve");
+says!(BadCiphertext, "ciphertext does not open");
+
 /// Bytes that AES-GCM adds to a plaintext.
 pub const GCM_TAG_BYTES: usize = 16;
 
@@ -362,8 +353,8 @@ pub trait Crypto {
     fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8])
     -> Result<(), BadSignature>;
 
-    /// Verifies `signature` by pure ML-DSA-44 with `context` (FIPS 204, algorithm 3), of at most 255
-    /// bytes. Half of a composite, and nowhere accepted alone.
+    /// Verifies by pure ML-DSA-44 with `context` (FIPS 204, algorithm 3), of at most 255 bytes. Half of
+    /// a composite, and nowhere accepted alone.
     ///
     /// # Errors
     /// [`BadSignature`] for a wrong signature and a context that is too long alike.
@@ -389,8 +380,7 @@ pub trait Crypto {
         messages.map(|message| self.hmac_sha256(key, message))
     }
 
-    /// HKDF-SHA-256, extract and expand to fill `blocks` (RFC 5869). More than [`HKDF_BLOCKS_MAX`]
-    /// of them are left as they are: ask for a number that is known.
+    /// HKDF-SHA-256 (RFC 5869) to fill `blocks`; more than [`HKDF_BLOCKS_MAX`] are left as they are.
     fn hkdf_sha256_blocks(&self, secret: &[u8], salt: &[u8], info: &[u8], blocks: &mut [[u8; 32]]);
 
     /// HKDF-SHA-256, extract and expand to 32 bytes (RFC 5869).
@@ -411,8 +401,7 @@ pub trait Crypto {
         buffer: &mut [u8],
     );
 
-    /// AES-256-GCM without memory of its own: `buffer` ends with the tag; the plaintext, which is
-    /// returned, takes the place of what is before it.
+    /// AES-256-GCM without memory of its own: `buffer` ends with the tag; the plaintext is returned.
     ///
     /// # Errors
     /// [`BadCiphertext`]; the buffer is then erased.
@@ -504,7 +493,7 @@ pub trait Signer: fmt::Debug + Send + Sync {
     fn sign(&self, message: &[u8]) -> Result<Signature, BadKey>;
 }
 
-/// Compares two byte strings in a time that does not depend on where they differ.
+/// Compares in a time that does not depend on where the two differ.
 #[must_use]
 pub fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
     subtle::ConstantTimeEq::ct_eq(left, right).into()
