@@ -1,5 +1,6 @@
 //! `limen credential`: look at credentials and verify them, offline, on files.
 
+mod access;
 mod inspect;
 mod json;
 pub(crate) mod trust;

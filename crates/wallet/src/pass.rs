@@ -100,7 +100,7 @@ impl Document {
                 let kind = String::from(verified.vct().unwrap_or_default());
                 (kind, from, until, verified.holder_key().cloned())
             }
-            Content::AccessDocument(bytes) => accept_access(crypto, bytes, keys, anchors, now)?,
+            Content::AccessDocument(bytes) => verified_access(crypto, bytes, anchors, now)?,
         };
         let bound = keys.iter().find(|(_, public)| bound_to.as_ref() == Some(public));
         let (key, _) = *bound.ok_or_else(|| {
@@ -136,35 +136,20 @@ impl Document {
     }
 }
 
-/// Kind, dates and key of an access document, which must be for one of `keys` and by a document signer
-/// whom the wallet knows.
-fn accept_access(
+/// Kind, dates and device of an access document by a document signer whom the wallet knows.
+fn verified_access(
     crypto: &dyn Crypto,
     bytes: &[u8],
-    keys: &[(DeviceKey, PublicKey)],
     anchors: &TrustAnchors,
     now: Instant,
 ) -> Result<(String, Instant, Instant, Option<PublicKey>), Rejection> {
     let issuers: Vec<PublicKey> = anchors.document_signer_keys(now).cloned().collect();
-    let mut refused = None;
-    for (_, key) in keys {
-        let expectation = access_document::Expectation {
-            crypto,
-            issuers: &issuers,
-            at: now,
-            device_key: Some(key),
-        };
-        match access_document::verify_issuer_signed(bytes, &expectation) {
-            Ok(document) => {
-                access_document::pass::read(&document)?;
-                let kind = String::from(document.kind().doc_type());
-                let dates = document.validity();
-                return Ok((kind, dates.valid_from, dates.valid_until, Some(key.clone())));
-            }
-            Err(rejection) if rejection.code == "device-key-mismatch" => {}
-            Err(rejection) => refused = Some(rejection),
-        }
-    }
-    // For none of the keys: the caller says so.
-    refused.map_or(Ok((String::new(), now, now, None)), Err)
+    let device = access_document::named_device(bytes)?;
+    let device_key = device.as_ref();
+    let expectation =
+        access_document::Expectation { crypto, issuers: &issuers, at: now, device_key };
+    let document = access_document::verify_issuer_signed(bytes, &expectation)?;
+    access_document::pass::read(&document)?;
+    let (kind, dates) = (document.kind().doc_type(), document.validity());
+    Ok((String::from(kind), dates.valid_from, dates.valid_until, device))
 }

@@ -28,7 +28,9 @@ pub use issue::{IssueRequest, issue};
 pub use recurrence::{Pattern, Recurrence};
 pub use request::{device_request, device_response, parse_request};
 pub use revocation::{ChangeMode, REVOCATION_ENTRIES_MAX, RevocationData, RevocationEntry};
-pub use verify::{Expectation, VerifiedDocument, verify_issuer_signed, verify_response};
+pub use verify::{
+    Expectation, VerifiedDocument, named_device, verify_issuer_signed, verify_response,
+};
 
 use crate::crypto::{Crypto, PublicKey};
 

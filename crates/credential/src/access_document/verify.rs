@@ -137,6 +137,16 @@ pub fn verify_issuer_signed<'a>(
     verify(IssuerSigned::parse_as(bytes, Labels::Compact)?, expectation)
 }
 
+/// The device that an IssuerSigned names, none in a revocation document; nothing is verified.
+///
+/// # Errors
+/// [`Rejection`] when it cannot be read.
+pub fn named_device(bytes: &[u8]) -> Result<Option<PublicKey>, Rejection> {
+    let IssuerSigned { issuer_auth, .. } = IssuerSigned::parse_as(bytes, Labels::Compact)?;
+    let payload = Sign1::parse(issuer_auth)?.payload.unwrap_or_default();
+    Ok(SignedObject::parse(payload, Labels::Compact)?.device_key)
+}
+
 impl Expectation<'_> {
     const fn kind(&self) -> Kind {
         if self.device_key.is_some() { Kind::Access } else { Kind::Revocation }

@@ -424,6 +424,7 @@ fn a_city_pass_reads_as_what_was_written() {
         let verified = access_document::verify_issuer_signed(&document, &expectation).unwrap();
         assert_eq!(pass::read(&verified).unwrap(), (rights.clone(), status));
         assert_eq!(pass::danger_unverified_rights(&document).unwrap(), rights);
+        assert_eq!(access_document::named_device(&document).unwrap(), Some(device));
     }
     let without = pass::danger_unverified_rights(&access_document());
     assert_eq!(without.unwrap_err().code, "rights-withheld");

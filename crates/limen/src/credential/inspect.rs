@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use credential::access_document::{named_device, pass};
 use credential::aws_lc::AwsLc;
 use credential::cose::Sign1;
 use credential::crypto::{Algorithm, PublicKey};
@@ -15,7 +16,7 @@ use credential::status::StatusReference;
 use credential::x509::{Certificate, pem};
 use serde_json::{Map, Value, json};
 
-use super::{json as as_json, verify};
+use super::{access, json as as_json, verify};
 use crate::failure::Failure;
 use crate::input::{self, Encoded};
 use crate::output;
@@ -27,7 +28,7 @@ use crate::tree::Tree;
     limen credential inspect pass.sd-jwt --json | jq .disclosures\n  \
     limen credential inspect certificate.pem")]
 pub(crate) struct Inspect {
-    /// An IssuerSigned, a DeviceResponse, an SD-JWT, a JWT or a PEM certificate; raw, hexadecimal
+    /// An IssuerSigned, a DeviceResponse, an access document, an SD-JWT, a JWT or a PEM certificate; raw, hexadecimal
     /// or base64url; `-` for standard input.
     file: PathBuf,
     /// Answer as JSON.
@@ -41,6 +42,7 @@ impl Inspect {
             Encoded::Text(text) if text.contains("-----BEGIN") => certificates(&text),
             Encoded::Text(text) if text.contains('~') => sd_jwt(&text),
             Encoded::Text(text) => Jws::parse(&text, Culprit::Issuer).and_then(|jws| jwt(&jws)),
+            Encoded::Cbor(bytes) if access::is_access_document(&bytes) => access_document(&bytes),
             Encoded::Cbor(bytes) => mdoc(&bytes),
         };
         let tree = described.map_err(|rejection| {
@@ -54,6 +56,21 @@ impl Inspect {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn access_document(bytes: &[u8]) -> Result<Tree, Rejection> {
+    let mut tree = Tree::new();
+    tree.leaf("format", access::FORMAT);
+    match named_device(bytes)? {
+        Some(device) => tree.branch("device key", key(&device)),
+        None => tree.leaf("device key", "none"),
+    }
+    let mut claims = Tree::new();
+    for (name, value) in access::claims(&pass::danger_unverified_rights(bytes)?)? {
+        claims.leaf(name, value);
+    }
+    tree.branch("city pass", claims);
+    Ok(tree)
 }
 
 fn mdoc(bytes: &[u8]) -> Result<Tree, Rejection> {

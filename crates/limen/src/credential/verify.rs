@@ -15,7 +15,7 @@ use credential::x509::TrustAnchors;
 use serde_json::{Map, Value, json};
 use vocabulary::time::Instant;
 
-use super::{json as as_json, trust};
+use super::{access, json as as_json, trust};
 use crate::failure::Failure;
 use crate::input::{self, Encoded};
 use crate::{output, world};
@@ -30,10 +30,11 @@ const UNLIMITED: Duration = Duration::from_secs(100 * 366 * 86_400);
     limen credential verify pass.sd-jwt --trust issuer.jwk --audience https://shop.example \\\n      \
     --nonce 8x2 --require-key-binding")]
 pub(crate) struct Verify {
-    /// An IssuerSigned, a DeviceResponse or a compact SD-JWT; raw, hexadecimal or base64url; `-`
-    /// for standard input.
+    /// An IssuerSigned, also of an access document, a DeviceResponse or a compact SD-JWT; raw,
+    /// hexadecimal or base64url; `-` for standard input.
     file: PathBuf,
-    /// Whom to trust: a PEM file with one or many certificates, a folder of them, or a public JWK.
+    /// Whom to trust: a PEM file with one or many certificates, a folder of them, or a public JWK. For an
+    /// access document these are document signers, for all else authorities.
     #[arg(long, required = true, value_name = "PATH")]
     trust: Vec<PathBuf>,
     /// The instant of judgement, RFC 3339; now where absent.
@@ -65,10 +66,10 @@ pub(crate) struct Verify {
 }
 
 /// What was found when every check held.
-struct Valid {
-    claims: Value,
-    holder: &'static str,
-    status: Vec<Value>,
+pub(super) struct Valid {
+    pub(super) claims: Value,
+    pub(super) holder: &'static str,
+    pub(super) status: Vec<Value>,
 }
 
 impl Verify {
@@ -85,6 +86,14 @@ impl Verify {
                     return Err(Failure::usage(message));
                 }
                 ("dc+sd-jwt", self.sd_jwt(&text, &anchors, at))
+            }
+            Encoded::Cbor(bytes) if access::is_access_document(&bytes) => {
+                if transcript.is_some() || self.doc_type.is_some() {
+                    let message =
+                        "--session-transcript and --doc-type are not for access documents";
+                    return Err(Failure::usage(message));
+                }
+                (access::FORMAT, access::verify(&bytes, &anchors, at))
             }
             Encoded::Cbor(bytes) => {
                 let proof = (transcript.as_deref(), reader_key.as_ref());

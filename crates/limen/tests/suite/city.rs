@@ -126,7 +126,7 @@ fn a_product_comes_from_a_file_or_from_options() {
     let display = json!([{ "language": "en", "name": "Day", "description": "" }]);
     let rights = json!({ "zones": [], "places": [], "holder_only": false });
     let terms = json!({
-        "display": display, "stake": "low", "formats": ["mso_mdoc", "dc+sd-jwt"],
+        "display": display, "stake": "low", "formats": ["mso_mdoc", "dc+sd-jwt", "limen-access-document"],
         "rights": rights, "pass_days_max": 1, "document_hours": 24, "batch_max": 1, "handles_max": 32,
         "attestation_min": "urn:limen:key-storage:software", "transaction_code": false,
     });

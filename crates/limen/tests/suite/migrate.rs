@@ -86,13 +86,20 @@ pub(crate) fn pass(city: &City, person: &str, phone: &str) {
 pub(crate) fn believed(city: &City, phone: &str) -> usize {
     let mut answer = ureq::get(&format!("{}/v1/trust", city.url)).call().unwrap();
     let trust: Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
-    let authorities = trust["issuing_authorities"].as_array().unwrap().iter();
-    let pems: String = authorities.map(|it| it["certificate"].as_str().unwrap()).collect();
-    city.folder.file("trust.pem", pems);
+    // Whoever checks access documents pins the document signers, too.
+    for (field, file) in [("issuing_authorities", "trust.pem"), ("document_signers", "signers.pem")]
+    {
+        let listed = trust[field].as_array().unwrap().iter();
+        let pems: String = listed.map(|it| it["certificate"].as_str().unwrap()).collect();
+        city.folder.file(file, pems);
+    }
     let mut documents = 0;
     for entry in fs::read_dir(city.folder.path(&format!("documents/{phone}"))).unwrap() {
         let path = entry.unwrap().path();
-        let verify = ["credential", "verify", path.to_str().unwrap(), "--trust", "trust.pem"];
+        let is_access = path.extension().is_some_and(|ending| ending == "access");
+        let trust = if is_access { "signers.pem" } else { "trust.pem" };
+        let verify = ["credential", "verify", path.to_str().unwrap(), "--trust", trust];
+        city.folder.limen(&["credential", "inspect", verify[2]]).expect(0, "format");
         city.folder.limen(&verify).expect(0, "valid");
         documents += 1;
     }

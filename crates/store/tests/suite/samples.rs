@@ -105,7 +105,7 @@ pub(crate) fn product(operator: &OperatorCode) -> Product {
         stake: Stake::High,
         doc_type: "city.limen.pass.1".to_owned(),
         vct: "urn:limen:pass:1".to_owned(),
-        formats: vec![Format::Mdoc, Format::SdJwt],
+        formats: vec![Format::Mdoc, Format::SdJwt, Format::AccessDocument],
         rights: RightsTemplate {
             class: Some("first".parse().unwrap()),
             zones: vec!["A".parse().unwrap(), "B".parse().unwrap()],
@@ -148,7 +148,7 @@ pub(crate) fn offer(operator: &OperatorCode, number: u64, pass: u64) -> Offer {
         operator: operator.clone(),
         pass: PassId::from_bytes(bytes(pass)),
         product: "day-ticket".parse().unwrap(),
-        formats: vec![Format::Mdoc, Format::SdJwt],
+        formats: vec![Format::Mdoc, Format::SdJwt, Format::AccessDocument],
         code_digest: [1; 32],
         transaction_code_digest: Some([2; 32]),
         tries_left: 5,
@@ -167,6 +167,7 @@ pub(crate) fn grant(operator: &OperatorCode, offer: u64, pass: u64) -> Grant {
         remaining: vec![
             Remaining { format: Format::Mdoc, documents: 4 },
             Remaining { format: Format::SdJwt, documents: 0 },
+            Remaining { format: Format::AccessDocument, documents: 3 },
         ],
         key_thumbprint: Some([4; 32]),
         expires_at: at(900),

@@ -9,9 +9,7 @@ use credential::rights::DOC_TYPE;
 use issuance::document::Delivery;
 use serde_json::{Value, json};
 use wallet::collect::{ANSWER_BYTES_MAX, Answer, CollectError, Collection, Hands, Step, Wish};
-use wallet::pass::Content;
 use wallet::secure_element::{DeviceKey, PresenceRule, SecureElement};
-use wallet::state::State;
 
 use crate::city::{CRYPTO, City, days, noon, public, ticket};
 use crate::gate::Gate;
@@ -21,11 +19,11 @@ use crate::phone::Phone;
 const WISH: Wish = Wish { documents: 2, presence: PresenceRule::NotNeeded };
 
 /// The keys in the element.
-fn keys(phone: &Phone) -> Vec<PublicKey> {
+pub(crate) fn keys(phone: &Phone) -> Vec<PublicKey> {
     (0..64).filter_map(|number| phone.element.public_key(DeviceKey(number)).ok()).collect()
 }
 
-fn collect(phone: &mut Phone, town: &mut Town) -> Result<Vec<String>, CollectError> {
+pub(crate) fn collect(phone: &mut Phone, town: &mut Town) -> Result<Vec<String>, CollectError> {
     let code = Some(town.transaction_code.clone());
     collect_wishing(phone, town, code, WISH)
 }
@@ -69,7 +67,7 @@ fn converse(
 
 /// An issuer whose answers are bent is refused with these words; the wallet is what it was, and has
 /// no more keys than it had.
-fn check(expected: &str, bend: impl FnMut(&str, &mut Reply) + 'static) -> CollectError {
+pub(crate) fn check(expected: &str, bend: impl FnMut(&str, &mut Reply) + 'static) -> CollectError {
     let city = City::new();
     let mut phone = Phone::with_ticket(&city);
     let before = (keys(&phone), phone.state.passes.clone());
@@ -86,7 +84,7 @@ fn check(expected: &str, bend: impl FnMut(&str, &mut Reply) + 'static) -> Collec
 }
 
 /// Changes the JSON of the answers of one endpoint.
-fn at(endpoint: &'static str, change: fn(&mut Value)) -> impl FnMut(&str, &mut Reply) {
+pub(crate) fn at(endpoint: &'static str, change: fn(&mut Value)) -> impl FnMut(&str, &mut Reply) {
     move |name, reply| {
         if name == endpoint {
             reply.change(change);
@@ -106,12 +104,12 @@ fn first_documents(
     }
 }
 
-fn documents(body: &Value) -> Vec<String> {
+pub(crate) fn documents(body: &Value) -> Vec<String> {
     let list = body["credentials"].as_array().unwrap();
     list.iter().map(|item| item["credential"].as_str().unwrap().to_owned()).collect()
 }
 
-fn set_documents(body: &mut Value, texts: Vec<String>) {
+pub(crate) fn set_documents(body: &mut Value, texts: Vec<String>) {
     let items = texts.into_iter().map(|text| json!({ "credential": text }));
     body["credentials"] = items.collect::<Vec<_>>().into();
 }
@@ -143,70 +141,6 @@ fn each_configuration_of_an_offer_becomes_a_pass() {
         (town.offered().issuer.as_str(), "collected")
     );
     assert_eq!(entry.pass, "Ticket, Ticket, Ticket");
-}
-
-/// Every element of the wallet comes back from its file.
-#[test]
-fn access_documents_are_kept_with_the_rest() {
-    let city = City::new();
-    let (mut phone, mut town) = (Phone::empty(&city), Town::new(&city));
-    collect(&mut phone, &mut town).unwrap();
-    let pass = &phone.state.passes[2];
-    for document in &pass.documents {
-        assert!(matches!(document.content, Content::AccessDocument(_)));
-        assert_eq!(document.kind, "aliro-a");
-        assert!(document.is_current(noon()) && !document.is_holder_only());
-        assert!(!document.is_current(noon().saturating_add(days(11))));
-    }
-    let sealed = phone.state.seal(CRYPTO, &[1; 32], [2; 12]);
-    assert_eq!(State::open(CRYPTO, &[1; 32], &sealed).unwrap().passes, phone.state.passes);
-}
-
-/// Changes what the issuer sends as access documents.
-fn access_documents(
-    mut change: impl FnMut(Vec<String>) -> Vec<String>,
-) -> impl FnMut(&str, &mut Reply) {
-    let mut count = 0;
-    move |name, reply| {
-        count += usize::from(name == "credential");
-        if name == "credential" && count == 3 {
-            reply.change(|body| set_documents(body, change(documents(body))));
-        }
-    }
-}
-
-#[test]
-fn access_document_is_verified_before_it_is_kept() {
-    let altered = |mut texts: Vec<String>| {
-        let mut bytes = base64url::decode(&texts[1]).unwrap();
-        let at = bytes.len() - 1;
-        bytes[at] ^= 1;
-        texts[1] = base64url::encode(&bytes);
-        texts
-    };
-    check_document("signature", access_documents(altered));
-    // Of the same issuer, for a key that this wallet has shown and one that it never had.
-    check_document("holder-key", access_documents(|texts| vec![texts[0].clone(); 2]));
-    let other = {
-        let city = City::new();
-        let (mut phone, mut town) = (Phone::empty(&city), Town::new(&city));
-        collect(&mut phone, &mut town).unwrap();
-        let Content::AccessDocument(bytes) = &phone.state.passes[2].documents[0].content else {
-            panic!("an access document");
-        };
-        base64url::encode(bytes)
-    };
-    check_document("holder-key", access_documents(move |_| vec![other.clone()]));
-    // A wallet that does not know the signer.
-    let city = City::new();
-    let mut phone = Phone::empty(&city);
-    let mut parts = city.parts();
-    parts.issuers.pop();
-    phone.state.trust = wallet::trust::Trust::new(parts).unwrap();
-    let error = collect(&mut phone, &mut Town::new(&city)).unwrap_err();
-    let CollectError::Document(rejection) = error else { panic!("{error}") };
-    assert_eq!(rejection.code, "issuer-unknown");
-    assert!(keys(&phone).is_empty() && phone.state.passes.is_empty());
 }
 
 #[test]
@@ -278,31 +212,6 @@ fn wrong_metadata_is_named() {
             reply.body = b"<html>".to_vec();
         }
     });
-}
-
-#[test]
-fn format_that_the_wallet_cannot_keep_is_passed_over_and_refused_if_there_is_no_other() {
-    const ALL: [&str; 3] = ["ticket.mso_mdoc", "ticket.dc+sd-jwt", "ticket.limen-access-document"];
-    fn unknown(body: &mut Value, id: &str) {
-        body["credential_configurations_supported"][id]["format"] = "ldp_vc".into();
-    }
-    check(
-        "the issuer offers `ticket.mso_mdoc`, which this wallet cannot keep",
-        at("issuer", |body| ALL.into_iter().for_each(|id| unknown(body, id))),
-    );
-    let city = City::new();
-    let mut phone = Phone::empty(&city);
-    let mut town = Town::bent(
-        &city,
-        at("issuer", |body| {
-            unknown(body, ALL[1]);
-            let all = body["credential_configurations_supported"].as_object_mut().unwrap();
-            all.remove(ALL[2]);
-        }),
-    );
-    assert_eq!(collect(&mut phone, &mut town).unwrap(), ["Ticket"]);
-    assert_eq!(phone.state.passes[0].configuration, ALL[0]);
-    assert_eq!((keys(&phone).len(), town.documents.len()), (2, 2), "nothing else was asked for");
 }
 
 #[test]
@@ -424,7 +333,7 @@ fn more_or_no_documents_are_refused() {
 }
 
 /// The code of the rejection of the document that comes first.
-fn check_document(code: &str, bend: impl FnMut(&str, &mut Reply) + 'static) {
+pub(crate) fn check_document(code: &str, bend: impl FnMut(&str, &mut Reply) + 'static) {
     match check("the issuer's document does not hold", bend) {
         CollectError::Document(rejection) => assert_eq!(rejection.code, code),
         other => panic!("{other:?}"),

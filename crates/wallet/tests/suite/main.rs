@@ -12,6 +12,7 @@
 mod city;
 mod collections;
 mod express;
+mod formats;
 mod gate;
 mod issuer;
 mod limits;
