@@ -11,7 +11,6 @@ mod ledger;
 
 use std::path::{Path, PathBuf};
 
-use audit::journal::split_record;
 use credential::crypto::{Crypto, P256Secret};
 use credential::delivery::Suite;
 use credential::delivery::recipient::Statement;
@@ -25,7 +24,7 @@ use reader::delivery::{SecureElement, Taken, take};
 use reader::engine::{
     Config, Engine, Input, Memory, Output, ReaderKey, StandardIdentity, TimeBounds,
 };
-use reader::journal::{Event, Watermark};
+use reader::journal::Watermark;
 use vocabulary::code::PlaceCode;
 use vocabulary::time::Instant;
 
@@ -90,7 +89,7 @@ pub struct TapReport {
     pub door: PlaceCode,
     /// What the reader did.
     pub deed: Deed,
-    /// By which profile the pass was shown, as the journal has it; nothing where none was verified.
+    /// By which profile the pass was shown; nothing where none was verified.
     pub profile: Option<Profile>,
     /// How long it took, from the first command to the deed, in microseconds.
     pub duration_us: u64,
@@ -302,7 +301,6 @@ impl ReaderHost {
         let started = clock();
         let mut apdus = Vec::new();
         let mut deed = None;
-        let mut profile = None;
         let mut failure = HostError::NoDeed;
         let tap = Input::Tap { door: door.clone(), secret };
         self.engine.handle(&*self.crypto, started, tap);
@@ -314,12 +312,13 @@ impl ReaderHost {
                     self.exchange(link, clock, command, &mut apdus);
                     continue;
                 }
-                Output::Unlock { duration_ms, .. } => Deed::Unlock { duration_ms },
-                Output::Refused { reason, rejection, .. } => Deed::Refuse { reason, rejection },
+                Output::Unlock { duration_ms, profile, .. } => {
+                    (Deed::Unlock { duration_ms }, profile)
+                }
+                Output::Refused { reason, rejection, profile, .. } => {
+                    (Deed::Refuse { reason, rejection }, profile)
+                }
                 output => {
-                    if let Output::Record(record) = &output {
-                        profile = profile_of(record, self.engine.journal_head().entries());
-                    }
                     // Whatever fails here, the engine is heard to its end.
                     self.carry_out(clock, output).unwrap_or_else(|error| failure = error);
                     continue;
@@ -329,7 +328,7 @@ impl ReaderHost {
             duration_us = u64::try_from(micros).unwrap_or(u64::MAX);
             deed = Some(done);
         }
-        let deed = deed.ok_or(failure)?;
+        let (deed, profile) = deed.ok_or(failure)?;
         Ok(TapReport { door, deed, profile, duration_us, apdus })
     }
 
@@ -419,12 +418,6 @@ impl ReaderHost {
             _ => Ok(()),
         }
     }
-}
-
-/// The profile that the record of this number names.
-fn profile_of(record: &[u8], number: u64) -> Option<Profile> {
-    let (record, _) = split_record(record, number).ok()?;
-    Event::decode(record.payload).ok()?.tap.map(|tap| tap.profile())
 }
 
 fn standard_identity(standard: StandardCertificate) -> StandardIdentity {

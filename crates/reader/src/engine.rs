@@ -178,6 +178,8 @@ pub enum Output {
         door: PlaceCode,
         /// For how long, in milliseconds.
         duration_ms: u32,
+        /// By which profile the pass was shown; nothing for a way out.
+        profile: Option<Profile>,
     },
     /// Tell the holder that the door stays closed.
     Refused {
@@ -187,6 +189,8 @@ pub enum Output {
         reason: Reason,
         /// What exactly was wrong with the credential or the session, if that was it.
         rejection: Option<Rejection>,
+        /// By which profile the pass was shown; nothing where none was verified.
+        profile: Option<Profile>,
     },
     /// Store this memory in place of the one before it, all of it or nothing, then hand in
     /// [`Input::Persisted`] or [`Input::PersistFailed`].
@@ -243,8 +247,17 @@ pub struct Engine {
 #[derive(Debug)]
 enum After {
     Unlock(Grant),
-    Refuse { door: PlaceCode, reason: Reason, rejection: Option<Rejection> },
+    Refuse(Refusal),
     Nothing,
+}
+
+/// A door that stays closed.
+#[derive(Debug)]
+struct Refusal {
+    door: PlaceCode,
+    reason: Reason,
+    rejection: Option<Rejection>,
+    profile: Option<Profile>,
 }
 
 /// A door that shall open.

@@ -19,6 +19,7 @@ pub mod offer;
 pub mod pass;
 pub mod secure_element;
 pub mod software;
+mod standard;
 pub mod state;
 pub mod tap;
 pub mod trust;

@@ -1,8 +1,8 @@
 //! Everything that a wallet remembers, as one sealed file: passes, trust, log.
 //!
-//! Layout (CBOR, version 4): `[4, city, [anchor..] roots, [anchor..] issuers, [anchor..] readers,
-//! [pass..], [entry..], express]`; version 3 knows no access documents, version 2 lacks the last field,
-//! version 1 city and roots as well. The bytes of a document are a byte string for an mdoc, text for an
+//! Layout (CBOR, version 5): `[5, city, [anchor..] roots, [anchor..] issuers, [anchor..] readers,
+//! [pass..], [entry..], express, [kept key..]]`; version 4 lacks the last field, version 3 knows no access
+//! documents either, version 2 no express tap, version 1 neither city nor roots. The bytes of a document are a byte string for an mdoc, text for an
 //! SD-JWT, and a byte string in an array of one for an access document.
 //! Sealed by AES-256-GCM under a key of the host, nonce first.
 
@@ -13,6 +13,9 @@ use core::fmt;
 use credential::cbor::{CborError, Decoder, Encoder};
 use credential::crypto::{BadCiphertext, Crypto};
 use credential::x509::AnchorError;
+use presentation::standard::ReaderIdentifier;
+use presentation::standard::keyring::{KeptKey, Keyring};
+use presentation::standard::schedule::PersistentKey;
 use vocabulary::time::Instant;
 use zeroize::Zeroizing;
 
@@ -22,7 +25,9 @@ use crate::pass::{Content, Document, Pass};
 use crate::secure_element::DeviceKey;
 use crate::trust::{Parts, Trust};
 
-const VERSION: u64 = 4;
+const VERSION: u64 = 5;
+/// Before the standard tap.
+const VERSION_WITHOUT_STANDARD: u64 = 4;
 /// Before access documents.
 const VERSION_WITHOUT_ACCESS: u64 = 3;
 /// Before the express tap.
@@ -42,6 +47,8 @@ pub struct State {
     pub log: Vec<Entry>,
     /// Handles of the express tap.
     pub express: Express,
+    /// Keys of the fast tap, by reader.
+    pub keyring: Keyring,
 }
 
 /// Why a state does not open.
@@ -126,7 +133,7 @@ impl State {
 
     fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::new();
-        encoder.array(8).unsigned(VERSION);
+        encoder.array(9).unsigned(VERSION);
         let parts = self.trust.parts();
         encoder.text(&parts.city);
         for list in [&parts.roots, &parts.issuers, &parts.readers] {
@@ -140,6 +147,10 @@ impl State {
         encoder.array(self.log.len());
         self.log.iter().for_each(|entry| encode_entry(&mut encoder, entry));
         self.express.encode(&mut encoder);
+        encoder.array(self.keyring.entries().len());
+        for KeptKey { reader, device_key, key } in self.keyring.entries() {
+            encoder.array(3).bytes(&reader.to_bytes()).bytes(device_key).bytes(key.danger_bytes());
+        }
         encoder.into_bytes()
     }
 
@@ -147,10 +158,14 @@ impl State {
         let mut decoder = Decoder::new(bytes)?;
         let mut ahead = decoder.clone();
         ahead.array()?;
-        let (fields, has_roots, has_express) = match ahead.unsigned()? {
-            VERSION | VERSION_WITHOUT_ACCESS => (8, true, true),
-            VERSION_WITHOUT_EXPRESS => (7, true, false),
-            VERSION_ROOTLESS => (5, false, false),
+        let version = ahead.unsigned()?;
+        let (has_roots, has_express) =
+            (version > VERSION_ROOTLESS, version > VERSION_WITHOUT_EXPRESS);
+        let fields = match version {
+            VERSION => 9,
+            VERSION_WITHOUT_STANDARD | VERSION_WITHOUT_ACCESS => 8,
+            VERSION_WITHOUT_EXPRESS => 7,
+            VERSION_ROOTLESS => 5,
             found => return Err(OpenError::Version { found }),
         };
         decoder.array_of(fields)?;
@@ -169,9 +184,20 @@ impl State {
             true => Express::decode(&mut decoder)?.ok_or(OpenError::Express)?,
             false => Express::default(),
         };
+        let mut keyring = Keyring::default();
+        if version == VERSION {
+            list(&mut decoder, decode_key)?.into_iter().for_each(|kept| keyring.keep(kept));
+        }
         decoder.finish()?;
-        Ok(Self { trust: Trust::new(parts)?, passes, log, express })
+        Ok(Self { trust: Trust::new(parts)?, passes, log, express, keyring })
     }
+}
+
+fn decode_key(decoder: &mut Decoder<'_>) -> Result<KeptKey, CborError> {
+    decoder.array_of(3)?;
+    let reader = ReaderIdentifier::from_bytes(&decoder.byte_array()?);
+    let (device_key, key) = (decoder.byte_array()?, decoder.byte_array()?);
+    Ok(KeptKey { reader, device_key, key: PersistentKey::from_bytes(key) })
 }
 
 fn encode_pass(encoder: &mut Encoder, pass: &Pass) {
@@ -286,7 +312,14 @@ mod tests {
             disclosed: vec!["zones".into()],
             outcome: "shown".into(),
         };
-        State { passes: vec![pass], log: vec![entry], ..State::default() }
+        let mut keyring = Keyring::default();
+        let reader = ReaderIdentifier { group: [1; 16], sub_group: [2; 16] };
+        keyring.keep(KeptKey {
+            reader,
+            device_key: [4; 65],
+            key: PersistentKey::from_bytes([8; 32]),
+        });
+        State { passes: vec![pass], log: vec![entry], keyring, ..State::default() }
     }
 
     #[test]
@@ -295,6 +328,7 @@ mod tests {
         let sealed = state.seal(&RustCrypto, &[1; 32], [2; 12]);
         let opened = State::open(&RustCrypto, &[1; 32], &sealed).unwrap();
         assert_eq!((opened.passes, opened.log), (state.passes, state.log));
+        assert_eq!(opened.keyring.entries(), state.keyring.entries());
         assert!(!sealed.windows(11).any(|window| window == b"Staff badge"));
     }
 
@@ -310,9 +344,9 @@ mod tests {
         encoder.array(0).array(0).array(0).array(0).array(0);
         assert!(State::decode(&encoder.into_bytes()).is_ok());
         let mut encoder = Encoder::new();
-        encoder.array(5).unsigned(5).array(0).array(0).array(0).array(0);
+        encoder.array(5).unsigned(6).array(0).array(0).array(0).array(0);
         let refused = State::decode(&encoder.into_bytes()).unwrap_err();
-        assert!(matches!(refused, OpenError::Version { found: 5 }));
+        assert!(matches!(refused, OpenError::Version { found: 6 }));
     }
 
     #[test]

@@ -6,27 +6,32 @@
 //! whether there is a pass. What has left the wallet stands in the owner's log, however the
 //! session ends.
 
+mod error;
+mod standard;
+
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt;
 
 use credential::crypto::{BadKey, Crypto, P256Secret};
 use credential::mdoc::{self, DeviceRequest, DocumentBytes, ReaderJudgement};
-use credential::rejection::Rejection;
 use presentation::apdu::{self, Command, LinkLimits, StatusWord};
 use presentation::express::handle::HANDLE_BYTES;
 use presentation::express::holder::HolderEnd;
 use presentation::express::{self, FRESH_BYTES, Transport};
 use presentation::holder::{self, Holder, HolderError};
+use presentation::profile::Profile;
 use presentation::session::message::SessionStatus;
+use presentation::standard::{EXPEDITED_APPLICATION, STEP_UP_APPLICATION, device};
 use vocabulary::time::Instant;
 
+pub use self::error::TapError;
 use crate::choose::{self, Candidate, Proposal};
 use crate::express::Pocket;
-use crate::log::{self, Entry};
 use crate::pass::Content;
 use crate::secure_element::{Presence, SecureElement, SecureElementError};
+use crate::standard::Application as StandardApplication;
 use crate::state::State;
 
 /// What may happen during a tap.
@@ -70,67 +75,18 @@ pub enum Output {
 /// What was shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
+    /// How.
+    pub profile: Profile,
     /// To whom.
     pub reader: String,
     /// Which pass.
     pub pass: String,
     /// The elements that left the wallet.
     pub elements: Vec<String>,
-    /// What left the wallet, byte for byte: a DeviceResponse.
+    /// What left the wallet, byte for byte: a DeviceResponse; empty where there was none.
     pub device_response: Vec<u8>,
-    /// The session for which it was made.
+    /// The session for which it was made; empty but for an identity tap.
     pub session_transcript: Vec<u8>,
-}
-
-/// Why nothing was shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TapError {
-    /// The reader did not prove who it is.
-    Reader(Rejection),
-    /// The request is not what the standard demands.
-    Request(Rejection),
-    /// No pass fits what was asked for.
-    NoPass {
-        /// What was asked for.
-        doc_type: String,
-    },
-    /// The owner declined.
-    Declined,
-    /// The secure element did not sign.
-    Element(SecureElementError),
-    /// A stored document cannot be shown.
-    Document(mdoc::DiscloseError),
-    /// The session broke.
-    Session(HolderError),
-    /// The session ended before the reader had its answer.
-    Unfinished,
-}
-
-impl fmt::Display for TapError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Reader(_) => f.write_str("the reader is not trusted"),
-            Self::Request(_) => f.write_str("the request is malformed"),
-            Self::NoPass { doc_type } => write!(f, "no pass of the type `{doc_type}`"),
-            Self::Declined => f.write_str("the owner declined"),
-            Self::Element(_) => f.write_str("the secure element did not sign"),
-            Self::Document(_) => f.write_str("the stored document cannot be shown"),
-            Self::Session(_) => f.write_str("the session broke"),
-            Self::Unfinished => f.write_str("the reader left before it had its answer"),
-        }
-    }
-}
-
-impl core::error::Error for TapError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Reader(source) | Self::Request(source) => Some(source),
-            Self::Element(source) => Some(source),
-            Self::Document(source) => Some(source),
-            Self::Session(source) => Some(source),
-            _ => None,
-        }
-    }
 }
 
 /// What a tap works with, handed in with every input.
@@ -147,6 +103,8 @@ pub struct Hands<'h> {
     pub entropy: &'h mut dyn FnMut() -> Option<[u8; 32]>,
 }
 
+/// Standard taps that one session may begin.
+pub const STANDARD_TAPS_MAX: u8 = 8;
 /// Commands of the express tap that one session takes.
 pub const EXPRESS_COMMANDS_MAX: u16 = 64;
 
@@ -157,6 +115,8 @@ enum Application {
     Proximity,
     /// The express tap: [`HolderEnd`].
     Express,
+    /// The standard tap and the fast one: [`StandardApplication`].
+    Standard,
 }
 
 /// One tap. Make a new one for the next.
@@ -167,6 +127,8 @@ pub struct Tap {
     express_commands: u16,
     /// What an express tap of this session came to.
     express_shown: Option<Shown>,
+    standard: Option<Box<StandardApplication>>,
+    standard_taps: u8,
     selected: Application,
     outputs: VecDeque<Output>,
     stage: Stage,
@@ -205,6 +167,8 @@ impl Tap {
             express: HolderEnd::new(Transport::Nfc),
             express_commands: 0,
             express_shown: None,
+            standard: None,
+            standard_taps: 0,
             selected: Application::Proximity,
             outputs: VecDeque::new(),
             stage: Stage::Waiting,
@@ -224,9 +188,21 @@ impl Tap {
     pub fn handle(&mut self, hands: &mut Hands<'_>, now: Instant, input: Input<'_>) {
         match input {
             Input::Command(apdu) => self.command(hands, now, apdu),
-            Input::Timeout => self.holder.handle(hands.crypto, now, holder::Input::Timeout),
-            Input::LinkLost => self.holder.handle(hands.crypto, now, holder::Input::LinkLost),
-            Input::Consent(consent) => self.decide(hands, now, consent),
+            Input::Timeout => {
+                self.standard_input(hands, now, device::Input::Timeout);
+                self.holder.handle(hands.crypto, now, holder::Input::Timeout);
+            }
+            Input::LinkLost => {
+                self.standard_input(hands, now, device::Input::LinkLost);
+                self.holder.handle(hands.crypto, now, holder::Input::LinkLost);
+            }
+            Input::Consent(consent) => match &mut self.standard {
+                Some(application) if application.is_asking() => {
+                    application.decide(hands, now, consent);
+                    self.drain_standard(hands, now);
+                }
+                _ => self.decide(hands, now, consent),
+            },
         }
         self.drain(hands, now);
     }
@@ -239,24 +215,48 @@ impl Tap {
     /// When to hand in [`Input::Timeout`]; ask again after every [`Tap::handle`].
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.holder.poll_timeout()
+        let standard = self.standard.as_ref().and_then(|it| it.poll_timeout());
+        [self.holder.poll_timeout(), standard].into_iter().flatten().min()
     }
 
     /// Gives a command to the application that is selected.
     fn command(&mut self, hands: &mut Hands<'_>, now: Instant, apdu: &[u8]) {
+        if matches!(self.stage, Stage::Finished) {
+            let status = StatusWord::CONDITIONS.0.to_be_bytes();
+            return self.outputs.push_back(Output::Response(status.to_vec()));
+        }
         let command = Command::parse(apdu).ok();
+        let is_standard = self.selected == Application::Standard;
         if command.as_ref().is_some_and(HolderEnd::is_selected_by) {
-            self.selected = Application::Express;
-        } else if command.is_some_and(|it| it.instruction == apdu::SELECT && it.p1 == 0x04) {
-            self.selected = Application::Proximity;
-            self.express.reset();
+            self.select(hands, now, Application::Express);
+        } else if let Some(it) = command
+            && (it.instruction, it.p1) == (apdu::SELECT, 0x04)
+        {
+            let application = match it.data {
+                data if data == EXPEDITED_APPLICATION => Application::Standard,
+                data if data == STEP_UP_APPLICATION && is_standard => Application::Standard,
+                _ => Application::Proximity,
+            };
+            self.select(hands, now, application);
         }
         match self.selected {
             Application::Proximity => {
                 self.holder.handle(hands.crypto, now, holder::Input::Command(apdu));
             }
             Application::Express => self.express_command(hands, now, apdu),
+            Application::Standard => self.standard_command(hands, now, apdu),
         }
+    }
+
+    /// Leaves the application that was selected for another.
+    fn select(&mut self, hands: &mut Hands<'_>, now: Instant, application: Application) {
+        if application != Application::Standard {
+            self.standard_input(hands, now, device::Input::LinkLost);
+        }
+        if application != Application::Express {
+            self.express.reset();
+        }
+        self.selected = application;
     }
 
     fn express_command(&mut self, hands: &mut Hands<'_>, now: Instant, apdu: &[u8]) {
@@ -278,7 +278,9 @@ impl Tap {
         if let Some((reader, pass)) = pocket.used {
             let (elements, device_response, session_transcript) =
                 (Vec::new(), Vec::new(), Vec::new());
-            let shown = Shown { reader, pass, elements, device_response, session_transcript };
+            let profile = Profile::Express;
+            let shown =
+                Shown { profile, reader, pass, elements, device_response, session_transcript };
             self.express_shown = Some(shown);
         }
         self.outputs.push_back(Output::Response(answer.as_bytes().to_vec()));
@@ -373,6 +375,7 @@ impl Tap {
                 let elements = chosen.elements.iter().map(|element| element.name.clone()).collect();
                 self.holder.handle(hands.crypto, now, holder::Input::Respond(&response));
                 self.stage = Stage::Answering(Ok(Shown {
+                    profile: Profile::Identity,
                     reader: proposal.reader.clone(),
                     pass: chosen.name.clone(),
                     elements,
@@ -417,16 +420,7 @@ impl Tap {
         if result.is_ok() {
             hands.state.express.other_tap_succeeded();
         }
-        let outcome = result.as_ref().err().map_or(String::from("shown"), ToString::to_string);
-        let entry = Entry {
-            at: now,
-            with: core::mem::take(&mut self.reader),
-            pass: left.as_ref().map(|shown| shown.pass.clone()).unwrap_or_default(),
-            disclosed: left.map(|shown| shown.elements).unwrap_or_default(),
-            outcome,
-        };
-        log::append(&mut hands.state.log, entry);
-        self.outputs.push_back(Output::Finished(result));
+        self.finish(hands, now, left, result);
     }
 }
 

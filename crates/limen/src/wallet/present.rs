@@ -14,6 +14,7 @@ use edge::link::Link;
 use edge::vpcd;
 use edge::wallet_card::{Surroundings, WalletCard};
 use edge::wallet_host::WalletHost;
+use presentation::profile::Profile;
 use serde_json::json;
 use wallet::choose::Proposal;
 use wallet::pass::{Content, Document, Pass};
@@ -158,13 +159,17 @@ impl Present {
             Ok(shown) => {
                 self.keep(&shown)?;
                 let elements = shown.elements.join(", ");
-                let plain = match shown.device_response.is_empty() {
-                    true => format!("express tap at {}: {}\n", shown.reader, shown.pass),
-                    false => format!("shown to {}: {} ({elements})\n", shown.reader, shown.pass),
+                let plain = match shown.profile {
+                    Profile::Express | Profile::Fast => {
+                        format!("{} tap at {}: {}\n", shown.profile, shown.reader, shown.pass)
+                    }
+                    Profile::Standard | Profile::Identity => {
+                        format!("shown to {}: {} ({elements})\n", shown.reader, shown.pass)
+                    }
                 };
                 let answer = json!({
                     "outcome": "shown", "reader": shown.reader, "pass": shown.pass,
-                    "elements": shown.elements,
+                    "profile": shown.profile.as_str(), "elements": shown.elements,
                 });
                 (ExitCode::SUCCESS, answer, plain)
             }
@@ -185,8 +190,8 @@ impl Present {
 
     fn keep(&self, shown: &Shown) -> Result<(), Failure> {
         let Some(name) = &self.keep else { return Ok(()) };
-        // An express tap discloses no document.
-        if shown.device_response.is_empty() {
+        // Only what was shown in a session can be judged again.
+        if shown.session_transcript.is_empty() {
             return Ok(());
         }
         let with = |ending: &str| {

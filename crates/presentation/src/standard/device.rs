@@ -153,6 +153,14 @@ pub enum Output {
         /// Tag 42 of AUTH0, which may ask for the owner's consent.
         policy: u8,
     },
+    /// The response that follows holds a proof of the fast phase. The reader that it is for has proved
+    /// nothing.
+    FastProof {
+        /// The reader.
+        reader: ReaderIdentifier,
+        /// The device's public key with which the kept key was made.
+        device_key: [u8; 65],
+    },
     /// Answer this DeviceRequest of the step-up phase, or decline.
     StepUp {
         /// Its bytes.

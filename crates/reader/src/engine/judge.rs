@@ -57,6 +57,12 @@ pub(super) struct Trace {
     pub(super) tap: Option<Tapped>,
 }
 
+impl Trace {
+    pub(super) fn profile(&self) -> Option<Profile> {
+        self.tap.map(|tap| tap.profile())
+    }
+}
+
 impl Verdict {
     pub(super) const fn refused(reason: Reason) -> Self {
         let trace = Trace { pass: None, tap: None };

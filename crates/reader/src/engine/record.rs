@@ -3,38 +3,41 @@
 use vocabulary::code::PlaceCode;
 use vocabulary::time::Instant;
 
-use credential::rejection::Rejection;
-
 use super::judge::{Measure, Trace, Verdict};
-use super::{After, EGRESS_UNLOCK_MS, Engine, Grant, Output, RECORD_WAIT_MAX, WAITING_MAX};
+use super::{
+    After, EGRESS_UNLOCK_MS, Engine, Grant, Output, RECORD_WAIT_MAX, Refusal, WAITING_MAX,
+};
 use crate::decision::{Decision, Reason};
 use crate::journal::{Event, Outcome, RESERVE};
 
 impl Engine {
     pub(super) fn conclude(&mut self, now: Instant, door: PlaceCode, verdict: Verdict) {
         let Verdict { decision, trace, rejection } = verdict;
+        let profile = trace.profile();
+        let refusal =
+            |reason, rejection| Refusal { door: door.clone(), reason, rejection, profile };
         let (outcome, after) = match decision {
             Decision::Granted { .. } if self.room() <= RESERVE => {
-                return self.refuse(door, Reason::JournalFull, None);
+                return self.refuse(refusal(Reason::JournalFull, None));
             }
-            Decision::Granted { rule, unlock_ms } => {
+            Decision::Granted { rule, unlock_ms: duration_ms } => {
                 if self.breaks(Measure::Journal) {
-                    return self.outputs.push_back(Output::Unlock { door, duration_ms: unlock_ms });
+                    return self.outputs.push_back(Output::Unlock { door, duration_ms, profile });
                 }
                 let (door, trace) = (door.clone(), trace.clone());
-                let grant = Grant { door, duration_ms: unlock_ms, granted_at: now, trace };
+                let grant = Grant { door, duration_ms, granted_at: now, trace };
                 (Outcome::Granted { rule }, After::Unlock(grant))
             }
             // Whoever holds a phone to the reader and goes away shall not fill its journal.
             Decision::Refused(Reason::Interrupted) => {
-                return self.refuse(door, Reason::Interrupted, rejection);
+                return self.refuse(refusal(Reason::Interrupted, rejection));
             }
             Decision::Refused(reason) if self.room() <= self.config.journal_records_max / 2 => {
                 self.missed = self.missed.saturating_add(1);
-                return self.refuse(door, reason, rejection);
+                return self.refuse(refusal(reason, rejection));
             }
             Decision::Refused(reason) => {
-                (Outcome::Refused(reason), After::Refuse { door: door.clone(), reason, rejection })
+                (Outcome::Refused(reason), After::Refuse(refusal(reason, rejection)))
             }
         };
         self.record(now, door, outcome, trace, after);
@@ -43,7 +46,8 @@ impl Engine {
     pub(super) fn egress(&mut self, now: Instant, door: PlaceCode) {
         let duration_ms = self.bundle.as_ref().map_or(0, |bundle| bundle.bundle().unlock_ms);
         let duration_ms = duration_ms.max(EGRESS_UNLOCK_MS);
-        self.outputs.push_back(Output::Unlock { door: door.clone(), duration_ms });
+        let unlock = Output::Unlock { door: door.clone(), duration_ms, profile: None };
+        self.outputs.push_back(unlock);
         if self.room() == 0 || self.waiting.len() >= WAITING_MAX {
             self.missed = self.missed.saturating_add(1);
             return;
@@ -51,8 +55,8 @@ impl Engine {
         self.record(now, door, Outcome::Egress, Trace::default(), After::Nothing);
     }
 
-    fn refuse(&mut self, door: PlaceCode, reason: Reason, rejection: Option<Rejection>) {
-        self.outputs.push_back(Output::Refused { door, reason, rejection });
+    fn refuse(&mut self, Refusal { door, reason, rejection, profile }: Refusal) {
+        self.outputs.push_back(Output::Refused { door, reason, rejection, profile });
     }
 
     /// Records that the journal still has room for.
@@ -99,7 +103,7 @@ impl Engine {
         self.missed = 0;
         match after {
             After::Unlock(grant) => self.unlock(now, grant),
-            After::Refuse { door, reason, rejection } => self.refuse(door, reason, rejection),
+            After::Refuse(refusal) => self.refuse(refusal),
             After::Nothing => {}
         }
         self.record_next();
@@ -108,12 +112,14 @@ impl Engine {
     /// Opens the door, unless its record came too late: then the journal gets a second word.
     fn unlock(&mut self, now: Instant, grant: Grant) {
         let Grant { door, duration_ms, granted_at, trace } = grant;
+        let profile = trace.profile();
         // A clock that was set back meanwhile says nothing about how long it took.
         let waited = now.duration_since(granted_at).max(granted_at.duration_since(now));
         if waited <= RECORD_WAIT_MAX {
-            return self.outputs.push_back(Output::Unlock { door, duration_ms });
+            return self.outputs.push_back(Output::Unlock { door, duration_ms, profile });
         }
-        self.refuse(door.clone(), Reason::RecordLate, None);
+        let reason = Reason::RecordLate;
+        self.refuse(Refusal { door: door.clone(), reason, rejection: None, profile });
         if self.room() == 0 {
             self.missed = self.missed.saturating_add(1);
             return;
@@ -131,8 +137,11 @@ impl Engine {
     fn give_up(&mut self, after: After) {
         self.missed = self.missed.saturating_add(1);
         match after {
-            After::Unlock(grant) => self.refuse(grant.door, Reason::JournalFull, None),
-            After::Refuse { door, reason, rejection } => self.refuse(door, reason, rejection),
+            After::Unlock(Grant { door, trace, .. }) => {
+                let (reason, profile) = (Reason::JournalFull, trace.profile());
+                self.refuse(Refusal { door, reason, rejection: None, profile });
+            }
+            After::Refuse(refusal) => self.refuse(refusal),
             After::Nothing => {}
         }
     }

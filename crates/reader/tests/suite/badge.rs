@@ -102,8 +102,10 @@ impl Badge {
                     let answer = device_response(Kind::Access, &self.document, &asked).unwrap();
                     self.device.handle(CRYPTO, now, device::Input::Respond(&answer));
                 }
-                device::Output::Save | device::Output::ReaderStatus(_) => {}
-                device::Output::Ended(_) => {}
+                device::Output::FastProof { .. }
+                | device::Output::Save
+                | device::Output::ReaderStatus(_)
+                | device::Output::Ended(_) => {}
             }
         }
         response

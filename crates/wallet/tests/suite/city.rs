@@ -2,13 +2,15 @@
 
 use core::time::Duration;
 
+use credential::access_document;
 use credential::crypto::{Crypto, P256Secret, PublicKey};
 use credential::mdoc::{self, ENTROPY_BYTES_PER_ELEMENT, IssueRequest, NameSpace, Validity};
 use credential::rights::{NAME_SPACE, Rights};
 use credential::rustcrypto::RustCrypto;
 use credential::unsigned::Unsigned;
-use credential::x509::Certificate;
 use credential::x509::build::{self, Purpose, Request, Signer, Subject};
+use credential::x509::{Certificate, compressed};
+use reader::engine::StandardIdentity;
 use vocabulary::time::Instant;
 use wallet::trust::Parts;
 
@@ -116,6 +118,43 @@ impl City {
             issuers: vec![self.authority.der.clone(), self.signer.der.clone()],
             readers: vec![self.reader_authority.der.clone()],
         }
+    }
+
+    /// An access document with these rights.
+    pub(crate) fn access_document(&self, rights: &Rights, device: &PublicKey) -> Vec<u8> {
+        let value = access_document::pass::value(rights, None).unwrap();
+        let request = access_document::IssueRequest {
+            device_key: Some(device),
+            elements: &[(access_document::pass::ELEMENT, &value)],
+            validity: Validity {
+                signed: noon().saturating_sub(days(1)),
+                valid_from: noon().saturating_sub(days(1)),
+                valid_until: noon().saturating_add(days(20)),
+                expected_update: None,
+            },
+            needs_clock: true,
+        };
+        let issuer = public(&self.signer.key);
+        let entropy = [9; ENTROPY_BYTES_PER_ELEMENT];
+        let unsigned = access_document::issue(CRYPTO, &request, &issuer, &entropy).unwrap();
+        sign(&self.signer.key, unsigned).into_bytes()
+    }
+
+    /// What a reader with this name and the reader's key has for standard taps.
+    pub(crate) fn standard(&self, name: &str, not_after: Instant) -> StandardIdentity {
+        let authority = public(&self.reader_authority.key);
+        let request = compressed::Request {
+            serial: &[7; 8],
+            issuer: "Test",
+            subject: name,
+            not_before: noon().saturating_sub(days(5)),
+            not_after,
+            key: &CRYPTO.p256_public(&self.reader.key).unwrap(),
+        };
+        let unsigned = compressed::issue(&request, &authority).unwrap();
+        let certificate = sign(&self.reader_authority.key, unsigned);
+        let group_key = CRYPTO.p256_public(&self.reader_authority.key).unwrap();
+        StandardIdentity { group_key, certificate }
     }
 
     /// An IssuerSigned with these rights and one thing more that no gate asks for.

@@ -8,7 +8,9 @@ use presentation::apdu::LinkLimits;
 use presentation::profile::Profile;
 use reader::bundle::{Bundle, Freshness, Issuer};
 use reader::decision::Reason;
-use reader::engine::{Config, Engine, Input, Memory, Output, ReaderKey, TimeBounds};
+use reader::engine::{
+    Config, Engine, Input, Memory, Output, ReaderKey, StandardIdentity, TimeBounds,
+};
 use reader::journal::{Event, Outcome};
 use reader::snapshot::{ClassPolicy, Stale};
 use reader::table::{AccessTable, Door, Need, Rule, ZoneClass};
@@ -18,7 +20,7 @@ use vocabulary::time::Instant;
 use crate::city::{CRYPTO, City, days, key, noon, sign};
 use crate::phone::Reader;
 
-const READER: ReaderId = ReaderId::from_bytes([7; 16]);
+pub(crate) const READER: ReaderId = ReaderId::from_bytes([7; 16]);
 const DOOR: &str = "harbour/gate-b";
 
 pub(crate) struct Gate {
@@ -32,6 +34,11 @@ pub(crate) struct Gate {
 impl Gate {
     /// A gate in zone B that admits tickets.
     pub(crate) fn new(city: &City) -> Self {
+        Self::with(city, None)
+    }
+
+    /// A gate that proves itself so in standard taps.
+    pub(crate) fn with(city: &City, standard: Option<StandardIdentity>) -> Self {
         let config = Config {
             reader: READER,
             root: TrustAnchors::from_ders([city.root.der.as_slice()]).unwrap(),
@@ -41,18 +48,32 @@ impl Gate {
             link: LinkLimits::EXTENDED,
             bounds: TimeBounds::default(),
             restarts: 1,
-            standard: None,
+            standard,
             least: Profile::Express,
         };
         let head = Head::start(*READER.as_bytes());
         let engine = Engine::new(CRYPTO, config, Memory::default(), head, 0);
         let mut gate = Self { engine, journal: Vec::new(), taps: 0, deed: None };
-        let bundle = bundle(city);
-        let signed = sign(&city.bundle_signer.key, bundle.unsigned(&city.bundle_signer.der));
-        gate.engine.handle(CRYPTO, noon(), Input::Bundle(&signed));
-        gate.drain(noon());
+        gate.install(&bundle(city), city);
         assert!(gate.engine.bundle().is_some());
         gate
+    }
+
+    /// By which profile the last pass that was verified was shown.
+    pub(crate) fn profile(&self) -> Option<Profile> {
+        let mut last = None;
+        let start = Head::start(*READER.as_bytes());
+        let run = verify_run(&start, &self.journal.concat(), |record| {
+            last = Event::decode(record.payload).unwrap().tap;
+        });
+        run.unwrap();
+        last.map(|tap| tap.profile())
+    }
+
+    fn install(&mut self, bundle: &Bundle, city: &City) {
+        let signed = sign(&city.bundle_signer.key, bundle.unsigned(&city.bundle_signer.der));
+        self.engine.handle(CRYPTO, noon(), Input::Bundle(&signed));
+        self.drain(noon());
     }
 
     /// Whether the last tap opened, and whether its record says so too.
@@ -122,10 +143,12 @@ fn bundle(city: &City) -> Bundle {
         issued_at: noon().saturating_sub(days(1)),
         expires_at: noon().saturating_add(days(90)),
         roots: Vec::new(),
-        issuers: vec![Issuer {
-            operator: "transit".parse().unwrap(),
-            certificate: city.authority.der.clone(),
-        }],
+        issuers: [&city.authority, &city.signer]
+            .map(|identity| Issuer {
+                operator: "transit".parse().unwrap(),
+                certificate: identity.der.clone(),
+            })
+            .to_vec(),
         status_signers: Vec::new(),
         freshness: Freshness { low: policy, normal: policy, high: policy },
         unlock_ms: 3000,

@@ -19,5 +19,6 @@ mod limits;
 mod phone;
 mod readers;
 mod rogue;
+mod standard;
 mod taps;
 mod trust;

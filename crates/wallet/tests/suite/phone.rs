@@ -14,7 +14,7 @@ use wallet::state::State;
 use wallet::tap::{Consent, Hands, Input, Output, Shown, Tap, TapError};
 use wallet::trust::Trust;
 
-use crate::city::{CRYPTO, City, key, noon, ticket};
+use crate::city::{CRYPTO, City, days, key, noon, ticket};
 
 /// The other end of a tap.
 pub(crate) trait Reader {
@@ -89,6 +89,29 @@ impl Phone {
         self.state.passes.push(Pass { name: name.into(), issuer, configuration, documents });
     }
 
+    /// Puts so many access documents of one pass into the wallet.
+    pub(crate) fn add_access(
+        &mut self,
+        city: &City,
+        name: &str,
+        (documents, rule): (u8, PresenceRule),
+        rights: &Rights,
+    ) {
+        let documents = (0..documents).map(|_| {
+            let entropy = [150 + self.element_keys(); 32];
+            let key = self.element.generate(CRYPTO, entropy, rule).unwrap();
+            let public = self.element.public_key(key).unwrap();
+            let content = Content::AccessDocument(city.access_document(rights, &public));
+            let valid_from = noon().saturating_sub(days(1));
+            let valid_until = noon().saturating_add(days(20));
+            let kind = "aliro-a".into();
+            Document { content, key, kind, valid_from, valid_until, shown: 0 }
+        });
+        let documents = documents.collect();
+        let (issuer, configuration) = ("https://city.example".into(), "access".into());
+        self.state.passes.push(Pass { name: name.into(), issuer, configuration, documents });
+    }
+
     fn element_keys(&self) -> u8 {
         let keys = (0..u32::from(u8::MAX)).map(wallet::secure_element::DeviceKey);
         keys.filter(|key| self.element.public_key(*key).is_ok()).count().try_into().unwrap()
@@ -123,7 +146,8 @@ impl Phone {
         finished: &mut Option<Result<Shown, TapError>>,
     ) -> Option<Vec<u8>> {
         let Self { state, element, consent, hesitation, asked, sent, .. } = self;
-        let (mut keep, mut entropy) = (|_: &State| true, || Some([77; 32]));
+        let taps = self.taps;
+        let (mut keep, mut entropy) = (|_: &State| true, || Some([77 + taps; 32]));
         let (keep, entropy) = (&mut keep, &mut entropy);
         let mut hands = Hands { crypto: CRYPTO, state, element, keep, entropy };
         tap.handle(&mut hands, now, input);

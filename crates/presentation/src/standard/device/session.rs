@@ -153,6 +153,10 @@ impl Device {
         let stage = core::mem::replace(&mut self.stage, Stage::Idle);
         let Stage::Selecting { entropy, .. } = stage else { return Err(DeviceError::Unexpected) };
         let (keyed, answer) = self.key(crypto, command, &entropy)?;
+        if let (Some(_), Some(Credential { device_key, .. })) = (&keyed.fast, &keyed.credential) {
+            let (reader, device_key) = (keyed.context.reader, *device_key);
+            self.outputs.push_back(Output::FastProof { reader, device_key });
+        }
         self.stage = Stage::Keyed(Box::new(keyed));
         self.answer_data(answer.encode(), expected_bytes)
     }

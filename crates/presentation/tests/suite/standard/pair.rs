@@ -110,6 +110,8 @@ pub(super) struct Pair {
     pub step_ups: Vec<Vec<u8>>,
     pub statuses: Vec<u16>,
     pub saved: usize,
+    /// Proofs of the fast phase that the device gave.
+    pub proofs: usize,
     pub device_ended: Vec<Result<(), DeviceError>>,
     pub reader_closed: Option<Result<(), ReaderError>>,
     wire: VecDeque<(Way, Vec<u8>)>,
@@ -136,6 +138,7 @@ impl Pair {
             step_ups: Vec::new(),
             statuses: Vec::new(),
             saved: 0,
+            proofs: 0,
             device_ended: Vec::new(),
             reader_closed: None,
             wire: VecDeque::new(),
@@ -299,6 +302,10 @@ impl Pair {
                 assert_eq!(device_key, public(DEVICE_SECRET));
                 let response = self.device_response.clone();
                 self.feed_device(device::Input::Respond(&response));
+            }
+            device::Output::FastProof { reader, .. } => {
+                assert_eq!(reader.sub_group, READER.sub_group);
+                self.proofs += 1;
             }
             device::Output::Save => self.saved += 1,
             device::Output::ReaderStatus(status) => self.statuses.push(status),

@@ -41,12 +41,12 @@ fn the_first_tap_is_standard_and_the_second_is_fast() {
     pair.run_whole();
     check_whole(&pair, Phase::Standard);
     // SELECT, AUTH0, AUTH1 and CONTROL FLOW with their answers, and one key to keep.
-    assert_eq!((pair.sent.len(), pair.saved), (8, 1));
+    assert_eq!((pair.sent.len(), pair.saved, pair.proofs), (8, 1, 0));
     let setup = pair.fast_setup();
     pair.next_tap(setup, &SUCCESS);
     pair.run_whole();
     check_whole(&pair, Phase::Fast);
-    assert_eq!((pair.sent.len(), pair.saved), (6, 1));
+    assert_eq!((pair.sent.len(), pair.saved, pair.proofs), (6, 1, 1));
     assert!(pair.authenticated[0].persistent_key.is_none());
 }
 

@@ -364,9 +364,16 @@ fn both_ends_run_the_computed_fast_transaction() {
             match output {
                 reader::Output::Command(command) => {
                     device.handle(crypto, NOW, device::Input::Command(&command));
-                    let Some(device::Output::Response(response)) = device.poll_output() else {
+                    let outputs = core::iter::from_fn(|| device.poll_output());
+                    let responses = outputs.filter_map(|output| match output {
+                        device::Output::Response(response) => Some(response),
+                        device::Output::FastProof { .. } => None,
+                        other => panic!("{other:?}"),
+                    });
+                    let [response] = &responses.collect::<Vec<_>>()[..] else {
                         panic!("no response");
                     };
+                    let response = response.clone();
                     reader.handle(crypto, NOW, reader::Input::Response(&response));
                     sent.push((command, response));
                 }
