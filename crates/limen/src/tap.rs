@@ -7,6 +7,7 @@ mod identity;
 #[allow(dead_code, unreachable_pub, reason = "a file that benchmarks include")]
 mod measure;
 mod profile;
+mod standard;
 
 use std::process::ExitCode;
 

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::profile::{Profile, air_us};
-use super::{express, identity, measure};
+use super::{express, identity, measure, standard};
 use crate::failure::{Failure, OrFail};
 use crate::output;
 
@@ -26,10 +26,9 @@ pub(crate) struct Bench {
 impl Bench {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let clock = measure::wall;
-        let profiles = [
-            express::measure(&AwsLc, clock).or_fail("cannot measure the express tap")?,
-            identity::measure(clock)?,
-        ];
+        let express = express::measure(&AwsLc, clock).or_fail("cannot measure the express tap")?;
+        let [fast, standard] = standard::measure(clock)?;
+        let profiles = [express, fast, standard, identity::measure(clock)?];
         if self.json {
             let profiles: Vec<Value> = profiles.iter().map(line).collect();
             output::json(&json!({ "profiles": profiles }))?;

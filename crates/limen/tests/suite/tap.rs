@@ -7,7 +7,7 @@ fn the_bench_tells_each_profile_and_stays_within_its_bytes() {
     let told = Folder::new().limen(&["tap", "bench", "--json"]).expect(0, "profiles").json();
     let profiles = told["profiles"].as_array().unwrap();
     let names: Vec<&str> = profiles.iter().map(|it| it["profile"].as_str().unwrap()).collect();
-    assert_eq!(names, ["express", "identity"]);
+    assert_eq!(names, ["express", "fast", "standard", "identity"]);
     for profile in profiles {
         for figure in ["reader_us", "wallet_us", "bare_us", "reader_ratio"] {
             assert!(profile[figure].as_f64().unwrap() > 0.0, "{figure} of {profile}");
