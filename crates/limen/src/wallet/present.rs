@@ -49,7 +49,7 @@ pub(crate) struct Present {
           default_missing_value = VPCD, conflicts_with = "reader")]
     vpcd: Option<SocketAddr>,
     /// Stay in the virtual reader after a tap, until this process is ended.
-    #[arg(long, requires = "vpcd")]
+    #[arg(long, requires = "vpcd", conflicts_with = "decline")]
     stay: bool,
     /// The pass to show, by its name; needed where several fit.
     #[arg(long, value_name = "NAME")]
@@ -82,6 +82,12 @@ impl Present {
             forge(&mut host.state.passes, forgery)?;
         }
         let mut ambiguous = None;
+        // Of an express tap nobody is asked: who declines it has it switched off.
+        let passes = host.state.passes.len();
+        let express: Vec<bool> = (0..passes).map(|it| host.state.express.is_on(it)).collect();
+        if self.decline {
+            host.state.express.switch(None, false);
+        }
         let shown = match (self.vpcd, self.reader) {
             (Some(address), _) => self.lie_in(&mut host, address, &mut ambiguous)?,
             (None, Some(address)) => self.hold_to(&mut host, address, &mut ambiguous)?,
@@ -89,6 +95,9 @@ impl Present {
         };
         if self.danger_forge.is_some() {
             host.state.passes = genuine;
+        }
+        for (pass, is_on) in express.into_iter().enumerate().filter(|_| self.decline) {
+            host.state.express.switch(Some(pass), is_on);
         }
         self.place.save(&host)?;
         self.tell(shown, ambiguous)

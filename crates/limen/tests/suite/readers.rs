@@ -170,7 +170,8 @@ mod real {
         assert_eq!((wrong.as_str(), &told["folders"][0]["state"]), ("", &"at work".into()));
         let declined = ["wallet", "present", "--vpcd", &vpcd, "--decline"];
         folder.limen(&declined).expect(3, "nothing shown");
-        assert_eq!(reader.event("tap")["code"], "declined");
+        // A phone that declines a standard tap is gone before the gate can ask for anything else.
+        assert_eq!(reader.event("tap")["code"], "interrupted");
     }
 
     fn bench(folder: &Folder) {
@@ -186,7 +187,7 @@ mod real {
             (&card["card"], &card["atr"]),
             (&"present".into(), &"3b8580014c696d656e47".into())
         );
-        assert_eq!(card["select_us"]["count"], 1_000);
+        assert_eq!(card["select_us"]["count"], 200, "{told}");
         let [median, p99] = ["median", "p99"].map(|name| card["select_us"][name].as_u64().unwrap());
         println!("figure: reader_doctor_select_us = {median} (p99 {p99})");
         // Without QUICKACK it is 40 ms.

@@ -59,7 +59,7 @@ pub(crate) async fn ensure(server: &Server, scopes: &[Scope], at: Instant) {
 pub(crate) async fn ensure_known(server: &Server, scope: &Scope, at: Instant) {
     let Ok(tree) = tree(server).await else { return };
     if scopes(&tree).contains(scope) {
-        ensure(server, &[scope.clone()], at).await;
+        ensure(server, std::slice::from_ref(scope), at).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Second half of the story: taps without any network, and the refusals.
 
+use presentation::profile::Profile;
 use serde_json::Value;
 
 use super::{Ending, Outcome, Props, Tap};
@@ -28,7 +29,9 @@ pub(super) fn gate(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failu
     for _ in 0..TAPS_MAX {
         let mut ending = tap(stage, props, Which::Gate, "mira", &arguments)?;
         let Some(tap) = &ending.tap else { return Ok(ending) };
-        let is_wanted = tap.profile.as_deref() == Some(stage.profile().as_str());
+        // A reader that was told to drop its records tells no profile either.
+        let wanted = stage.profile().as_str();
+        let is_wanted = tap.profile.as_deref().is_none_or(|profile| profile == wanted);
         if is_wanted || ending.outcome != Outcome::Granted {
             props.recorded.clone_from(&tap.apdus);
             if let Some(profile) = &tap.profile {
@@ -62,20 +65,28 @@ pub(super) fn copied(stage: &mut Stage, props: &mut Props) -> Result<Ending, Fai
     stage.must(&["wallet", "danger-import", "--folder", &folder, &ticket])?;
     let keep = stage.path("documents/tap-copied");
     let arguments = ["--pass", "Somebody else's pass", "--confirm", "--keep", &keep];
-    tap(stage, props, Which::Gate, "old-phone", &arguments)
+    document(stage, props, "old-phone", &arguments)
 }
 
 pub(super) fn tampered(stage: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
     let keep = stage.path("documents/tap-tampered");
     let pass = ["--pass", example::TICKET_NAME, "--confirm", "--keep", &keep];
-    let arguments = [&pass[..], &["--danger-forge", "class=royal"]].concat();
-    // What a handle or an access document says was sealed or signed by others: the hacker shows the mdoc.
-    let phone = stage.path("phones/mira");
-    let express = |word| stage.must(&["wallet", "express", "--folder", &phone, word]);
-    express("off")?;
-    let ending = tap(stage, props, Which::Gate, "mira", &arguments)?;
-    express("on")?;
-    Ok(ending)
+    document(stage, props, "mira", &[&pass[..], &["--danger-forge", "class=royal"]].concat())
+}
+
+/// A document at the gate. The attack is on a document, so the gate asks for one, whatever profile the
+/// story is told by.
+fn document(
+    stage: &Stage,
+    props: &mut Props,
+    phone: &str,
+    arguments: &[&str],
+) -> Result<Ending, Failure> {
+    if stage.profile() == Profile::Identity {
+        return tap(stage, props, Which::Gate, phone, arguments);
+    }
+    let settings = (Profile::Identity, &["--door", example::GATE_B][..]);
+    with_gate(stage, props, settings, (phone, arguments))
 }
 
 pub(super) fn replayed(_: &mut Stage, props: &mut Props) -> Result<Ending, Failure> {
@@ -159,30 +170,39 @@ fn tap(
     Ok(told(props, &event))
 }
 
-/// The ticket at a gate that runs with other settings; the journal is that of the same reader.
+/// The ticket at a gate that runs with other settings.
 fn other_gate(
     stage: &Stage,
     props: &mut Props,
     name: &str,
     settings: &[&str],
 ) -> Result<Ending, Failure> {
-    let folder = stage.path("readers/gate");
     let keep = stage.path(&format!("documents/{name}"));
+    let arguments = ["--pass", example::TICKET_NAME, "--confirm", "--keep", &keep];
+    with_gate(stage, props, (stage.profile(), settings), ("mira", &arguments))
+}
+
+/// A phone at the gate as it runs with other settings; the journal is that of the same reader.
+fn with_gate(
+    stage: &Stage,
+    props: &mut Props,
+    (profile, settings): (Profile, &[&str]),
+    (phone, arguments): (&str, &[&str]),
+) -> Result<Ending, Failure> {
+    let folder = stage.path("readers/gate");
     // One process at a time works on the folder of a reader.
     props.gate = None;
-    let profile = stage.profile().as_str();
-    let run = ["reader", "run", "--folder", &folder, "--profile", profile, "--json"];
+    let run = ["reader", "run", "--folder", &folder, "--json"];
     let sabotage = stage.reader_sabotage().map(|name| ["--danger-sabotage", name]);
     let broken = sabotage.as_ref().map_or(&[][..], |pair| &pair[..]);
-    let once = [&run[..], broken, settings, &["--taps", "1"]].concat();
-    let (mut process, first) = stage.start("gate", &once)?;
+    let by = ["--profile", profile.as_str(), "--taps", "1"];
+    let (mut process, first) = stage.start("gate", &[&run[..], broken, settings, &by].concat())?;
     let address = get(&first, "reader").as_str().unwrap_or_default().to_owned();
-    let arguments = ["--pass", example::TICKET_NAME, "--confirm", "--keep", &keep];
-    present(stage, "mira", &address, &arguments)?;
+    present(stage, phone, &address, arguments)?;
     let event = process.event()?;
     drop(process);
-    let again = [&run[..], broken, &["--door", example::GATE_B]].concat();
-    let (gate, first) = stage.start("gate", &again)?;
+    let by = ["--profile", stage.profile().as_str(), "--door", example::GATE_B];
+    let (gate, first) = stage.start("gate", &[&run[..], broken, &by].concat())?;
     props.gate = Some((gate, get(&first, "reader").as_str().unwrap_or_default().to_owned()));
     Ok(told(props, &event))
 }

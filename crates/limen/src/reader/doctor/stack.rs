@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{Report, Slot};
 
 /// SELECTs of a measurement, and of a look.
-const BENCH: usize = 1_000;
+const BENCH: usize = 200;
 const LOOK: usize = 5;
 
 pub(super) fn look(report: &mut Report, slots: &[Slot], bench: bool) {

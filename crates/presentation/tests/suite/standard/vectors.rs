@@ -347,9 +347,8 @@ fn both_ends_run_the_computed_fast_transaction() {
         };
         let transaction = array(&fast["transaction_identifier_hex"]);
         let entropy = reader::Entropy { ephemeral: secret("reader_ephemeral"), transaction };
-        let setup = Arc::new(setup);
-        let mut reader = Reader::new(crypto, NOW, setup, &entropy, LinkLimits::SHORT).unwrap();
-
+        let reader = Reader::new(crypto, NOW, Arc::new(setup), &entropy, LinkLimits::SHORT);
+        let mut reader = reader.unwrap();
         let mut setup = vectors.device_setup(Dialect::default());
         setup.credentials[0].documents = Signaling::ACCESS_DOCUMENT;
         setup.credentials[0].timestamps.access = *b"2026-01-01T00:00:00Z";
@@ -397,7 +396,7 @@ fn both_ends_run_the_computed_fast_transaction() {
         };
         let keys = context.fast_keys(crypto, &persistent(), &device_key);
         let [own, peer] = keys.exchange.danger_bytes();
-        assert_eq!(own[..], hex(&fast["exchange_sk_reader_hex"])[..]);
+        assert_eq!(*own, array(&fast["exchange_sk_reader_hex"]));
         assert_eq!(peer[..], hex(&fast["exchange_sk_device_hex"])[..]);
         assert_eq!(keys.danger_ranging()[..], hex(&fast["ur_sk_hex"])[..]);
     }
