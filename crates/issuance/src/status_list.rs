@@ -8,6 +8,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use credential::delivery::EPOCH_SECONDS;
 use credential::status::{Bits, Status, StatusListClaims};
 use policy::action::Action;
 use policy::authorize::{Permit, WrongPermit};
@@ -24,6 +25,8 @@ pub const STATUS_CAPACITY: u32 = 1 << 17;
 pub const STATUS_DOCUMENTS_MAX: u32 = STATUS_CAPACITY / 2;
 /// How long a copy of a list may be used before a fresh one is fetched.
 pub const STATUS_TTL: Duration = Duration::from_secs(300);
+/// For how long after its epoch a list of handles still counts.
+pub const EPOCH_LIST_SKEW: Duration = Duration::from_secs(3_600);
 /// How long a signed list may be believed at all.
 pub const STATUS_LIFETIME: Duration = Duration::from_secs(7 * 86_400);
 
@@ -139,10 +142,20 @@ pub fn publish_status_list<'a, L: Listed + 'a>(
     Ok(StatusListClaims {
         uri: issuer.status_uri(list.number),
         issued_at: now.floor_to_second(),
-        expires_at: Some(now.floor_to_second().saturating_add(STATUS_LIFETIME)),
+        expires_at: Some(end(list, now)),
         ttl: Some(STATUS_TTL),
         list: packed,
     })
+}
+
+/// A list of handles is over an hour after their epoch, when nobody can use them any more.
+fn end(list: &StatusList, now: Instant) -> Instant {
+    let usual = now.floor_to_second().saturating_add(STATUS_LIFETIME);
+    let Some(epoch) = list.epoch else { return usual };
+    let after = i64::from(epoch).saturating_add(1).saturating_mul(EPOCH_SECONDS.into());
+    let over = Instant::from_unix_seconds(after).saturating_add(EPOCH_LIST_SKEW);
+    // One that is signed once more after that must not be over before it is signed.
+    usual.min(over.max(now.floor_to_second().saturating_add(EPOCH_LIST_SKEW)))
 }
 
 const fn status(standing: Standing) -> Status {

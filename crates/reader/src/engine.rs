@@ -231,8 +231,6 @@ pub struct Engine {
     /// Devices for the fast tap.
     known: Known,
     unratified: Unratified,
-    /// Of the counted use that was sent last.
-    last_mark: [u8; 4],
     /// The record under way: the head after it, and what to do then.
     recording: Option<(Head, After)>,
     waiting: VecDeque<(Instant, Event, After)>,
@@ -316,7 +314,6 @@ impl Engine {
             seen: Seen::default(),
             known: Known::default(),
             unratified: Unratified::default(),
-            last_mark: [0; 4],
             recording: None,
             waiting: VecDeque::new(),
             outputs: VecDeque::new(),

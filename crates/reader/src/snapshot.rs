@@ -24,11 +24,14 @@ use crate::decision::Reason;
 use crate::table::ZoneClass;
 
 /// Status lists that a reader holds at once.
-pub const LISTS_MAX: usize = 16;
+pub const LISTS_MAX: usize = 32;
 /// Names of lost lists that a reader keeps. Beyond them every list that is not here counts as lost.
 pub const LOST_MAX: usize = 256;
 /// Bytes in the URI of a list.
 pub const URI_BYTES_MAX: usize = 1024;
+/// A list that ends so soon after it was signed is of handles of one day: nothing that it speaks of
+/// outlives it. So it is forgotten when it is over, name and all.
+pub const DAY_LIST_LIFE_MAX: Duration = Duration::from_secs(3 * 86_400);
 /// After how long a list without an end of its own is over.
 pub const LIST_LIFE_MAX: Duration = Duration::from_secs(30 * 86_400);
 
@@ -92,6 +95,16 @@ impl Known {
     }
 }
 
+impl Known {
+    /// Whether it is over and nothing is left of which it could speak.
+    fn is_of_the_past(&self, at: Instant) -> bool {
+        let end = self.held.as_ref().and_then(|held| held.list.expires_at());
+        let is_of_days =
+            end.is_some_and(|end| end.duration_since(self.issued_at) <= DAY_LIST_LIFE_MAX);
+        is_of_days && self.is_over(at)
+    }
+}
+
 impl StatusSnapshot {
     /// No list.
     #[must_use]
@@ -151,6 +164,7 @@ impl StatusSnapshot {
             return Err(Rejection::time("status-list-older", message));
         }
         if known.is_none_or(|known| known.held.is_none()) {
+            self.known.retain(|known| !known.is_of_the_past(at));
             self.make_room(at)?;
         }
         self.known.retain(|known| known.uri != uri);

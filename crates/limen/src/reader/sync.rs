@@ -13,6 +13,7 @@ use credential::x509::{Certificate, CertificateError, pem};
 use edge::reader_host::{Identity, ReaderHost};
 use fleet::certificate::renewal_challenge;
 use fleet::enrolment::EnrolmentCode;
+use reader::snapshot::LISTS_MAX;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use ureq::http::Method;
@@ -26,7 +27,7 @@ use crate::wallet::City;
 use crate::{output, world};
 
 /// Status lists that a reader follows.
-const STATUS_LISTS_MAX: usize = 16;
+const STATUS_LISTS_MAX: usize = LISTS_MAX;
 
 #[derive(Args)]
 pub(crate) struct Enrol {
@@ -225,6 +226,7 @@ fn take_bundle(host: &Shared, client: &Client, uplink: &Uplink) -> Result<(), Fa
 fn take_status(host: &Shared, client: &Client) -> Result<(), Failure> {
     let lists: api::status::StatusLists = client.get_json("/v1/status-lists")?;
     let beyond = lists.status_lists.len().saturating_sub(STATUS_LISTS_MAX);
+    let mut refused = None;
     for uri in lists.status_lists.iter().take(STATUS_LISTS_MAX) {
         let headers = [("accept", "application/statuslist+cwt")];
         let reply = client.send(Method::GET, uri, &headers, &[])?;
@@ -233,7 +235,13 @@ fn take_status(host: &Shared, client: &Client) -> Result<(), Failure> {
             return Err(Failure::broken(message));
         }
         let taken = held(host).install_status(world::now(), &reply.body);
-        taken.or_fail("cannot take the status list")?;
+        // One that is refused keeps no other away.
+        if let Err(failure) = taken.or_fail(format!("cannot take the status list `{uri}`")) {
+            refused = refused.or(Some(failure));
+        }
+    }
+    if let Some(failure) = refused {
+        return Err(failure);
     }
     if beyond == 0 {
         return Ok(());

@@ -10,8 +10,9 @@ use zeroize::Zeroizing;
 
 use super::judge::Verdict;
 use super::tap::Tap;
-use super::{Engine, ReaderKey};
+use super::{Engine, ReaderKey, WAITING_MAX};
 use crate::decision::{Decision, Reason};
+use crate::journal::RESERVE;
 
 /// What one tap draws.
 pub(super) struct Drawn {
@@ -97,10 +98,16 @@ impl Engine {
         let Counted { sequence, value, mark } = proven.counted;
         let is_counted =
             proven.content.is_counted && matches!(verdict.decision, Decision::Granted { .. });
-        if is_counted && !self.unratified.settle(proven.content.status, mark) {
+        // Nobody pays for a door of which it is known that it cannot open.
+        let can_record = self.room() > RESERVE && self.waiting.len() < WAITING_MAX;
+        let index = proven.content.status;
+        if is_counted && can_record && self.unratified.settle(index, mark) {
+            verdict.trace.paid = Some((index, mark));
+        } else if is_counted && can_record {
             let next = value.checked_sub(1).zip(sequence.checked_add(1));
             if let Some((value, sequence)) = next {
                 let mark = self.mark(crypto, sequence);
+                verdict.trace.paid = Some((index, mark));
                 tap.commit(crypto, Counted { sequence, value, mark }, verdict);
                 return false;
             }
@@ -111,20 +118,14 @@ impl Engine {
     }
 
     /// The holder left while it wrote: the gate remembers what it sent, and refuses.
-    pub(super) fn torn(
-        &mut self,
-        now: Instant,
-        door: PlaceCode,
-        verdict: Verdict,
-        proven: &Proven,
-    ) {
-        self.unratified.note(proven.content.status, self.last_mark);
+    pub(super) fn torn(&mut self, now: Instant, door: PlaceCode, verdict: Verdict) {
+        self.owe(&verdict.trace);
         let decision = Decision::Refused(Reason::Unratified);
         self.conclude(now, door, Verdict { decision, ..verdict });
     }
 
     /// A mark for the state that is about to be written, by which this gate knows it again.
-    fn mark(&mut self, crypto: &dyn Crypto, sequence: u32) -> [u8; 4] {
+    fn mark(&self, crypto: &dyn Crypto, sequence: u32) -> [u8; 4] {
         let (restarts, taps) = (self.config.restarts.to_be_bytes(), self.taps.to_be_bytes());
         let parts: [&[u8]; 6] = [
             b"limen reader mark 1",
@@ -135,7 +136,6 @@ impl Engine {
             self.head.hash().as_bytes(),
         ];
         let digest = crypto.sha256(&parts.concat());
-        self.last_mark = digest.first_chunk().copied().unwrap_or_default();
-        self.last_mark
+        digest.first_chunk().copied().unwrap_or_default()
     }
 }

@@ -23,7 +23,12 @@ impl Engine {
         door: PlaceCode,
         secret: P256Secret,
     ) {
-        self.tap = None;
+        let before = self.tap.take();
+        if let Some((door, verdict)) =
+            before.and_then(|mut tap| Some((tap.door().clone(), tap.torn()?)))
+        {
+            self.torn(now, door, verdict);
+        }
         let ready = match &self.bundle {
             None => Err(Reason::NoBundle),
             Some(_) => self.time(now),
@@ -108,8 +113,8 @@ impl Engine {
                     self.conclude(now, tap.door().clone(), verdict);
                     continue;
                 }
-                tap::Step::Torn(verdict, proven) => {
-                    self.torn(now, tap.door().clone(), verdict, &proven);
+                tap::Step::Torn(verdict) => {
+                    self.torn(now, tap.door().clone(), verdict);
                     continue;
                 }
                 tap::Step::Ended(reason, rejection) => {

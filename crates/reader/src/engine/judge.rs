@@ -15,6 +15,7 @@ use credential::rights::{DOC_TYPE, Rights};
 use credential::status::StatusReference;
 use credential::x509::{self, Judgement, SignerCache};
 use presentation::express::Context;
+use presentation::express::handle::Index;
 use presentation::express::reader::{Presence, Proven};
 use presentation::profile::Profile;
 use presentation::standard::reader::Authenticated;
@@ -55,6 +56,8 @@ pub(super) struct Verdict {
 pub(super) struct Trace {
     pub(super) pass: Option<PassTrace>,
     pub(super) tap: Option<Tapped>,
+    /// The counted use that the holder has written, or was told to: its index, and the mark.
+    pub(super) paid: Option<(Index, [u8; 4])>,
 }
 
 impl Trace {
@@ -65,7 +68,7 @@ impl Trace {
 
 impl Verdict {
     pub(super) const fn refused(reason: Reason) -> Self {
-        let trace = Trace { pass: None, tap: None };
+        let trace = Trace { pass: None, tap: None, paid: None };
         Self { decision: Decision::Refused(reason), trace, rejection: None }
     }
 
@@ -173,7 +176,7 @@ impl Bench<'_> {
             device: pass_trace(self.crypto, &facts.device_key),
         };
         let decision = self.decide(facts).unwrap_or_else(Decision::Refused);
-        let trace = Trace { pass: Some(pass), tap: Some(Tapped::Keyed(profile)) };
+        let trace = Trace { pass: Some(pass), tap: Some(Tapped::Keyed(profile)), paid: None };
         Verdict { decision, trace, rejection: None }
     }
 
@@ -241,7 +244,7 @@ impl Bench<'_> {
                 .map(|unlock_ms| Decision::Granted { rule: rule.rule, unlock_ms }),
             Err(closed) => Err(Reason::Closed(closed)),
         };
-        let trace = Trace { pass, tap: Some(Tapped::Express(handle)) };
+        let trace = Trace { pass, tap: Some(Tapped::Express(handle)), paid: None };
         let decision = decision.unwrap_or_else(Decision::Refused);
         Verdict { decision, trace, rejection: None }
     }

@@ -18,6 +18,7 @@ impl Engine {
             |reason, rejection| Refusal { door: door.clone(), reason, rejection, profile };
         let (outcome, after) = match decision {
             Decision::Granted { .. } if self.room() <= RESERVE => {
+                self.owe(&trace);
                 return self.refuse(refusal(Reason::JournalFull, None));
             }
             Decision::Granted { rule, unlock_ms: duration_ms } => {
@@ -55,12 +56,19 @@ impl Engine {
         self.record(now, door, Outcome::Egress, Trace::default(), After::Nothing);
     }
 
+    /// A use was paid and the door stays closed: at the next tap it opens for that.
+    pub(super) fn owe(&mut self, trace: &Trace) {
+        if let Some((index, mark)) = trace.paid {
+            self.unratified.note(index, mark);
+        }
+    }
+
     fn refuse(&mut self, Refusal { door, reason, rejection, profile }: Refusal) {
         self.outputs.push_back(Output::Refused { door, reason, rejection, profile });
     }
 
     /// Records that the journal still has room for.
-    fn room(&self) -> u64 {
+    pub(super) fn room(&self) -> u64 {
         let under_way = u64::from(self.recording.is_some()) + self.waiting.len() as u64;
         let used = self.head.entries().saturating_sub(self.acknowledged).saturating_add(under_way);
         self.config.journal_records_max.saturating_sub(used)
@@ -71,7 +79,7 @@ impl Engine {
         now: Instant,
         door: PlaceCode,
         outcome: Outcome,
-        Trace { pass, tap }: Trace,
+        Trace { pass, tap, .. }: Trace,
         after: After,
     ) {
         let event = Event { door, outcome, pass, watermark: self.watermark(), missed: 0, tap };
@@ -119,6 +127,7 @@ impl Engine {
             return self.outputs.push_back(Output::Unlock { door, duration_ms, profile });
         }
         let reason = Reason::RecordLate;
+        self.owe(&trace);
         self.refuse(Refusal { door: door.clone(), reason, rejection: None, profile });
         if self.room() == 0 {
             self.missed = self.missed.saturating_add(1);
@@ -139,6 +148,7 @@ impl Engine {
         match after {
             After::Unlock(Grant { door, trace, .. }) => {
                 let (reason, profile) = (Reason::JournalFull, trace.profile());
+                self.owe(&trace);
                 self.refuse(Refusal { door, reason, rejection: None, profile });
             }
             After::Refuse(refusal) => self.refuse(refusal),

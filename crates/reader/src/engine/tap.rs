@@ -85,7 +85,7 @@ pub(super) enum Step {
     /// The holder has written its counted use: this is the verdict that waited for it.
     Committed(Verdict),
     /// Whether it has, nobody knows.
-    Torn(Verdict, Proven),
+    Torn(Verdict),
     /// It ended without an answer.
     Ended(Reason, Option<Rejection>),
     /// It ended after its answer.
@@ -181,6 +181,14 @@ impl Tap {
         }
     }
 
+    /// The verdict on a holder of whom nobody knows whether it has written its counted use.
+    pub(super) fn torn(&mut self) -> Option<Verdict> {
+        match &mut self.course {
+            Course::Express(express) => express.torn(),
+            Course::Standard(_) | Course::Identity(_) => None,
+        }
+    }
+
     /// The tap ends without an answer.
     pub(super) fn fail(&mut self, reason: Reason, rejection: Option<Rejection>) {
         self.failure = Some((reason, rejection));
@@ -205,11 +213,7 @@ impl Tap {
     ) -> Option<Step> {
         if let Some((reason, rejection)) = self.failure.take() {
             // What a holder may have written is not forgotten because it was slow.
-            let torn = match &mut self.course {
-                Course::Express(express) => express.torn(),
-                Course::Standard(_) | Course::Identity(_) => None,
-            };
-            return Some(torn.unwrap_or(Step::Ended(reason, rejection)));
+            return Some(self.torn().map_or(Step::Ended(reason, rejection), Step::Torn));
         }
         loop {
             let next = match &mut self.course {

@@ -120,6 +120,9 @@ fn tap(gate: &mut Gate, card: &mut Card, door: &str, secret: P256Secret) -> (Vec
                 let opened = opener.open(context, &handle);
                 gate.engine.handle(CRYPTO, now, Input::HandleOpened(opened));
             }
+            Output::Record(_) if gate.disk_full => {
+                gate.engine.handle(CRYPTO, now, Input::RecordFailed);
+            }
             Output::Record(record) => {
                 gate.journal.push(record);
                 gate.engine.handle(CRYPTO, now, Input::Recorded);
@@ -364,4 +367,36 @@ fn a_holder_without_express_is_asked_for_the_identity_profile() {
     let city = City::new();
     let mut gate = ready(&city, express_only());
     assert_eq!(gate.tap(&crate::taps::phone(&city), GATE), Seen::Unlocked);
+}
+
+#[test]
+fn nobody_pays_for_a_door_that_cannot_be_recorded() {
+    let city = City::new();
+    let counted = |number| Content { is_counted: true, ..content(number) };
+    // The journal has no room but what is kept for ways out.
+    let config = reader::engine::Config { journal_records_max: 64, ..city.config() };
+    let mut gate = ready(&city, express_only());
+    let memory = reader::engine::Memory::decode(&gate.memory).unwrap();
+    let head = gate.engine.journal_head().clone();
+    gate.engine = reader::engine::Engine::new(CRYPTO, config, memory, head, 0);
+    gate.engine.hold_epoch_keys(vec![context(epoch())]);
+    let mut card = Card::new((0..2).map(counted));
+    assert_eq!(tap(&mut gate, &mut card, GATE, key(1)).0, [refused(Reason::JournalFull)]);
+    assert_eq!(card.counted.value, 2, "nothing was paid");
+}
+
+#[test]
+fn what_was_paid_and_not_recorded_opens_the_door_once() {
+    let city = City::new();
+    let counted = |number| Content { is_counted: true, ..content(number) };
+    let mut gate = ready(&city, express_only());
+    let mut card = Card::new((0..4).map(counted));
+    gate.disk_full = true;
+    assert_eq!(tap(&mut gate, &mut card, GATE, key(1)).0, [refused(Reason::JournalFull)]);
+    assert_eq!(card.counted.value, 1);
+    gate.disk_full = false;
+    assert_eq!(tap(&mut gate, &mut card, GATE, key(2)).0, [Seen::Unlocked]);
+    assert_eq!(card.counted.value, 1, "it was paid before");
+    assert_eq!(tap(&mut gate, &mut card, GATE, key(3)).0, [Seen::Unlocked]);
+    assert_eq!(card.counted.value, 0, "the control");
 }

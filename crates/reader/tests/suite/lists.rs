@@ -3,6 +3,7 @@
 use credential::status::{Bits, Status, StatusList};
 use credential::x509::TrustAnchors;
 use credential::x509::build::Purpose;
+use reader::bundle::Bundle;
 use reader::decision::Reason;
 use reader::engine::{Input, Memory};
 use reader::snapshot::{LIST_LIFE_MAX, LISTS_MAX, LOST_MAX, StatusSnapshot, URI_BYTES_MAX};
@@ -37,7 +38,7 @@ fn full(city: &City) -> Gate {
     let mut gate = Gate::new(city);
     gate.give(Input::Bundle(&city.signed(&city.bundle(1))));
     let end = noon().saturating_add(hours(1));
-    gate.give(Input::StatusList(&revoking(city, noon(), Some(end))));
+    gate.give(Input::StatusList(&revoking(city, noon().saturating_sub(days(6)), Some(end))));
     for number in 1..LISTS_MAX {
         let end = Some(noon().saturating_add(days(7)));
         gate.give(Input::StatusList(&city.clean_list(&uri(number), noon(), end)));
@@ -62,7 +63,7 @@ fn list_that_is_over_gives_way_and_what_it_revoked_stays_out() {
     assert_eq!(woken.tap_at(later, &holder(&city, 1), GATE), UNKNOWN, "nor after a restart");
     assert_eq!(woken.rejected, [""; 0]);
     // It comes back, but no older than it was, and in its turn.
-    let older = revoking(&city, noon().saturating_sub(hours(1)), None);
+    let older = revoking(&city, noon().saturating_sub(days(7)), None);
     let newer = revoking(&city, later, None);
     woken.give_at(later, Input::StatusList(&older));
     woken.give_at(later, Input::StatusList(&newer));
@@ -119,11 +120,12 @@ fn beyond_the_names_that_are_kept_every_list_that_is_not_here_counts_as_lost() {
     let city = City::new();
     let mut gate = Gate::new(&city);
     gate.give(Input::Bundle(&city.signed(&city.bundle(1))));
-    // Each list is over when the next but fifteen comes.
+    // Each list is over when the next comes; none is of one day's handles.
     let take = |gate: &mut Gate, number: usize| {
         let at = noon().saturating_add(hours(number as u64));
         let end = at.saturating_add(hours(1));
-        gate.give_at(at, Input::StatusList(&city.clean_list(&uri(number), at, Some(end))));
+        let list = city.clean_list(&uri(number), at.saturating_sub(days(4)), Some(end));
+        gate.give_at(at, Input::StatusList(&list));
         assert_eq!(gate.rejected, [""; 0]);
         at
     };
@@ -150,4 +152,23 @@ fn name_of_a_list_has_its_limit() {
     };
     assert_eq!(take(URI_BYTES_MAX), None);
     assert_eq!(take(URI_BYTES_MAX + 1), Some("status-list-uri"));
+}
+
+#[test]
+fn lists_of_days_are_forgotten_when_they_are_over() {
+    let city = City::new();
+    let mut gate = Gate::new(&city);
+    gate.give(Input::Bundle(
+        &city.signed(&Bundle { expires_at: noon().saturating_add(days(800)), ..city.bundle(1) }),
+    ));
+    // Two lists of handles a day, for longer than names of lost lists would be kept.
+    for number in 0..2 * LOST_MAX {
+        let now = noon().saturating_add(hours(12 * number as u64));
+        let end = Some(now.saturating_add(days(2)));
+        let list = city.clean_list(&uri(number), now, end);
+        gate.give_at(now, Input::StatusList(&list));
+        assert_eq!(gate.rejected, [""; 0], "list {number}");
+    }
+    let memory = Memory::decode(&gate.memory).unwrap().encode();
+    assert!(memory.len() < 32 * 1024, "{} bytes: no names are left", memory.len());
 }

@@ -43,7 +43,8 @@ pub(super) async fn list(
     State(server): State<Server>,
     _anyone: Anyone,
 ) -> Result<impl IntoResponse, Problem> {
-    let mut status_lists = Vec::new();
+    // A reader may have no room for all: lists of passes come before those of handles of one day.
+    let (mut status_lists, mut of_handles) = (Vec::new(), Vec::new());
     let mut wanted = Page::FIRST;
     loop {
         let operators = server.store.city().operators(&wanted).await?;
@@ -54,13 +55,19 @@ pub(super) async fn list(
                 let now = epoch_at(now());
                 // Of handles that are over nobody asks any more.
                 let is_of_use = |list: &&StatusList| list.epoch.is_none_or(|it| it + 1 >= now);
-                let lists = lists.iter().filter(is_of_use);
-                status_lists.extend(lists.map(|list| issuer.status_uri(list.number)));
+                for list in lists.iter().filter(is_of_use) {
+                    let ours =
+                        if list.epoch.is_some() { &mut of_handles } else { &mut status_lists };
+                    ours.push(issuer.status_uri(list.number));
+                }
             }
         }
         match operators.next {
             Some(next) => wanted.after = Some(next),
-            None => return Ok(Shown(StatusLists { status_lists })),
+            None => {
+                status_lists.append(&mut of_handles);
+                return Ok(Shown(StatusLists { status_lists }));
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use policy::place::{Place, PlaceTree};
 use reader::delivery::GENERATIONS_HELD;
 use vocabulary::time::Instant;
 
+use crate::city::clock::is_believed;
 use crate::routes::places::tree;
 use crate::server::Server;
 
@@ -58,7 +59,7 @@ pub(crate) async fn ensure(server: &Server, scopes: &[Scope], at: Instant) {
 /// As [`ensure`], for one scope, if a place of this city lies in it.
 pub(crate) async fn ensure_known(server: &Server, scope: &Scope, at: Instant) {
     let Ok(tree) = tree(server).await else { return };
-    if scopes(&tree).contains(scope) {
+    if scopes(&tree).contains(scope) && is_believed(server, at).await {
         ensure(server, std::slice::from_ref(scope), at).await;
     }
 }

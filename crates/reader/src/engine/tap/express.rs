@@ -8,7 +8,7 @@ use credential::crypto::Crypto;
 use presentation::express::Context;
 use presentation::express::handle::{Content, Handle, TapKey};
 use presentation::express::reader::{
-    self as end, Counted, HandleOpener, OpenError, Proven, ReaderEnd, Terms,
+    self as end, Counted, HandleOpener, OpenError, ReaderEnd, Terms,
 };
 use presentation::express::wire::Apdu;
 use vocabulary::time::Instant;
@@ -31,7 +31,6 @@ pub(super) struct Express {
     deadline: Instant,
     /// The answer whose handle is with the secure element.
     shown: Option<Vec<u8>>,
-    proven: Option<Proven>,
     /// The verdict that waits for the holder to write its counted use.
     waiting: Option<Verdict>,
     next: VecDeque<Next>,
@@ -54,7 +53,6 @@ impl Express {
             context,
             deadline: now.saturating_add(TIMEOUT),
             shown: None,
-            proven: None,
             waiting: None,
             next: VecDeque::new(),
         };
@@ -99,17 +97,14 @@ impl Express {
                 Ok(command) => return self.command(&command),
                 Err(_) => Step::Ended(Reason::ReaderFault, None),
             },
-            Ok(end::Step::Proven(proven)) => {
-                self.proven = Some(proven);
-                Step::Proven(self.context, proven)
-            }
+            Ok(end::Step::Proven(proven)) => Step::Proven(self.context, proven),
             Ok(end::Step::Committed) => match self.waiting.take() {
                 Some(verdict) => Step::Committed(verdict),
                 None => Step::Ended(Reason::ReaderFault, None),
             },
             // Whatever is wrong with the answer, the state may have been written.
             Err(_) => match self.torn() {
-                Some(torn) => torn,
+                Some(verdict) => Step::Torn(verdict),
                 None => return self.next.push_back(Next::Stronger),
             },
         };
@@ -131,14 +126,13 @@ impl Express {
 
     /// The holder has gone, or says nothing.
     pub(super) fn lost(&mut self) {
-        let step = self.torn().unwrap_or(Step::Ended(Reason::Interrupted, None));
+        let step = self.torn().map_or(Step::Ended(Reason::Interrupted, None), Step::Torn);
         self.next.push_back(Next::Step(step));
     }
 
     /// Where the use may have been written and may not.
-    pub(super) fn torn(&mut self) -> Option<Step> {
-        let verdict = self.waiting.take()?;
-        Some(Step::Torn(verdict, self.proven?))
+    pub(super) const fn torn(&mut self) -> Option<Verdict> {
+        self.waiting.take()
     }
 
     fn command(&mut self, command: &Apdu) {
