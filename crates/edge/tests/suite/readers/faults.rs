@@ -60,16 +60,17 @@ fn silent_card_is_refused_in_time_and_holds_up_no_other_reader() {
     alone("faults::silent_card_is_refused_in_time_and_holds_up_no_other_reader", || {
         let city = City::new();
         let (place, other) = (Place::ready(&city), Place::ready(&city));
-        let _service = Service::start(&place.path, 2);
+        // The two slots of one virtual reader wait for one another, whoever asks them.
+        let _service = Service::start(&place.path, 4);
         let names = names();
         let gate = Attended::ready(&names[0], place.reader());
-        let free = Attended::ready(&names[1], other.reader());
+        let free = Attended::ready(&names[2], other.reader());
         let (wake, sleeps) = channel();
         let mut inserted = Inserted::insert(port_of(0), b"").unwrap();
         let hand = inserted.hand().unwrap();
         std::thread::scope(|scope| {
             scope.spawn(move || inserted.serve(&mut Silent(sleeps)));
-            show(&mut other.wallet(), port_of(1)).unwrap();
+            show(&mut other.wallet(), port_of(2)).unwrap();
             assert_eq!(free.deed(), Ok(()));
             // The first response may take three seconds.
             assert_eq!(gate.deed(), Err(Reason::Interrupted));

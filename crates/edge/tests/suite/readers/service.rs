@@ -15,18 +15,22 @@ const ALONE: &str = "LIMEN_TEST_ALONE";
 /// How long anything may take that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs `body` in mount and network namespaces of its own, as root there; `test` is the name of the
-/// test that calls.
+/// Runs `body` in namespaces of its own, as root there, for three minutes at most; `test` is the name of
+/// the test that calls.
 pub(crate) fn alone(test: &str, body: impl FnOnce()) {
     if std::env::var_os(ALONE).is_some() {
         must("ip", &["link", "set", "lo", "up"]);
         must("mount", &["-t", "tmpfs", "tmpfs", "/run"]);
+        // Each is process 1 in here, and names its folders so.
+        must("mount", &["-t", "tmpfs", "tmpfs", &std::env::temp_dir().to_string_lossy()]);
         return body();
     }
     let program = std::env::current_exe().unwrap();
     let name = format!("readers::{test}");
-    let mut command = Command::new("unshare");
-    command.args(["--map-root-user", "--mount", "--net", "--"]).arg(program);
+    let mut command = Command::new("timeout");
+    command.args(["180", "unshare", "--map-root-user", "--mount", "--net"]);
+    // Whatever happens, nothing that was started in there stays.
+    command.args(["--pid", "--fork", "--kill-child", "--"]).arg(program);
     command.args([&name, "--exact", "--nocapture"]).env(ALONE, "1").stdin(Stdio::null());
     let output = command.output().expect("`unshare` of util-linux");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
