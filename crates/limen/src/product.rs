@@ -83,7 +83,8 @@ struct Flags {
     /// When its passes hold, as a recurrence rule (RFC 5545).
     #[arg(long, value_name = "RRULE", requires = "code")]
     recurrence: Option<String>,
-    /// How many times they may be used. No reader counts yet: every one refuses such a pass.
+    /// How many times they may be used. Readers count uses in the express tap of cards alone; a
+    /// document whose uses are limited is refused.
     #[arg(long, value_name = "TIMES", requires = "code")]
     uses_max: Option<u32>,
     /// Only the holder in person may use it.

@@ -25,7 +25,7 @@ use crate::{output, world};
     after_help = "Example:\n  limen card personalise rider.card --service run/keys.sock \\\n    \
     --pairing personaliser.pairing --ledger ledger.jsonl --issuer city \\\n    \
     --application ticket=metro/a --application badge=town-hall \\\n    \
-    --value metro/a=20 --handles metro.batch\n\n\
+    --value metro/a=20\n\n\
     Keys are derived in the key service, from the masters of the issuer and of each owner\n\
     (limen card make-master). A card that has its keys gets newer ones where the masters have moved on.\n\
     Run it again after a break: what is done is not done twice."

@@ -17,7 +17,7 @@ use super::Report;
 use crate::failure::chain;
 
 /// A bundle that ends within this time is worth a word.
-const SOON: Duration = Duration::from_secs(7 * 86_400);
+const SOON: Duration = Duration::from_secs(2 * 86_400);
 
 pub(super) fn look(report: &mut Report, folder: &Path, doors: &[&PlaceCode], now: Instant) {
     let name = folder.display().to_string();
