@@ -15,12 +15,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use credential::aws_lc::AwsLc;
-use edge::reader_host::{ReaderHost, Settings};
+use edge::reader_host::{HostError, ReaderHost, Settings};
 use reader::engine::EGRESS_UNLOCK_MS;
 use serde_json::json;
 use vocabulary::code::PlaceCode;
 
-use crate::failure::{Failure, OrFail};
+use crate::failure::{Failure, chain};
 use crate::{output, world};
 
 #[derive(Subcommand)]
@@ -130,6 +130,20 @@ impl Command {
     }
 }
 
+/// Why a reader does not start, and what to do next.
+fn not_started(error: &HostError) -> Failure {
+    let failure = Failure::broken(format!("cannot start the reader: {}", chain(error)));
+    match error {
+        HostError::NotEnrolled { .. } => {
+            failure.hint("enrol it with `limen reader enrol --code CODE --server URL`")
+        }
+        HostError::Locked { .. } => {
+            failure.hint("stop `limen reader run`, or give it a table `[sync]`")
+        }
+        _ => failure,
+    }
+}
+
 /// Why this program attends no real readers.
 #[cfg(not(feature = "pcsc"))]
 fn without_pcsc() -> Failure {
@@ -148,9 +162,7 @@ impl Place {
     /// Wakes the reader up with settings of its own.
     fn open_with(&self, settings: Settings) -> Result<ReaderHost, Failure> {
         let host = ReaderHost::open_with(&self.folder, Box::new(AwsLc), settings);
-        host.or_fail("cannot start the reader").map_err(|failure| {
-            failure.hint("enrol it with `limen reader enrol --code CODE --server URL`")
-        })
+        host.map_err(|error| not_started(&error))
     }
 }
 

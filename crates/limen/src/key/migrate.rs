@@ -57,9 +57,9 @@ pub(crate) struct Migrate {
     /// The PKCS#11 module of that token, a shared library.
     #[arg(long, value_name = "FILE")]
     to_module: Option<PathBuf>,
-    /// Where its PIN is: file:PATH or env:NAME, as the key service finds it.
-    #[arg(long, value_name = "SOURCE", default_value = "prompt")]
-    pin: PinSource,
+    /// Where its PIN is: file:PATH or env:NAME.
+    #[arg(long, value_name = "SOURCE", required_unless_present = "finish")]
+    pin: Option<PinSource>,
     /// From when on the old custodian signs nothing, RFC 3339; when all have learnt, where absent.
     #[arg(long, value_name = "INSTANT", value_parser = parse_instant, conflicts_with = "compromised")]
     at: Option<Instant>,
@@ -132,15 +132,17 @@ impl Migrate {
             return Err(Failure::usage("name the token: --to LABEL --to-module FILE"));
         };
         let pin = match &self.pin {
-            PinSource::File(path) => PinSource::File(std::path::absolute(path).or_fail(ATTEMPT)?),
-            PinSource::Prompt => {
+            Some(PinSource::File(path)) => {
+                PinSource::File(std::path::absolute(path).or_fail(ATTEMPT)?)
+            }
+            None | Some(PinSource::Prompt) => {
                 return Err(Failure::usage(
                     "the key service starts anew during the move, and nobody is there to be asked \
                      for the PIN",
                 )
                 .hint("name where it is: --pin file:PATH or env:NAME"));
             }
-            pin => pin.clone(),
+            Some(pin) => pin.clone(),
         };
         let module = std::path::absolute(module).or_fail(ATTEMPT)?;
         Ok((Settings { module, label: label.clone() }, pin))

@@ -29,9 +29,7 @@ pub(super) fn run(
     let mut hosts: BTreeMap<PathBuf, Arc<Shared>> = BTreeMap::new();
     for folder in config.folders() {
         let host = ReaderHost::open_with(folder, Box::new(AwsLc), config.settings);
-        let host = host.or_fail("cannot start the reader").map_err(|failure| {
-            failure.hint("enrol it with `limen reader enrol --code CODE --server URL`")
-        })?;
+        let host = host.map_err(|error| super::not_started(&error))?;
         hosts.insert(folder.into(), Arc::new(Mutex::new(host)));
     }
     let (sender, events) = channel();

@@ -377,7 +377,7 @@ fn nobody_pays_for_a_door_that_cannot_be_recorded() {
     let config = reader::engine::Config { journal_records_max: 64, ..city.config() };
     let mut gate = ready(&city, express_only());
     let memory = reader::engine::Memory::decode(&gate.memory).unwrap();
-    let head = gate.engine.journal_head().clone();
+    let head = *gate.engine.journal_head();
     gate.engine = reader::engine::Engine::new(CRYPTO, config, memory, head, 0);
     gate.engine.hold_epoch_keys(vec![context(epoch())]);
     let mut card = Card::new((0..2).map(counted));
