@@ -127,8 +127,8 @@ impl Post<'_> {
         while !self.is_over() {
             match context.get_status_change(doubt.wait(), std::slice::from_mut(&mut state)) {
                 Ok(()) => {}
-                Err(Error::Timeout) if doubt.is_there() => {
-                    let then = self.receive(rouse(context, reader));
+                Err(Error::Timeout) if doubt.is_there => {
+                    let then = self.receive(rouse(context, reader), doubt.may_look());
                     doubt.after(then);
                     served = (then != Then::Nobody).then_some(state.event_count());
                     continue;
@@ -151,7 +151,8 @@ impl Post<'_> {
                 }
                 served = None;
             } else if served != Some(count) {
-                let then = self.receive(connect(context, reader));
+                doubt = Doubt::default();
+                let then = self.receive(connect(context, reader), doubt.may_look());
                 doubt.after(then);
                 served = (then != Then::Busy).then_some(count);
             }
@@ -159,8 +160,8 @@ impl Post<'_> {
         Ok(())
     }
 
-    /// Serves one card.
-    fn receive(&mut self, card: Result<CardLink, Error>) -> Then {
+    /// Serves one card. Why it cannot be used is told only where it may not be tried again.
+    fn receive(&mut self, card: Result<CardLink, Error>, may_look: bool) -> Then {
         match card {
             Ok(mut card) => {
                 self.attendant.serve(&mut card);
@@ -172,9 +173,14 @@ impl Post<'_> {
                 then
             }
             Err(Error::NoSmartcard | Error::RemovedCard) => Then::Nobody,
+            Err(error) if error == Error::SharingViolation => {
+                self.tell(Event::Unusable(error));
+                Then::Busy
+            }
+            Err(error) if is_passing(error) && may_look => Then::Failed,
             Err(error) => {
                 self.tell(Event::Unusable(error));
-                if error == Error::SharingViolation { Then::Busy } else { Then::Nobody }
+                Then::Nobody
             }
         }
     }
@@ -195,33 +201,39 @@ enum Then {
     Busy,
 }
 
+/// Whether an error says that the card moved, and not that it is none of ours.
+const fn is_passing(error: Error) -> bool {
+    matches!(error, Error::UnpoweredCard | Error::UnresponsiveCard | Error::NotTransacted)
+}
+
 /// Whether the service may have missed that a card went and another came: then the reader looks itself,
 /// once the service has had the time to notice.
 #[derive(Default)]
 struct Doubt {
-    looks: u32,
+    is_there: bool,
     failures: u32,
 }
 
 impl Doubt {
-    const fn is_there(&self) -> bool {
-        self.looks > 0
+    /// Whether a card that moved is tried again.
+    const fn may_look(&self) -> bool {
+        self.failures < FAILURES_MAX
     }
 
     const fn wait(&self) -> Duration {
-        if self.is_there() { DEPARTURE } else { NOTICE }
+        if self.is_there { DEPARTURE } else { NOTICE }
     }
 
     const fn after(&mut self, then: Then) {
         match then {
-            Then::Left => (self.looks, self.failures) = (1, 0),
+            Then::Left => (self.is_there, self.failures) = (true, 0),
             // After one that was served by a look of ours the next may come as fast.
-            Then::Served if self.is_there() => self.failures = 0,
+            Then::Served if self.is_there => self.failures = 0,
             // A card that moved may lie still now; one that never does is left alone.
-            Then::Failed if self.failures < FAILURES_MAX => {
-                (self.looks, self.failures) = (1, self.failures + 1);
+            Then::Failed if self.may_look() => {
+                (self.is_there, self.failures) = (true, self.failures + 1);
             }
-            _ => self.looks = 0,
+            _ => self.is_there = false,
         }
     }
 }

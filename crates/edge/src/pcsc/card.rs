@@ -44,6 +44,10 @@ pub(super) fn rouse(context: &Context, reader: &CStr) -> Result<CardLink, Error>
 }
 
 fn over(card: Card) -> Result<CardLink, Error> {
+    // One that moved away while it was powered speaks no protocol, and cannot be talked to.
+    if card.status2_owned()?.protocol2().is_none() {
+        return Err(Error::UnpoweredCard);
+    }
     let (commands, to_send) = channel();
     let (answered, answers) = channel();
     let worker = thread::Builder::new().name("card".into());

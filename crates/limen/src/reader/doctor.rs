@@ -22,7 +22,7 @@ pub(crate) struct Doctor {
     /// The configuration of the reader; without one, only the readers of the system are looked at.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Measure a thousand SELECTs with each card that lies in a reader.
+    /// Measure 250 SELECTs with each card that lies in a reader.
     #[arg(long)]
     bench: bool,
     /// Answer as JSON.

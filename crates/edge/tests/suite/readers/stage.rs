@@ -94,6 +94,18 @@ impl Attended {
         }
     }
 
+    /// As [`Attended::deed`], whatever was heard of the service before.
+    #[track_caller]
+    pub(crate) fn deed_after_events(&self) -> Result<(), Reason> {
+        loop {
+            match self.heard.recv_timeout(PATIENCE) {
+                Ok(Heard::Tap(report)) => return deed(&report),
+                Ok(Heard::Event(_)) => {}
+                Err(error) => panic!("{error} in place of a tap"),
+            }
+        }
+    }
+
     #[track_caller]
     pub(crate) fn deed(&self) -> Result<(), Reason> {
         deed(&self.tap())

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::{Report, Slot};
 
-/// SELECTs of a measurement, and of a look.
-const BENCH: usize = 200;
+/// SELECTs of a measurement, and of a look. A phone answers 256 commands outside of a session.
+const BENCH: usize = 250;
 const LOOK: usize = 5;
 
 pub(super) fn look(report: &mut Report, slots: &[Slot], bench: bool) {
