@@ -1,5 +1,5 @@
 //! Showing a credential: both ends of the ISO/IEC 18013-5:2021 proximity session, both ends of the
-//! standard and the fast tap of doors ([`standard`]), and their framings.
+//! standard and the fast tap of doors ([`standard`]) and of the express tap of gates ([`express`]), and their framings.
 //!
 //! The wallet's end of a session is [`holder::Holder`], the reader's end [`verifier::Verifier`]. Both are values
 //! with three verbs: `handle(now, input)`, then drain `poll_output()` and look at `poll_timeout()`.

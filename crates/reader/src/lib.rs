@@ -1,5 +1,5 @@
 //! The gate's judgement, made without any network: trust bundle, access table, status snapshot,
-//! decision, journal, and the engine that takes a phone through one tap (ISO/IEC 18013-5).
+//! decision, journal, and the engine that takes a phone or a card through one tap.
 //!
 //! This crate must never read a clock or a generator, never do input or output, never await, and
 //! never keep a person inside.
