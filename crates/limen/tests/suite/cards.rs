@@ -58,7 +58,10 @@ impl Field {
         let mut command = works.folder.command(&["card", "simulate", "rider.card"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
-        Self(child, out)
+        let mut field = Self(child, out);
+        // It has the card once it has answered.
+        field.exchange(Apdu::select().as_bytes());
+        field
     }
 
     fn exchange(&mut self, command: &[u8]) -> Vec<u8> {
@@ -159,8 +162,6 @@ fn a_card_is_made_personalised_inspected_and_rides() {
     assert_eq!((&again["is_new"], &again["card"]), (&false.into(), &done["card"]));
 
     let mut field = Field::enter(&works);
-    // It has the card once it has answered.
-    field.exchange(Apdu::select().as_bytes());
     works.folder.limen(&["card", "inspect", "rider.card"]).expect(1, "another process has it");
     assert_eq!((0..3).map(|_| field.ride().taps).collect::<Vec<_>>(), [1, 2, 3]);
     field.leave();
