@@ -182,7 +182,7 @@ pub(crate) struct PassRecord {
     pub(crate) digest: [u8; 8],
     /// What the time is not before, in Unix seconds.
     pub(crate) floor: i64,
-    /// Standard taps in a row after which the door stayed closed.
+    /// Its place behind others, once a door stayed closed for it; zero once one opened.
     pub(crate) refused: u8,
     /// The device key of the access document.
     pub(crate) tap_key: P256Secret,

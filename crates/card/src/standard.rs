@@ -155,7 +155,7 @@ impl Tap {
         let Some(mut record) = store.pass_record(crypto, slot)? else { return Ok(()) };
         let refused = match outcome {
             Ok(()) => 0,
-            Err(DeviceError::ReaderFailed(_)) => record.refused.saturating_add(1),
+            Err(DeviceError::ReaderFailed(_)) => self.behind_others(store, crypto, slot)?,
             Err(_) => record.refused,
         };
         if refused == record.refused {
@@ -163,6 +163,30 @@ impl Tap {
         }
         record.refused = refused;
         store.save_pass_record(crypto, slot, &record)
+    }
+}
+
+impl Tap {
+    /// The place behind all passes but that of `slot`. Places begin anew before they run out.
+    fn behind_others<M: Memory>(
+        &self,
+        store: &mut Store<M>,
+        crypto: &dyn Crypto,
+        slot: usize,
+    ) -> Result<u8, MemoryFault> {
+        let others = || self.passes.iter().filter(|held| held.slot != slot);
+        let last = others().map(|held| held.record.refused).max().unwrap_or(0);
+        if let Some(next) = last.checked_add(1) {
+            return Ok(next);
+        }
+        for held in others() {
+            store.save_pass_record(
+                crypto,
+                held.slot,
+                &PassRecord { refused: 0, ..held.record.clone() },
+            )?;
+        }
+        Ok(1)
     }
 }
 

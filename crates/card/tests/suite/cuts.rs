@@ -15,7 +15,7 @@ use crate::bench::{
 use crate::desk::{Desk, Fault};
 
 const ERASING_STEP: usize = 13;
-const TEARS: [Tear; 4] = [Tear::Prefix, Tear::Garbage, Tear::Lost(0), Tear::Lost(1)];
+pub(crate) const TEARS: [Tear; 4] = [Tear::Prefix, Tear::Garbage, Tear::Lost(0), Tear::Lost(1)];
 
 type View = Vec<Option<management::Standing>>;
 

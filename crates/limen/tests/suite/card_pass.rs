@@ -85,7 +85,10 @@ impl Town {
     pub(crate) fn accept(&self, more: &[&str]) -> Done {
         let offer = self.city.ask(&["pass", "offer", &self.pass]);
         let accept = ["card", "accept", offer["uri"].as_str().unwrap(), "--json"];
-        self.city.folder.limen(&[&accept[..], &DESK, more].concat())
+        let done = self.city.folder.limen(&[&accept[..], &DESK, more].concat());
+        // The list in which the pass and its handles stand may be a new one.
+        self.city.sync("gate-1");
+        done
     }
 
     fn refresh(&self) -> u64 {
