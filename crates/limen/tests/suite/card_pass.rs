@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::deliveries::{City, Process, SEARCHED_BYTES_MIN, forms, holds, in_files, in_memory};
 use crate::run::{Done, Folder};
 
-const DESK: [&str; 8] = [
+pub(crate) const DESK: [&str; 8] = [
     "--service",
     "city/run/keys.sock",
     "--pairing",
@@ -33,23 +33,33 @@ pub(crate) struct Gate {
 impl Gate {
     pub(crate) fn open(folder: &Folder, more: &[&str]) -> Self {
         let run = ["reader", "run", "--folder", "gate-1", "--door", "quay/gate-1", "--json"];
-        let mut command = folder.command(&[&run[..], more].concat());
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let events = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut gate = Self { _process: Process(child), events, address: String::new() };
-        gate.address = gate.event()["reader"].as_str().unwrap().to_owned();
+        let mut gate = Self::start(folder, &[&run[..], more].concat());
+        gate.address = gate.event("listening")["reader"].as_str().unwrap().to_owned();
         gate
     }
 
-    fn event(&mut self) -> Value {
-        self.events.next().expect("it ended").unwrap().parse().unwrap()
+    pub(crate) fn start(folder: &Folder, arguments: &[&str]) -> Self {
+        let mut child = folder.command(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let events = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { _process: Process(child), events, address: String::new() }
+    }
+
+    /// The next event of this name.
+    pub(crate) fn event(&mut self, name: &str) -> Value {
+        loop {
+            let line = self.events.next().expect("it ended").unwrap();
+            let event: Value = line.parse().unwrap();
+            if event["event"] == name {
+                return event;
+            }
+        }
     }
 
     /// What the gate says of the card that is held to it.
     pub(crate) fn tap(&mut self, folder: &Folder) -> Value {
         let simulate = ["card", "simulate", "rider.card", "--reader", &self.address];
         folder.limen(&simulate).expect(0, "");
-        self.event()
+        self.event("tap")
     }
 }
 
@@ -118,12 +128,12 @@ fn personaliser(city: &City) {
     folder.limen(&[&make[..], &["--zone", "B"], &DESK[..4]].concat()).expect(0, "version 1");
 }
 
-fn is(event: &Value, outcome: &str, profile: &str) -> bool {
+pub(crate) fn is(event: &Value, outcome: &str, profile: &str) -> bool {
     (&event["outcome"], &event["profile"]) == (&outcome.into(), &profile.into())
 }
 
 /// Shows handles to a rogue reader until the card has enough of it.
-fn drain(folder: &Folder) {
+pub(crate) fn drain(folder: &Folder) {
     let scope = ScopeId::new(
         &credential::aws_lc::AwsLc,
         &"harbour".parse().unwrap(),
