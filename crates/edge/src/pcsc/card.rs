@@ -84,19 +84,16 @@ impl CardLink {
         self.is_silent
     }
 
-    /// Whether a command was not carried: the card moved, or has left.
-    #[must_use]
-    pub const fn has_failed(&self) -> bool {
-        self.has_failed
-    }
-
-    /// Resets the card and lets go of it; waits until a silent card has answered or gone.
-    pub fn close(mut self) {
+    /// Resets the card and lets go of it; waits until a silent card has answered or gone. Says whether a
+    /// command was not carried, that of a silent card too.
+    pub fn close(mut self) -> bool {
         self.commands = None;
         if let Some(worker) = self.worker.take() {
             // A worker that panicked has let go of its card, too.
             let _ = worker.join();
         }
+        let came = |answer: Answer| answer.response.is_ok_and(|response| !response.is_empty());
+        self.has_failed || !self.answers.try_iter().all(came)
     }
 }
 

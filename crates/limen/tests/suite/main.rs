@@ -27,6 +27,7 @@ mod migrate;
 mod migrate_token;
 mod on_token;
 mod readers;
+mod reconciliation;
 mod run;
 mod serve;
 mod status;
