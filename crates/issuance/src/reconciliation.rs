@@ -1,10 +1,9 @@
 //! Reconciliation: the taps with handles that gates have told of, held against what was given out
 //! (`specs/express-tap.md`, "Reconciliation").
 //!
-//! Gates are offline when they open, and their journals come in whatever order. So nothing here depends
-//! on when the city heard of a tap; what is found is the same in any order.
+//! Gates are offline when they open, their clocks differ, and their journals come in whatever order. So
+//! nothing here depends on a clock or on when the city heard of a tap.
 
-use core::time::Duration;
 use std::collections::BTreeMap;
 
 use policy::action::Action;
@@ -15,9 +14,6 @@ use vocabulary::id::PassId;
 use crate::change::Change;
 use crate::handles::{EPOCHS_KEPT, HandleIndex, Tap};
 use crate::names::names;
-
-/// How far apart the clocks of two gates may be before their order says something of a device.
-pub const CLOCKS_APART: Duration = Duration::from_secs(3_600);
 
 /// A tap by the handle that a gate opened.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +77,7 @@ pub enum Evidence {
     SameNumber,
     /// Two handles of one device, with one count.
     SameCount,
-    /// A handle of one device, with a smaller count after a greater one.
+    /// A handle of one device, with a smaller count after a greater one at the same gate.
     CountWentBack,
     /// A count of 0, or of more taps than handles were given out.
     CountOutOfRange,
@@ -198,15 +194,16 @@ impl HandleIndex {
             return Some((Evidence::CountOutOfRange, None));
         }
         // A pass may be on two devices, one after the other; each counts for itself.
-        let device = self.device_of(tap.number);
-        let of_device = self.seen.iter().filter(|other| self.device_of(other.number) == device);
+        let device = self.device_of(tap.number)?;
+        let is_of_device = |other: &&Tap| self.device_of(other.number) == Some(device);
+        let of_device = self.seen.iter().filter(is_of_device);
         let mut back = None;
         for other in of_device {
             if other.taps == tap.taps {
                 return Some((Evidence::SameCount, Some(*other)));
             }
             let (less, more) = if other.taps < tap.taps { (*other, tap) } else { (tap, *other) };
-            if less.is_surely_after(&more) {
+            if less.reader == more.reader && less.sequence > more.sequence {
                 back = Some((Evidence::CountWentBack, Some(*other)));
             }
         }
@@ -215,17 +212,5 @@ impl HandleIndex {
 
     fn device_of(&self, number: u16) -> Option<[u8; 32]> {
         self.draws.iter().rev().find(|draw| draw.first <= number).map(|draw| draw.device)
-    }
-}
-
-impl Tap {
-    /// Whether this tap was after `other`: by the order of one journal, or by clocks that are not so far
-    /// apart.
-    fn is_surely_after(&self, other: &Self) -> bool {
-        if self.reader == other.reader {
-            self.sequence > other.sequence
-        } else {
-            self.at > other.at.saturating_add(CLOCKS_APART)
-        }
     }
 }

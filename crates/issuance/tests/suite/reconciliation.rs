@@ -5,9 +5,7 @@ use std::time::Duration;
 use issuance::change::Change;
 use issuance::document::Standing;
 use issuance::handles::{Draw, HandleIndex, Tap, epoch_at};
-use issuance::reconciliation::{
-    CLOCKS_APART, Evidence, Finding, Kind, Reconciled, Told, reconcile_taps,
-};
+use issuance::reconciliation::{Evidence, Finding, Kind, Reconciled, Told, reconcile_taps};
 use policy::action::Action;
 use policy::actor::{Actor, Resource};
 use policy::authorize::{Permit, authorize};
@@ -122,11 +120,6 @@ fn counts_that_cannot_be_of_one_device_name_both_taps() {
     for (what, taps, expected) in [
         ("the same count", [tap(0, 3, 1, 0, 0), tap(1, 3, 2, 0, 5)], Evidence::SameCount),
         ("back at one gate", [tap(0, 3, 1, 0, 0), tap(1, 2, 1, 1, 0)], Evidence::CountWentBack),
-        (
-            "back at another gate",
-            [tap(0, 3, 1, 0, 0), tap(1, 2, 2, 0, 61)],
-            Evidence::CountWentBack,
-        ),
     ] {
         let (_, findings) = reconcile(&drawn, &taps);
         assert_eq!(evidence(&findings), [expected], "{what}");
@@ -141,9 +134,10 @@ fn counts_that_cannot_be_of_one_device_name_both_taps() {
         let (_, findings) = reconcile(&drawn, &[tap(0, count, 1, 0, 0)]);
         assert_eq!(evidence(&findings), [Evidence::CountOutOfRange]);
     }
-    // Clocks of two gates may differ, and a pass may move to another device, which counts anew.
-    let apart = CLOCKS_APART.as_secs() / 60;
-    assert!(reconcile(&drawn, &[tap(0, 3, 1, 0, 0), tap(1, 2, 2, 0, apart)]).1.is_empty());
+    // Clocks of two gates say nothing, and a pass may move to another device, which counts anew.
+    assert!(reconcile(&drawn, &[tap(0, 3, 1, 0, 0), tap(1, 2, 2, 0, 600)]).1.is_empty());
+    let unknown = index(&[]);
+    assert!(reconcile(&unknown, &[tap(0, 1, 1, 0, 0), tap(16, 1, 1, 1, 5)]).1.is_empty());
     let moved = index(&[(0, 1), (16, 2)]);
     let taps = [tap(0, 1, 1, 0, 0), tap(16, 1, 1, 1, 5)];
     assert!(reconcile(&moved, &taps).1.is_empty());
@@ -178,7 +172,7 @@ fn what_was_seen_is_bounded_and_a_piece_is_taken_at_once() {
 fn honest() -> impl Strategy<Value = Vec<Tap>> {
     let numbers = Just((0..GIVEN).collect::<Vec<u16>>()).prop_shuffle();
     let taps = proptest::collection::vec((0..4_usize, 1..60_u64), 1..usize::from(GIVEN));
-    let clocks = proptest::collection::vec(0..CLOCKS_APART.as_secs(), 4);
+    let clocks = proptest::collection::vec(0..1_000_000_u64, 4);
     (numbers, taps, clocks).prop_map(|(numbers, taps, clocks)| {
         let (mut seconds, mut sequences) = (0, [0; 4]);
         let honest = numbers.into_iter().zip(taps).zip(1..);

@@ -16,7 +16,7 @@ use store::commit::{AuditEntry, CommitError};
 use vocabulary::id::ReaderId;
 use vocabulary::time::Instant;
 
-use super::reconciliation::reconcile;
+use super::reconciliation::{self, reconcile};
 use crate::body::{Json, Path, Shown, path};
 use crate::caller::Caller;
 use crate::problem::Problem;
@@ -82,7 +82,7 @@ async fn attempt(
         accepted: u64::try_from(events.len()).unwrap_or(u64::MAX),
     };
     let alarm = foreign_doors(reader, &events, permit, at);
-    let reconciled = reconcile(server, permit, id, &events, at).await?;
+    let (reconciled, findings) = reconcile(server, permit, id, &events, at).await?;
     let mut changes = vec![change.into()];
     for told in &events {
         changes.push(store::commit::Change::Noted(leaf(server, permit, told, at)?));
@@ -94,7 +94,10 @@ async fn attempt(
     }
     let deed = Deed::of(permit, id.to_string(), at);
     match server.attempt(deed, changes, Vec::new()).await {
-        Ok(_) => Ok(Some(receipt)),
+        Ok(_) => {
+            reconciliation::alarm(id, &findings);
+            Ok(Some(receipt))
+        }
         Err(CommitError::Conflict(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }

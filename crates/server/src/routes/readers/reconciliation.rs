@@ -23,17 +23,17 @@ use crate::server::Server;
 /// Findings of one piece of journal that get an event each.
 const FINDINGS_MAX: usize = 256;
 
-/// The changes that come of the express taps among `events`, and an event for each finding.
+/// The changes that come of the express taps among `events`, with an event for each finding.
 pub(super) async fn reconcile(
     server: &Server,
     permit: &Permit,
     reader: ReaderId,
     events: &[Told],
     at: Instant,
-) -> Result<Vec<Change>, Problem> {
+) -> Result<(Vec<Change>, Vec<Finding>), Problem> {
     let taps: Vec<_> = events.iter().filter_map(|told| Some((told, express(told)?))).collect();
     if taps.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
     let issuer = server.issuer(permit.operator()).await?.ok_or_else(Problem::internal)?;
     let tenant = server.store.for_operator(permit.operator());
@@ -62,7 +62,17 @@ pub(super) async fn reconcile(
         reconcile_taps(permit, &told, epoch_at(at)).map_err(|_| Problem::internal())?;
     let mut changes: Vec<Change> = reconciled.changes.into_iter().map(Into::into).collect();
     changes.extend(told_of(server, permit, reader, &reconciled.findings, at)?);
-    Ok(changes)
+    Ok((changes, reconciled.findings))
+}
+
+/// Raises the alarm, once what was found is durable.
+pub(super) fn alarm(reader: ReaderId, findings: &[Finding]) {
+    for Finding { kind, evidence, pass, tap, .. } in findings.iter().take(FINDINGS_MAX) {
+        let (kind, evidence) = (kind.as_str(), evidence.as_str());
+        let pass = pass.map(|pass| pass.to_string());
+        tracing::error!(kind, evidence, pass, %reader, record = tap.sequence,
+            "an express tap should not have been; see `limen pass findings`");
+    }
 }
 
 /// The handle of an express tap; nothing where a record says once more what became of the tap before.
@@ -99,23 +109,20 @@ fn told_of(
     findings: &[Finding],
     at: Instant,
 ) -> Result<Vec<Change>, Problem> {
-    let (late, findings): (Vec<_>, Vec<_>) =
+    let (late, mut findings): (Vec<_>, Vec<_>) =
         findings.iter().partition(|finding| finding.kind == Kind::TooLate);
+    // Who forges many hides no copy among them.
+    findings.sort_by_key(|finding| finding.kind == Kind::Forged);
     let mut changes = Vec::new();
     for finding in findings.iter().take(FINDINGS_MAX) {
-        let Finding { kind, evidence, pass, .. } = finding;
-        let object = pass.map_or_else(|| reader.to_string(), |pass| pass.to_string());
-        let (kind, evidence) = (kind.as_str(), evidence.as_str());
-        tracing::error!(kind, evidence, %object, %reader, record = finding.tap.sequence,
-            "an express tap should not have been; see `limen pass findings`");
+        let object = finding.pass.map_or_else(|| reader.to_string(), |pass| pass.to_string());
         let deed = Deed::of(permit, object, at);
         let deed = Deed { what: word(finding.kind), more: Some(details(finding)), ..deed };
-        changes.push(Change::Found(server.recorder.entry(&deed)?, *pass));
+        changes.push(Change::Found(server.recorder.entry(&deed)?, finding.pass));
     }
     let rest = findings.len().saturating_sub(FINDINGS_MAX);
     for (what, count) in [("handles.more-findings", rest), ("handles.too-late", late.len())] {
         if count > 0 {
-            tracing::error!(count, %reader, "{what}");
             let more = Some(json!({ "count": count }));
             let deed = Deed { what, more, ..Deed::of(permit, reader.to_string(), at) };
             changes.push(Change::Noted(server.recorder.entry(&deed)?));
