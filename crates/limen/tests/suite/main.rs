@@ -31,5 +31,6 @@ mod run;
 mod serve;
 mod status;
 mod tap;
+mod tap_settings;
 mod trust;
 mod up;
