@@ -32,5 +32,6 @@ mod run;
 mod serve;
 mod status;
 mod tap;
+mod tap_settings;
 mod trust;
 mod up;
