@@ -11,6 +11,7 @@ use presentation::express::reader::{Counted, HandleOpener, KeysInMemory, Presenc
 use presentation::express::schedule::ScopeKeys;
 use presentation::express::wire::{COMMIT, OPEN, PROVE};
 use presentation::express::{Context, ScopeId, Transport, class_tag, list_tag, product_tag};
+use presentation::profile::Profile;
 use reader::bundle::Bundle;
 use reader::decision::Reason;
 use reader::engine::{Input, Output};
@@ -295,7 +296,7 @@ fn a_copied_handle_is_found_after_a_restart() {
 #[test]
 fn a_bundle_that_raises_a_door_binds_a_tap_under_way() {
     let city = City::new();
-    let raised = TapPolicy { least: Profile::Standard, stronger_per_mille: 0 };
+    let raised = TapPolicy { least: Profile::Standard, ..express_only().low };
     let raised = Taps { low: raised, ..express_only() };
     for (taps, expected) in
         [(express_only(), Seen::Unlocked), (raised, refused(Reason::ProfileTooLow))]
