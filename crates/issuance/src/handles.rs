@@ -15,6 +15,7 @@ use vocabulary::time::Instant;
 
 use crate::change::Change;
 use crate::document::Standing;
+use crate::once::Once;
 use crate::pass::{Pass, PassRefusal, collect_pass};
 use crate::product::{Bearer, Product};
 use crate::status_list::{Listed, StatusList};
@@ -84,6 +85,8 @@ pub struct HandlesRequest {
     pub epoch: u32,
     /// How many.
     pub count: u16,
+    /// The mark of the device's statement, so that who repeats it drains nothing.
+    pub once: Once,
 }
 
 /// What the store found; everything is of the permit's operator.
@@ -195,7 +198,9 @@ pub fn draw_handles(
         },
     };
     let HandleIndex { status_list, status_index, .. } = index;
-    let changes = vec![Change::Pass(next), Change::HandleIndex(index)];
+    // The mark first: whoever repeats a statement is told so, however much has changed meanwhile.
+    let once = Change::Once(request.once.clone());
+    let changes = vec![once, Change::Pass(next), Change::HandleIndex(index)];
     Ok(Drawn { changes, status_list, status_index, first: before, count })
 }
 
@@ -218,6 +223,8 @@ pub enum HandlesRefusal {
     Exhausted,
     /// No free status index was found.
     StatusIndexes,
+    /// The statement was used before; the store found its mark.
+    Repeated,
 }
 
 impl HandlesRefusal {
@@ -233,6 +240,7 @@ impl HandlesRefusal {
             Self::Pass(refusal) => refusal.code(),
             Self::Exhausted => "handles-exhausted",
             Self::StatusIndexes => "status-indexes",
+            Self::Repeated => "handles-repeated",
         }
     }
 }
@@ -248,6 +256,7 @@ impl fmt::Display for HandlesRefusal {
             Self::Pass(refusal) => return write!(f, "{refusal}"),
             Self::Exhausted => "all express handles of this pass, zone and day are given out",
             Self::StatusIndexes => "no free status index was found",
+            Self::Repeated => "handles were given out for this statement; sign another",
         })
     }
 }

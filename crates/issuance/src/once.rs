@@ -1,4 +1,4 @@
-//! What may be used once: nonces and DPoP proofs.
+//! What may be used once: nonces, DPoP proofs and requests for express handles.
 //!
 //! The first use inserts the digest; a second use finds it and fails. After `expires_at` the thing
 //! is refused by its own date, so the row may be deleted, and must not be deleted before.
@@ -26,6 +26,8 @@ pub enum OnceScope {
     Nonce,
     /// The `jti` of a DPoP proof (RFC 9449, 11.1).
     DpopProof,
+    /// A device's statement by which it asks for express handles.
+    HandlesStatement,
 }
 
-names!(OnceScope { Nonce = "nonce", DpopProof = "dpop-proof" });
+names!(OnceScope { Nonce = "nonce", DpopProof = "dpop-proof", HandlesStatement = "handles-statement" });

@@ -7,6 +7,7 @@ use issuance::handles::{
     Drawn, EPOCH_SECONDS, HandleIndex, HandlesRefusal, HandlesRequest, HandlesState, draw_handles,
     epoch_at,
 };
+use issuance::once::{Once, OnceScope};
 use issuance::pass::{
     Carried, Pass, PassRefusal, PassState, resume_pass, revoke_pass, suspend_pass,
 };
@@ -60,13 +61,17 @@ impl Desk {
 }
 
 fn request(count: u16) -> HandlesRequest {
-    HandlesRequest { zone: "B".parse().unwrap(), epoch: epoch_at(at(NOW)), count }
+    let (scope, expires_at) = (OnceScope::HandlesStatement, at(NOW + 301));
+    let once = Once { scope, digest: [7; 32], expires_at };
+    HandlesRequest { zone: "B".parse().unwrap(), epoch: epoch_at(at(NOW)), count, once }
 }
 
 fn index(drawn: &Drawn) -> HandleIndex {
-    let [Change::Pass(_), Change::HandleIndex(index)] = &drawn.changes[..] else {
+    let [Change::Once(once), Change::Pass(_), Change::HandleIndex(index)] = &drawn.changes[..]
+    else {
         panic!("{:?}", drawn.changes)
     };
+    assert_eq!(*once, request(0).once, "who repeats a statement is found out");
     index.clone()
 }
 
@@ -85,7 +90,7 @@ fn all_handles_of_a_pass_zone_and_epoch_share_an_index_and_are_counted() {
     assert_eq!((third.first, third.count), (32, 8));
     let fourth = desk.draw(Some(&index(&third)), &request(1));
     assert_eq!(fourth, Err(HandlesRefusal::Exhausted));
-    let Change::Pass(pass) = &first.changes[0] else { panic!() };
+    let Change::Pass(pass) = &first.changes[1] else { panic!() };
     assert_eq!(pass.version, desk.pass.version + 1, "a suspension meanwhile is seen");
 }
 

@@ -25,7 +25,7 @@ use keys::vault::remote::RemoteVault;
 use keys::vault::token::TokenVault;
 use keys::vault::{NewSecret, SecretKind, Vault};
 use presentation::express::handle::{Content, Handle, Index, TapKey};
-use presentation::express::issuing::{Answer, Batch, Request, Statement};
+use presentation::express::issuing::{Answer, Asked, Batch, Request, Statement};
 use presentation::express::schedule::ScopeKeys;
 use presentation::express::{Context, ScopeId, class_tag, list_tag, product_tag};
 use vocabulary::time::Instant;
@@ -132,10 +132,21 @@ impl Device {
         AwsLc.p256_public(&self.agreement).unwrap()
     }
 
+    /// For handles of zone B and of tomorrow.
     fn statement(&self, pass: &[u8], at: Instant) -> Statement {
+        self.statement_for(pass, at, (&scope("B"), tomorrow(), 64))
+    }
+
+    fn statement_for(
+        &self,
+        issuer_signed: &[u8],
+        at: Instant,
+        (scope, epoch, count): (&Scope, u64, u16),
+    ) -> Statement {
         let (point, at) = (self.point(), u64::try_from(at.unix_seconds()).unwrap());
-        let message = Statement::message(&AwsLc, &point, at, pass);
-        Statement { point, at, by_device: AwsLc.p256_sign(&self.key, &message).unwrap() }
+        let asked = Asked { issuer_signed, scope, epoch };
+        let message = Statement::message(&AwsLc, &point, at, count, asked);
+        Statement { point, at, count, by_device: AwsLc.p256_sign(&self.key, &message).unwrap() }
     }
 
     fn open(&self, answer: &[u8]) -> Batch {
@@ -323,15 +334,29 @@ async fn every_reason_to_refuse_is_named() {
     let says = |device: &Device, pass: &[u8], at| device.statement(pass, at);
     let today = epoch_at(now());
     let with = |statement| Request { statement, ..good.clone() };
-    let at = |scope: Scope| Request { scope, ..good.clone() };
-    let in_epoch = |epoch| Request { epoch, ..good.clone() };
-    let counting = |first, count| Request { first, count, ..good.clone() };
+    let asking = |scope: Scope, epoch, first, count| {
+        let statement = desk.device.statement_for(&pass, now(), (&scope, epoch, count));
+        Request { statement, scope, epoch, first, count, ..good.clone() }
+    };
+    let at = |scope| asking(scope, tomorrow(), 0, 16);
+    let in_epoch = |epoch| asking(scope("B"), epoch, 0, 16);
+    let counting = |first, count| asking(scope("B"), tomorrow(), first, count);
+    let more = Statement { count: 65, ..good.statement.clone() };
+    let few = desk.device.statement_for(&pass, now(), (&scope("B"), tomorrow(), 15));
     for (what, request, expected) in [
         ("another device", with(says(&Device::new(2), &pass, now())), HandlesError::Device),
         ("another pass", with(says(&desk.device, b"other", now())), HandlesError::Device),
         ("too old", with(says(&desk.device, &pass, earlier(310))), HandlesError::Device),
         ("too young", with(says(&desk.device, &pass, later(310))), HandlesError::Device),
         ("another point", with(elsewhere), HandlesError::Device),
+        ("signed for another count", with(more), HandlesError::Device),
+        (
+            "signed for another zone",
+            Request { scope: no_key.clone(), ..good.clone() },
+            HandlesError::Device,
+        ),
+        ("signed for another day", Request { epoch: today, ..good.clone() }, HandlesError::Device),
+        ("more than was asked for", with(few), HandlesError::Count),
         ("a zone that the pass does not name", at(other_zone), HandlesError::Scope),
         ("another operator", at(other), HandlesError::Scope),
         ("no zone", at(no_zone), HandlesError::Scope),

@@ -97,13 +97,27 @@ impl Request {
     }
 }
 
-/// The device's word that a point is its own.
+/// What a device asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// IssuerSigned of the pass.
+    pub issuer_signed: &'a [u8],
+    /// Where the handles shall be good.
+    pub scope: &'a Scope,
+    /// When: whole days since 1970 UTC.
+    pub epoch: u64,
+}
+
+/// The device's word that a point is its own, and what it asks for. It counts once: whoever deals out
+/// handles keeps a mark of [`Statement::message`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// The point, of a key for agreement alone, drawn for this request.
     pub point: [u8; POINT_BYTES],
     /// When, Unix seconds.
     pub at: u64,
+    /// How many handles at most.
+    pub count: u16,
     /// ES256 over [`Statement::message`] by the device key of the pass.
     pub by_device: Signature,
 }
@@ -115,25 +129,37 @@ impl Statement {
         crypto: &dyn Crypto,
         point: &[u8; POINT_BYTES],
         at: u64,
-        issuer_signed: &[u8],
+        count: u16,
+        asked: Asked<'_>,
     ) -> Vec<u8> {
-        let digest = crypto.sha256(issuer_signed);
-        [STATEMENT_LABEL, point, &at.to_be_bytes(), &digest].concat()
+        let Asked { issuer_signed, scope: Scope { operator, zone }, epoch } = asked;
+        let parts: [&[u8]; 9] = [
+            STATEMENT_LABEL,
+            point,
+            &at.to_be_bytes(),
+            &epoch.to_be_bytes(),
+            &count.to_be_bytes(),
+            &crypto.sha256(issuer_signed),
+            operator.as_str().as_bytes(),
+            &[0],
+            zone.as_ref().map_or(&[], |zone| zone.as_str().as_bytes()),
+        ];
+        parts.concat()
     }
 
-    /// Whether `device` signed this for the pass `issuer_signed`, not longer than
-    /// [`STATEMENT_SECONDS_MAX`] before `now` or after it.
+    /// Whether `device` signed this for what is asked, not longer than [`STATEMENT_SECONDS_MAX`] before
+    /// `now` or after it.
     #[must_use]
     pub fn holds(
         &self,
         crypto: &dyn Crypto,
         device: &PublicKey,
-        issuer_signed: &[u8],
+        asked: Asked<'_>,
         now: i64,
     ) -> bool {
         let is_fresh =
             u64::try_from(now).is_ok_and(|now| now.abs_diff(self.at) <= STATEMENT_SECONDS_MAX);
-        let message = Self::message(crypto, &self.point, self.at, issuer_signed);
+        let message = Self::message(crypto, &self.point, self.at, self.count, asked);
         is_fresh && crypto.verify(device, &message, self.by_device.as_bytes()).is_ok()
     }
 
@@ -157,14 +183,16 @@ impl Statement {
     }
 
     fn write(&self, out: &mut Encoder) {
-        out.array(3).bytes(&self.point).unsigned(self.at).bytes(self.by_device.as_bytes());
+        out.array(4).bytes(&self.point).unsigned(self.at).unsigned(self.count.into());
+        out.bytes(self.by_device.as_bytes());
     }
 
     fn read(decoder: &mut Decoder<'_>) -> Result<Self, BadForm> {
-        decoder.array_of(3)?;
+        decoder.array_of(4)?;
         let (point, at) = (decoder.byte_array()?, decoder.unsigned()?);
+        let count = short(decoder.unsigned()?)?;
         let by_device = Signature::new(Algorithm::Es256, decoder.bytes()?).map_err(|_| BadForm)?;
-        Ok(Self { point, at, by_device })
+        Ok(Self { point, at, count, by_device })
     }
 }
 
@@ -335,12 +363,14 @@ mod tests {
 
     fn request() -> Request {
         let device = P256Secret::from_bytes([7; 32]);
-        let message = Statement::message(&RustCrypto, &[4; 65], 1_000, b"pass");
+        let scope = Scope { operator: "harbour".parse().unwrap(), zone: "B".parse().ok() };
+        let asked = Asked { issuer_signed: b"pass", scope: &scope, epoch: 20_000 };
+        let message = Statement::message(&RustCrypto, &[4; 65], 1_000, 8, asked);
         let by_device = RustCrypto.p256_sign(&device, &message).unwrap();
         Request {
             issuer_signed: b"pass".to_vec(),
-            statement: Statement { point: [4; 65], at: 1_000, by_device },
-            scope: Scope { operator: "harbour".parse().unwrap(), zone: "B".parse().ok() },
+            statement: Statement { point: [4; 65], at: 1_000, count: 8, by_device },
+            scope,
             epoch: 20_000,
             first: 16,
             count: 8,
@@ -364,14 +394,15 @@ mod tests {
     }
 
     #[test]
-    fn statement_holds_for_its_pass_its_device_and_its_time() {
-        let Request { statement, .. } = request();
+    fn statement_holds_for_what_is_asked_its_device_and_its_time() {
+        let Request { statement, scope, .. } = request();
         let key = |byte| {
             let secret = P256Secret::from_bytes([byte; 32]);
             PublicKey::P256(RustCrypto.p256_public(&secret).unwrap())
         };
         let holds = |statement: &Statement, key: &PublicKey, pass: &[u8], now| {
-            statement.holds(&RustCrypto, key, pass, now)
+            let asked = Asked { issuer_signed: pass, scope: &scope, epoch: 20_000 };
+            statement.holds(&RustCrypto, key, asked, now)
         };
         for now in [700, 1_000, 1_300] {
             assert!(holds(&statement, &key(7), b"pass", now), "{now}");
@@ -385,6 +416,17 @@ mod tests {
         assert!(!holds(&moved, &key(7), b"pass", 1_000));
         let pointed = Statement { point: [5; 65], ..statement.clone() };
         assert!(!holds(&pointed, &key(7), b"pass", 1_000));
+        let more = Statement { count: 9, ..statement.clone() };
+        assert!(!holds(&more, &key(7), b"pass", 1_000));
+        let (zone, bus) = (Scope { zone: None, ..scope.clone() }, "bus".parse().unwrap());
+        let (issuer_signed, epoch) = (&b"pass"[..], 20_000);
+        for asked in [
+            Asked { issuer_signed, scope: &scope, epoch: 20_001 },
+            Asked { issuer_signed, scope: &zone, epoch },
+            Asked { issuer_signed, scope: &Scope { operator: bus, ..scope.clone() }, epoch },
+        ] {
+            assert!(!statement.holds(&RustCrypto, &key(7), asked, 1_000), "{asked:?}");
+        }
         assert_eq!(Statement::parse(&statement.encode()), Ok(statement));
     }
 

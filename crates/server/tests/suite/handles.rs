@@ -2,6 +2,7 @@
 //! service is real, in a thread of its own, with a vault in software.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use keys::vault::desk::VaultRight;
 use keys::vault::software::SoftwareVault;
 use keys::vault::{NewSecret, SecretKind, Vault};
 use keys::wire::pairing::Pairing;
-use presentation::express::issuing::{Answer as Sealed, Batch, Statement};
+use presentation::express::issuing::{Answer as Sealed, Asked, Batch, Statement};
 use serde_json::{Value, json};
 use server::config::CLIENT;
 use server::world::now;
@@ -109,6 +110,8 @@ struct Wallet {
     document: Vec<u8>,
     key: Key,
     agreement: P256Secret,
+    /// Statements that it has made: no two are the same.
+    statements: AtomicI64,
 }
 
 impl Wallet {
@@ -119,23 +122,37 @@ impl Wallet {
         let key = Key::new(31);
         let collected = documents(&phone.collect(&token, "mso_mdoc", &[&key], false));
         let document = base64url::decode(&collected[0]).unwrap();
-        Self { pass, document, key, agreement: P256Secret::from_bytes([55; 32]) }
+        let agreement = P256Secret::from_bytes([55; 32]);
+        Self { pass, document, key, agreement, statements: AtomicI64::new(0) }
     }
 
     /// Tomorrow's handles: midnight does not take them away.
     fn request(&self, count: u16) -> Value {
-        self.request_by(&self.key, 0, count)
+        self.request_for("B", 1, count)
     }
 
-    fn request_by(&self, key: &Key, seconds_off: i64, count: u16) -> Value {
+    fn request_for(&self, zone: &str, days_off: i64, count: u16) -> Value {
+        let number = self.statements.fetch_add(1, Ordering::Relaxed);
+        self.request_by(&self.key, -number, (zone, days_off, count))
+    }
+
+    fn request_by(
+        &self,
+        key: &Key,
+        seconds_off: i64,
+        (zone, days_off, count): (&str, i64, u16),
+    ) -> Value {
         let point = AwsLc.p256_public(&self.agreement).unwrap();
         let at = u64::try_from(now().unix_seconds() + seconds_off).unwrap();
-        let message = Statement::message(&AwsLc, &point, at, &self.document);
-        let statement = Statement { point, at, by_device: key.sign(&message) };
+        let epoch = epoch_at(now()).saturating_add_signed(days_off);
+        let scope = Scope { operator: "harbour".parse().unwrap(), zone: zone.parse().ok() };
+        let asked = Asked { issuer_signed: &self.document, scope: &scope, epoch };
+        let message = Statement::message(&AwsLc, &point, at, count, asked);
+        let statement = Statement { point, at, count, by_device: key.sign(&message) };
         json!({
             "operator": "harbour",
-            "zone": "B",
-            "epoch": epoch_at(now()) + 1,
+            "zone": zone,
+            "epoch": epoch,
             "count": count,
             "pass": base64url::encode(&self.document),
             "statement": base64url::encode(&statement.encode()),
@@ -177,21 +194,22 @@ fn the_signature_of_the_device_is_what_a_wallet_shows() {
     let refused = |request: &Value, status, code: &str| {
         assert_eq!(anyone.post(PATH, request).problem(status), code, "{code}");
     };
-    refused(&wallet.request_by(&Key::new(99), 0, 4), 403, "handles-device");
-    refused(&wallet.request_by(&wallet.key, -400, 4), 403, "handles-device");
-    refused(&wallet.request_by(&wallet.key, 400, 4), 403, "handles-device");
+    let what = ("B", 1, 4);
+    refused(&wallet.request_by(&Key::new(99), 0, what), 403, "handles-device");
+    refused(&wallet.request_by(&wallet.key, -400, what), 403, "handles-device");
+    refused(&wallet.request_by(&wallet.key, 400, what), 403, "handles-device");
     refused(&with(good.clone(), "operator", json!("hill")), 403, "handles-device");
     let mut changed = wallet.document.clone();
     let at = changed.windows(5).position(|window| window == b"first").unwrap();
     changed[at] = b'F';
     let changed = json!(base64url::encode(&changed));
     refused(&with(good.clone(), "pass", changed), 403, "handles-device");
-    refused(&with(good.clone(), "zone", json!("C")), 422, "handles-scope");
-    refused(&with(good.clone(), "epoch", json!(epoch_at(now()) + 3)), 422, "handles-epoch");
-    refused(&with(good.clone(), "epoch", json!(epoch_at(now()) - 1)), 422, "handles-epoch");
+    refused(&wallet.request_for("C", 1, 4), 422, "handles-scope");
+    refused(&wallet.request_for("B", 3, 4), 422, "handles-epoch");
+    refused(&wallet.request_for("B", -1, 4), 422, "handles-epoch");
     // The pass names zone A, for whose gates nobody has made a key.
-    refused(&with(good.clone(), "zone", json!("A")), 422, "handles-epoch");
-    refused(&with(good.clone(), "count", json!(0)), 409, "handles-exhausted");
+    refused(&wallet.request_for("A", 1, 4), 422, "handles-epoch");
+    refused(&wallet.request(0), 409, "handles-exhausted");
     for (field, value) in [
         ("pass", json!("!")),
         ("statement", json!("AAAA")),
@@ -201,19 +219,43 @@ fn the_signature_of_the_device_is_what_a_wallet_shows() {
         refused(&with(good.clone(), field, value), 400, "invalid-field");
     }
     anyone.post(PATH, &with(good.clone(), "more", json!(1))).expect(400);
-    assert_eq!(wallet.open(&anyone.post(PATH, &good)).handles.len(), 4, "control");
+    assert_eq!(wallet.open(&anyone.post(PATH, &wallet.request(4))).handles.len(), 4, "control");
     // A pass that is suspended gets none, and the log of the city says who drew.
     let path = format!("/v1/passes/{}", wallet.pass);
     town.harbour().post(&format!("{path}/suspend"), &json!({})).expect(200);
-    refused(&good, 409, "pass-state");
+    refused(&wallet.request(4), 409, "pass-state");
     town.harbour().post(&format!("{path}/resume"), &json!({})).expect(200);
-    anyone.post(PATH, &good).expect(200);
+    anyone.post(PATH, &wallet.request(4)).expect(200);
     town.harbour().post(&format!("{path}/revoke"), &json!({})).expect(200);
-    refused(&good, 409, "pass-state");
+    refused(&wallet.request(4), 409, "pass-state");
     let events = town.harbour().get("/v1/events?limit=100").expect(200);
     let events = events["items"].as_array().unwrap();
     let drawn = events.iter().filter(|event| event["kind"] == "handles-draw").count();
     assert_eq!(drawn, 3, "{events:?}");
+}
+
+#[test]
+fn who_sees_a_request_can_neither_repeat_it_nor_make_another_of_it() {
+    let (_keys, town) = open_town(&[VaultRight::Readers, VaultRight::Handles]);
+    let mut product = ticket("day");
+    product["terms"]["handles_max"] = json!(16);
+    let wallet = Wallet::of(&town, &product);
+    let seen = wallet.request(4);
+    let changed = [
+        with(seen.clone(), "count", json!(16)),
+        with(seen.clone(), "epoch", json!(epoch_at(now()))),
+        with(seen.clone(), "zone", json!("A")),
+    ];
+    let anyone = town.anyone();
+    for request in &changed {
+        assert_eq!(anyone.post(PATH, request).problem(403), "handles-device");
+    }
+    assert_eq!(wallet.open(&anyone.post(PATH, &seen)).handles.len(), 4, "control");
+    for _ in 0..4 {
+        assert_eq!(anyone.post(PATH, &seen).problem(409), "handles-repeated");
+    }
+    // What its owner has left is still there: without the mark it would be drained.
+    assert_eq!(wallet.open(&anyone.post(PATH, &wallet.request(16))).handles.len(), 12);
 }
 
 #[test]
@@ -222,9 +264,9 @@ fn requests_at_the_same_time_get_no_more_than_the_product_allows() {
     let mut product = ticket("day");
     product["terms"]["handles_max"] = json!(40);
     let wallet = Wallet::of(&town, &product);
-    let request = wallet.request(16);
     let answers: Vec<Answer> = std::thread::scope(|scope| {
         let ask = || {
+            let request = wallet.request(16);
             // Who was overtaken too often asks again.
             for _ in 0..20 {
                 let answer = town.anyone().post(PATH, &request);

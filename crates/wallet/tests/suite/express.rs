@@ -8,7 +8,7 @@ use credential::crypto::PublicKey;
 use credential::delivery::Scope;
 use presentation::apdu::{LinkLimits, Response, StatusWord};
 use presentation::express::handle::{Content, HANDLE_BYTES, Handle, HandleError, Index};
-use presentation::express::issuing::{Batch, Statement};
+use presentation::express::issuing::{Asked, Batch, Statement};
 use presentation::express::reader::{
     Counted, KeysInMemory, OpenError, Proven, ReaderEnd, ReaderError, Step, Terms,
 };
@@ -40,7 +40,11 @@ fn served(phone: &Phone, short: &Short, body: &[u8], number: u16) -> Vec<u8> {
     let statement = Statement::parse(&bytes("statement")).unwrap();
     let device = phone.state.passes[0].documents[0].key;
     let device: PublicKey = phone.element.public_key(device).unwrap();
-    assert!(statement.holds(CRYPTO, &device, &bytes("pass"), noon().unix_seconds()));
+    let (issuer_signed, scope) = (bytes("pass"), &short.scope);
+    let asked =
+        Asked { issuer_signed: &issuer_signed, scope, epoch: body["epoch"].as_u64().unwrap() };
+    assert!(statement.holds(CRYPTO, &device, asked, noon().unix_seconds()));
+    assert_eq!((statement.count, &body["count"]), (short.count, &json!(short.count)));
     assert_eq!(body["zone"], short.scope.zone.as_ref().unwrap().as_str());
     let keys = keys_of(&short.scope, short.epoch);
     let handles = (number..number + short.count).map(|number| {
