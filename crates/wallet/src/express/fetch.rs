@@ -119,6 +119,14 @@ fn document(pass: &Pass, now: Instant) -> Option<(&Document, Rights)> {
     })
 }
 
+/// Whether `pass` holds at `now`, by its document and its hours.
+pub(super) fn holds(pass: &Pass, now: Instant) -> bool {
+    document(pass, now).is_some_and(|(_, rights)| {
+        let is_valid = (rights.valid_from..=rights.valid_until).contains(&now.floor_to_second());
+        is_valid && rights.hold_at(now)
+    })
+}
+
 impl Fetch {
     /// The body of the request for `short`, JSON for [`PATH`], and what takes the answer.
     ///
