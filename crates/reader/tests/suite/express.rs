@@ -273,6 +273,27 @@ fn a_copied_handle_is_found_where_it_was_used() {
 }
 
 #[test]
+fn a_copied_handle_is_found_after_a_restart() {
+    let city = City::new();
+    for is_recalled in [true, false] {
+        let mut gate = ready(&city, express_only());
+        let mut card = Card::new([content(0), content(1)]);
+        let mut copy = card.clone();
+        assert_eq!(tap(&mut gate, &mut card, GATE, key(1)).0, [Seen::Unlocked]);
+        let mut woken = gate.restart(&city);
+        woken.engine.hold_epoch_keys(vec![context(epoch())]);
+        if is_recalled {
+            let records = [&b"no record"[..]].into_iter();
+            woken.engine.recall(records.chain(gate.journal.iter().map(Vec::as_slice)));
+        }
+        // The control: a gate that forgot takes it.
+        let expected = if is_recalled { refused(Reason::HandleCopied) } else { Seen::Unlocked };
+        assert_eq!(tap(&mut woken, &mut copy, GATE, key(2)).0, [expected]);
+        assert_eq!(tap(&mut woken, &mut copy, GATE, key(3)).0, [Seen::Unlocked], "its own");
+    }
+}
+
+#[test]
 fn a_bundle_that_raises_a_door_binds_a_tap_under_way() {
     let city = City::new();
     let raised = TapPolicy { least: Profile::Standard, stronger_per_mille: 0 };
