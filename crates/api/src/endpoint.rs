@@ -4,7 +4,7 @@
 /// An endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// `get`, `post` or `delete`.
+    /// `get`, `post`, `patch` or `delete`.
     pub method: Method,
     /// The path, with its parameters in braces.
     pub path: &'static str,
@@ -27,6 +27,8 @@ pub enum Method {
     Get,
     /// Makes or changes.
     Post,
+    /// Changes what is named and leaves the rest.
+    Patch,
     /// Ends.
     Delete,
 }
@@ -38,6 +40,7 @@ impl Method {
         match self {
             Self::Get => "get",
             Self::Post => "post",
+            Self::Patch => "patch",
             Self::Delete => "delete",
         }
     }
@@ -68,7 +71,7 @@ pub enum Response {
 }
 
 use Access::{Public, Token};
-use Method::{Delete, Get, Post};
+use Method::{Delete, Get, Patch, Post};
 use Response::{Bytes, Created, Empty, Ok, Page};
 
 const CBOR: &str = "application/cbor";
@@ -141,6 +144,22 @@ pub const ENDPOINTS: &[Endpoint] = &[
     endpoint(Delete, "/v1/tokens/{id}", ("tokens", "Revoke an access token"), Token, None, Empty),
     endpoint(Post, "/v1/places", ("places", "Add a place"), Token, Some("Place"), Created("Place")),
     endpoint(Get, "/v1/places", ("places", "List places"), Token, None, Page("Place")),
+    endpoint(
+        Get,
+        "/v1/taps",
+        ("taps", "Show what taps must prove, and how fast, by class of door"),
+        Token,
+        None,
+        Ok("Taps"),
+    ),
+    endpoint(
+        Patch,
+        "/v1/taps",
+        ("taps", "Set what taps must prove, and how fast, by class of door"),
+        Token,
+        Some("TapsChange"),
+        Ok("Taps"),
+    ),
     endpoint(
         Post,
         "/v1/products",
@@ -267,6 +286,14 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Public,
         None,
         Bytes("application/statuslist+cwt"),
+    ),
+    endpoint(
+        Get,
+        "/v1/findings",
+        ("passes", "List the taps that should not have been: forged, copied and cloned"),
+        Token,
+        None,
+        Page("Finding"),
     ),
     endpoint(
         Get,

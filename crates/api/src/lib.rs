@@ -19,5 +19,6 @@ pub mod problem;
 pub mod product;
 pub mod reader;
 pub mod status;
+pub mod taps;
 pub mod token;
 pub mod trust;

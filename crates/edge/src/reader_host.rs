@@ -21,10 +21,9 @@ use presentation::express::reader::{HandleOpener, OpenError};
 use presentation::profile::Profile;
 use reader::decision::Reason;
 use reader::delivery::{SecureElement, Taken, take};
-use reader::engine::{
-    Config, Engine, Input, Memory, Output, ReaderKey, StandardIdentity, TimeBounds,
-};
+use reader::engine::{Config, Engine, Input, Memory, Output, ReaderKey, StandardIdentity};
 use reader::journal::Watermark;
+use reader::taps::TimeBounds;
 use vocabulary::code::PlaceCode;
 use vocabulary::time::Instant;
 
@@ -57,14 +56,14 @@ pub struct ReaderHost {
 pub struct Settings {
     /// What the link carries.
     pub link: LinkLimits,
-    /// How fast a phone or a card must answer.
+    /// How fast a phone or a card must answer, where the bundle allows more.
     pub bounds: TimeBounds,
     /// The least profile of a tap, where the bundle asks for less.
     pub least: Profile,
 }
 
 impl Default for Settings {
-    /// Everything that extended length allows, and the bounds of the engine.
+    /// Everything that extended length allows, and what the bundle says of taps.
     fn default() -> Self {
         let (link, bounds) = (LinkLimits::EXTENDED, TimeBounds::default());
         Self { link, bounds, least: Profile::Express }

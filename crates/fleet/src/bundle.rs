@@ -95,7 +95,7 @@ pub struct Numbered {
 ///
 /// # Errors
 /// [`Refusal::Retired`], [`Refusal::Table`] when its doors' rules do not compile,
-/// [`Refusal::Bundle`] when the city passes a limit of the bundle, [`Refusal::Permit`].
+/// [`Refusal::Taps`] and [`Refusal::Bundle`] when the city passes a limit of the bundle, [`Refusal::Permit`].
 pub fn make_bundle(
     permit: &Permit,
     reader: &Reader,
@@ -109,6 +109,7 @@ pub fn make_bundle(
     }
     let table = compile(city.tree, city.products, city.grants, &reader.doors);
     let table = table.map_err(Refusal::Table)?;
+    city.taps.check().map_err(Refusal::Taps)?;
     let mut issuers = issuers_of(&table, reader, city.issuers);
     let is_within = city.roots.len() <= ROOTS_MAX
         && issuers.len() <= ISSUERS_MAX

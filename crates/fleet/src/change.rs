@@ -5,6 +5,7 @@ use policy::place::{Grant, Place};
 use crate::enrolment::Enrolment;
 use crate::journal::Upload;
 use crate::reader::Reader;
+use crate::taps::TapSettings;
 
 /// Rows to write, in the transaction that also writes the audit entry.
 ///
@@ -17,6 +18,8 @@ pub enum Change {
     InsertPlace(Place),
     /// A new grant; key: everything but its date. Giving it again changes nothing.
     InsertGrant(Grant),
+    /// What taps must prove: version 1 is an insert, the next an update.
+    SetTaps(TapSettings),
     /// A new enrolment; key: its id.
     InsertEnrolment(Enrolment),
     /// An enrolment that lost a try.

@@ -18,3 +18,4 @@ pub mod place;
 pub mod reader;
 pub mod refusal;
 pub mod secret;
+pub mod taps;

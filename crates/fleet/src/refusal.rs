@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ::reader::taps::TapsError;
 use audit::journal::JournalError;
 use credential::rejection::Rejection;
 use credential::x509::build::BuildError;
@@ -9,6 +10,7 @@ use credential::x509::compressed::CompressedError;
 use policy::authorize::WrongPermit;
 use policy::compile::CompileError;
 use policy::place::PlaceError;
+
 use vocabulary::code::PlaceCode;
 
 /// A deed upon readers that the domain refuses.
@@ -38,6 +40,8 @@ pub enum Refusal {
     StandardCertificate(CompressedError),
     /// The rules of the reader's doors do not compile.
     Table(CompileError),
+    /// What taps must prove passes a limit.
+    Taps(TapsError),
     /// The city passes a limit of trust bundles.
     Bundle,
     /// A piece of journal has 1 to [`crate::journal::RECORDS_MAX`] records.
@@ -77,6 +81,7 @@ impl Refusal {
             Self::NoPlace(_) => "place-unknown",
             Self::Certificate(_) | Self::StandardCertificate(_) => "reader-certificate",
             Self::Table(_) => "bundle-table",
+            Self::Taps(_) => "taps-limit",
             Self::Bundle => "bundle-limit",
             Self::PieceSize => "journal-size",
             Self::Piece(
@@ -110,6 +115,7 @@ impl fmt::Display for Refusal {
             Self::Place(_) => "the place does not fit into the tree of places",
             Self::NoPlace(code) => return write!(f, "the operator has no place `{code}`"),
             Self::Table(error) => return write!(f, "{error}"),
+            Self::Taps(error) => return write!(f, "{error}"),
             Self::Bundle => "the city passes a limit of trust bundles",
             Self::PieceSize => "a piece of journal has 1 to 1,000 records",
             Self::Piece(_) => "the piece is no run of records signed by its reader",
@@ -144,6 +150,7 @@ impl std::error::Error for Refusal {
             Self::StandardCertificate(error) => Some(error),
             Self::Piece(error) => Some(error),
             Self::Table(error) => Some(error),
+            Self::Taps(error) => Some(error),
             _ => None,
         }
     }

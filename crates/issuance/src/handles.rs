@@ -10,7 +10,7 @@ use policy::action::Action;
 use policy::actor::Object;
 use policy::authorize::{Permit, WrongPermit};
 use vocabulary::code::{OperatorCode, ZoneCode};
-use vocabulary::id::PassId;
+use vocabulary::id::{PassId, ReaderId};
 use vocabulary::time::Instant;
 
 use crate::change::Change;
@@ -18,6 +18,7 @@ use crate::document::Standing;
 use crate::once::Once;
 use crate::pass::{Pass, PassRefusal, collect_pass};
 use crate::product::{Bearer, Product};
+use crate::secret::Digest;
 use crate::status_list::{Listed, StatusList};
 
 /// Seconds of an epoch: a day, as the keys of readers have it.
@@ -50,8 +51,37 @@ pub struct HandleIndex {
     pub standing: Standing,
     /// How many were given out. Their numbers are below this.
     pub given: u16,
+    /// Which device got which, ascending.
+    pub draws: Vec<Draw>,
+    /// The taps with them that gates have told of, in the order in which the city heard of them; one for a
+    /// number.
+    pub seen: Vec<Tap>,
     /// 1 when drawn, one more with every change.
     pub version: u32,
+}
+
+/// Handles that went to one device in one answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// The number of the first; the next draw begins where this one ends.
+    pub first: u16,
+    /// The thumbprint of the device key that asked.
+    pub device: Digest,
+}
+
+/// A tap with a handle, as a gate wrote it down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tap {
+    /// The number of the handle among those of its index.
+    pub number: u16,
+    /// The taps with handles of the index, this one counted, as the device counts them.
+    pub taps: u32,
+    /// The gate.
+    pub reader: ReaderId,
+    /// The record of its journal.
+    pub sequence: u64,
+    /// When, by the gate's clock.
+    pub at: Instant,
 }
 
 impl HandleIndex {
@@ -85,7 +115,9 @@ pub struct HandlesRequest {
     pub epoch: u32,
     /// How many.
     pub count: u16,
-    /// The mark of the device's statement, so that who repeats it drains nothing.
+    /// The thumbprint of the device key that asks.
+    pub device: Digest,
+    /// The mark of the request, which counts once.
     pub once: Once,
 }
 
@@ -179,9 +211,11 @@ pub fn draw_handles(
     if count == 0 {
         return Err(HandlesRefusal::Exhausted);
     }
+    let draw = Draw { first: before, device: request.device };
     let index = match drawn {
         Some(index) => HandleIndex {
             given: before.saturating_add(count),
+            draws: index.draws.iter().copied().chain([draw]).collect(),
             version: index.version.saturating_add(1),
             ..index.clone()
         },
@@ -194,11 +228,12 @@ pub fn draw_handles(
             status_index: state.free_index.ok_or(HandlesRefusal::StatusIndexes)?,
             standing: Standing::Valid,
             given: count,
+            draws: vec![draw],
+            seen: Vec::new(),
             version: 1,
         },
     };
     let HandleIndex { status_list, status_index, .. } = index;
-    // The mark first: whoever repeats a statement is told so, however much has changed meanwhile.
     let once = Change::Once(request.once.clone());
     let changes = vec![once, Change::Pass(next), Change::HandleIndex(index)];
     Ok(Drawn { changes, status_list, status_index, first: before, count })
@@ -223,8 +258,6 @@ pub enum HandlesRefusal {
     Exhausted,
     /// No free status index was found.
     StatusIndexes,
-    /// The statement was used before; the store found its mark.
-    Repeated,
 }
 
 impl HandlesRefusal {
@@ -240,7 +273,6 @@ impl HandlesRefusal {
             Self::Pass(refusal) => refusal.code(),
             Self::Exhausted => "handles-exhausted",
             Self::StatusIndexes => "status-indexes",
-            Self::Repeated => "handles-repeated",
         }
     }
 }
@@ -256,7 +288,6 @@ impl fmt::Display for HandlesRefusal {
             Self::Pass(refusal) => return write!(f, "{refusal}"),
             Self::Exhausted => "all express handles of this pass, zone and day are given out",
             Self::StatusIndexes => "no free status index was found",
-            Self::Repeated => "handles were given out for this statement; sign another",
         })
     }
 }

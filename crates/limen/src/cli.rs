@@ -84,7 +84,7 @@ enum Noun {
     /// Be a resident's phone.
     #[command(subcommand)]
     Wallet(crate::wallet::Command),
-    /// Taps by themselves: what each profile costs.
+    /// Taps: what each profile costs, and what doors ask of them.
     #[command(subcommand)]
     Tap(crate::tap::Command),
 }

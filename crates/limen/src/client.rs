@@ -126,10 +126,16 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Failure> {
-        let body = serde_json::to_vec(body)
-            .map_err(|error| Failure::broken(format!("cannot write JSON: {error}")))?;
-        let answer = self.ask(Method::POST, path, JSON, Some(&body))?;
-        parse(&answer.body, &self.url(path))
+        self.send_json(Method::POST, path, body)
+    }
+
+    /// Changes what the JSON names and reads a JSON answer. `path` begins with `/`.
+    pub(crate) fn patch_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.send_json(Method::PATCH, path, body)
     }
 
     /// Posts without a body and reads a JSON answer. `path` begins with `/`.
@@ -175,6 +181,18 @@ impl Client {
         let (parts, mut body) = answered.map_err(unreached)?.into_parts();
         let body = body.with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(unreached)?;
         Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
+    }
+
+    fn send_json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_vec(body)
+            .map_err(|error| Failure::broken(format!("cannot write JSON: {error}")))?;
+        let answer = self.ask(method, path, JSON, Some(&body))?;
+        parse(&answer.body, &self.url(path))
     }
 
     fn url(&self, path: &str) -> String {

@@ -45,7 +45,7 @@ pub(crate) struct Add {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Class {
+pub(crate) enum Class {
     Low,
     Normal,
     High,

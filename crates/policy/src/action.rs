@@ -49,6 +49,10 @@ pub enum Action {
     PlaceAdd,
     /// List places and grants.
     PlaceList,
+    /// Set what taps must prove, and how fast; a deed upon the city's own operator.
+    TapsSet,
+    /// Read what taps must prove, and how fast.
+    TapsShow,
     /// Make a one-time code for a reader to come.
     ReaderInvite,
     /// Redeem a one-time code: certify the key of a reader.
@@ -81,7 +85,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, in the order of the authorization matrix.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::OperatorRegister,
         Self::OperatorShow,
         Self::OperatorList,
@@ -103,6 +107,8 @@ impl Action {
         Self::HandlesDraw,
         Self::PlaceAdd,
         Self::PlaceList,
+        Self::TapsSet,
+        Self::TapsShow,
         Self::ReaderInvite,
         Self::ReaderEnrol,
         Self::ReaderRenew,
@@ -144,6 +150,8 @@ impl Action {
             Self::HandlesDraw => "handles.draw",
             Self::PlaceAdd => "place.add",
             Self::PlaceList => "place.list",
+            Self::TapsSet => "taps.set",
+            Self::TapsShow => "taps.show",
             Self::ReaderInvite => "reader.invite",
             Self::ReaderEnrol => "reader.enrol",
             Self::ReaderRenew => "reader.renew",

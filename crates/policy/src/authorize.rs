@@ -143,9 +143,9 @@ fn refusal(actor: &Actor, action: Action, resource: &Resource) -> Option<DeniedR
     None
 }
 
-/// Deeds upon the register of operators, which is the city's own.
+/// Deeds upon what is the city's own: the register of operators, and what holds at every door.
 const fn is_of_the_city(action: Action) -> bool {
-    matches!(action, Action::OperatorRegister | Action::OperatorList)
+    matches!(action, Action::OperatorRegister | Action::OperatorList | Action::TapsSet)
 }
 
 fn acts_for_itself(subject: Subject, object: Object) -> bool {

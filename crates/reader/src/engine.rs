@@ -42,13 +42,13 @@ use vocabulary::time::Instant;
 use self::judge::{Measure, Trace};
 use self::known::Known;
 pub use self::memory::{Memory, MemoryError};
-pub use self::pace::{TimeBound, TimeBounds};
 use self::tap::Tap;
 use crate::bundle::VerifiedBundle;
 use crate::decision::Reason;
 use crate::express::{Seen, Unratified};
 use crate::journal::{Event, Watermark};
 use crate::snapshot::StatusSnapshot;
+use crate::taps::TimeBounds;
 
 /// How far the reader's clock may lie behind the greatest time that was signed to it. Within this
 /// span the signed time counts; beyond it no door opens.
@@ -75,7 +75,7 @@ pub struct Config {
     pub journal_records_max: u64,
     /// What its contactless link carries.
     pub link: LinkLimits,
-    /// How fast a phone or a card must answer.
+    /// How fast a phone or a card must answer, where a bundle allows more.
     pub bounds: TimeBounds,
     /// How often this reader woke up, this time counted: the host keeps the count durably. It keeps two
     /// taps apart for which a generator gives the same values.

@@ -16,7 +16,7 @@ use credential::mdoc::{Expectation, verify_issuer_signed};
 use credential::rights::Rights;
 use credential::x509::TrustAnchors;
 use presentation::express::handle::{Content, HANDLES_MAX, Index, NONCE_BYTES};
-use presentation::express::issuing::{Asked, Batch, Request};
+use presentation::express::issuing::{Batch, Request, Wish};
 use presentation::express::schedule::ScopeKeys;
 use presentation::express::{Context, ScopeId, class_tag, list_tag, product_tag};
 use vocabulary::time::Instant;
@@ -53,7 +53,7 @@ pub enum HandlesError {
         /// What is amiss.
         why: String,
     },
-    /// The statement is not signed by the device key of the pass, for something else, or not fresh.
+    /// The statement is not signed by the device key of the pass, or not fresh.
     Device,
     /// The pass is of another operator, or does not name the zone.
     Scope,
@@ -63,7 +63,7 @@ pub enum HandlesError {
     Epoch,
     /// The hours of the pass make more than one interval on that day, or none.
     Hours,
-    /// No handle, more than the device asked for, or more than [`HANDLES_MAX`] of one index.
+    /// No handle, or more than [`HANDLES_MAX`] of one index.
     Count,
     /// The client has no right to handles.
     NotAllowed,
@@ -122,8 +122,8 @@ impl fmt::Display for HandlesError {
             Self::Form => "the request has not the form of this version",
             Self::Pass { why } => return write!(f, "the pass does not hold: {why}"),
             Self::Device => {
-                "the request is not signed as it is by the device key of the pass, or its clock is off by \
-                 more than five minutes"
+                "the request is not signed by the device key of the pass, or its clock is off by more \
+                 than five minutes"
             }
             Self::Scope => "the pass is of another operator, or does not name the zone",
             Self::HolderOnly => {
@@ -131,7 +131,7 @@ impl fmt::Display for HandlesError {
             }
             Self::Epoch => "the epoch is not today's or tomorrow's, or has no key",
             Self::Hours => "the hours of the pass are not one interval of that day",
-            Self::Count => return write!(f, "1 to {HANDLES_MAX} for one index, and no more than was asked for"),
+            Self::Count => return write!(f, "1 to {HANDLES_MAX} for one index, and no more"),
             Self::NotAllowed => {
                 "this client has no right to handles; put `handles` into its line `vault` in the \
                  configuration of the key service"
@@ -244,9 +244,9 @@ fn judge(keys: &[Key], request: &Request, at: Instant) -> Result<Content, Handle
         return Err(amiss(&"its document signer does not speak for its operator"));
     }
     let now = at.unix_seconds();
-    let Request { issuer_signed, scope, epoch, statement, .. } = request;
-    let asked = Asked { issuer_signed, scope, epoch: *epoch };
-    if !statement.holds(&AwsLc, document.device_key(), asked, now) {
+    let Request { issuer_signed, scope, epoch, .. } = request;
+    let wish = Wish { issuer_signed, scope, epoch: *epoch };
+    if !request.statement.holds(&AwsLc, document.device_key(), &wish, now) {
         return Err(HandlesError::Device);
     }
     let Scope { operator, zone } = &request.scope;
@@ -265,7 +265,8 @@ fn judge(keys: &[Key], request: &Request, at: Instant) -> Result<Content, Handle
     let (not_before, not_after) =
         hours(&rights, request.epoch, dates).ok_or(HandlesError::Hours)?;
     let last = request.first.saturating_add(request.count);
-    if request.count == 0 || request.count > statement.count || last > HANDLES_MAX {
+    let is_wanted = (1..=request.statement.count).contains(&request.count);
+    if !is_wanted || last > HANDLES_MAX {
         return Err(HandlesError::Count);
     }
     Ok(Content {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use edge::reader_host::Settings;
 use presentation::apdu::LinkLimits;
 use presentation::profile::{ParseProfileError, Profile};
-use reader::engine::{TimeBound, TimeBounds};
+use reader::taps::{TimeBound, TimeBounds};
 use serde::Deserialize;
 use toml::Spanned;
 use vocabulary::code::PlaceCode;
@@ -202,9 +202,10 @@ mod tests {
     const EXAMPLE: &str = include_str!("../../../../docs/guide/reader-example.toml");
 
     #[test]
-    fn the_example_is_taken_and_its_bounds_are_the_defaults() {
+    fn the_example_is_taken_and_its_bounds_are_for_the_high_class_alone() {
         let config = Config::parse(EXAMPLE, Path::new("/etc/limen")).unwrap();
-        assert_eq!(config.settings.bounds, TimeBounds::default());
+        let high = TimeBound::of_ms(400, 1_200);
+        assert_eq!(config.settings.bounds, TimeBounds { high, ..TimeBounds::default() });
         assert_eq!(config.settings.link, LinkLimits::SHORT);
         assert_eq!(config.slots.len(), 2);
         assert_eq!(config.slots[0].folder, Path::new("/etc/limen/gate-3"));

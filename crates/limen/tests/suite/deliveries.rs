@@ -48,7 +48,9 @@ pub(crate) fn listening(mut command: Command, log: &Path) -> Process {
 pub(crate) struct City {
     pub(crate) folder: Folder,
     pub(crate) url: String,
-    token: String,
+    pub(crate) token: String,
+    /// Of the owner of the city itself.
+    pub(crate) city_token: String,
     pub(crate) keys: Process,
     pub(crate) server: Process,
 }
@@ -66,13 +68,16 @@ impl City {
         let rest = ["harbour=Harbour", "--listen", &listen, "--json"];
         let created = folder.limen(&[&create[..], &rest, more].concat()).json();
         let tokens = created["tokens"].as_array().unwrap();
-        let token = tokens.iter().find(|token| token["operator"] == "harbour").unwrap();
-        let token = token["token"].as_str().unwrap().to_owned();
+        let token_of = |operator: &str| {
+            let token = tokens.iter().find(|token| token["operator"] == operator).unwrap();
+            token["token"].as_str().unwrap().to_owned()
+        };
+        let (token, city_token) = (token_of("harbour"), token_of("city"));
         let keys = serve_keys(&folder);
         let mut serve = folder.command(&["serve", "--config", "city/limen.toml", "--json"]);
         serve.env("LIMEN_LOG", "debug");
         let server = listening(serve, &folder.path("server.log"));
-        Self { url: format!("http://{listen}"), folder, token, keys, server }
+        Self { url: format!("http://{listen}"), folder, token, city_token, keys, server }
     }
 
     pub(crate) fn ask(&self, arguments: &[&str]) -> Value {
@@ -80,6 +85,10 @@ impl City {
         let done = self.folder.limen(&[arguments, &call].concat());
         assert_eq!(done.code, 0, "{arguments:?}: {}", done.err);
         done.json()
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.token
     }
 
     pub(crate) fn door(&self, place: &str, zone: &str) {

@@ -97,19 +97,18 @@ impl Request {
     }
 }
 
-/// What a device asks for.
+/// For which pass a device wants handles, and where they shall be good.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
-    /// IssuerSigned of the pass.
+pub struct Wish<'a> {
+    /// The IssuerSigned of the pass.
     pub issuer_signed: &'a [u8],
-    /// Where the handles shall be good.
+    /// Where.
     pub scope: &'a Scope,
     /// When: whole days since 1970 UTC.
     pub epoch: u64,
 }
 
-/// The device's word that a point is its own, and what it asks for. It counts once: whoever deals out
-/// handles keeps a mark of [`Statement::message`].
+/// The device's word that it wants handles, and that a point is its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// The point, of a key for agreement alone, drawn for this request.
@@ -130,36 +129,29 @@ impl Statement {
         point: &[u8; POINT_BYTES],
         at: u64,
         count: u16,
-        asked: Asked<'_>,
+        wish: &Wish<'_>,
     ) -> Vec<u8> {
-        let Asked { issuer_signed, scope: Scope { operator, zone }, epoch } = asked;
-        let parts: [&[u8]; 9] = [
-            STATEMENT_LABEL,
-            point,
-            &at.to_be_bytes(),
-            &epoch.to_be_bytes(),
-            &count.to_be_bytes(),
-            &crypto.sha256(issuer_signed),
-            operator.as_str().as_bytes(),
-            &[0],
-            zone.as_ref().map_or(&[], |zone| zone.as_str().as_bytes()),
-        ];
-        parts.concat()
+        let Scope { operator, zone } = wish.scope;
+        let zone = zone.as_ref().map_or("", |zone| zone.as_str());
+        let scope = crypto.sha256(&[operator.as_str().as_bytes(), &[0], zone.as_bytes()].concat());
+        let (at, count, epoch) = (at.to_be_bytes(), count.to_be_bytes(), wish.epoch.to_be_bytes());
+        let pass = crypto.sha256(wish.issuer_signed);
+        [STATEMENT_LABEL, point, &at, &count, &epoch, &scope, &pass].concat()
     }
 
-    /// Whether `device` signed this for what is asked, not longer than [`STATEMENT_SECONDS_MAX`] before
-    /// `now` or after it.
+    /// Whether `device` signed this for `wish`, not longer than [`STATEMENT_SECONDS_MAX`] before `now` or
+    /// after it. Who takes a statement must take it once.
     #[must_use]
     pub fn holds(
         &self,
         crypto: &dyn Crypto,
         device: &PublicKey,
-        asked: Asked<'_>,
+        wish: &Wish<'_>,
         now: i64,
     ) -> bool {
         let is_fresh =
             u64::try_from(now).is_ok_and(|now| now.abs_diff(self.at) <= STATEMENT_SECONDS_MAX);
-        let message = Self::message(crypto, &self.point, self.at, self.count, asked);
+        let message = Self::message(crypto, &self.point, self.at, self.count, wish);
         is_fresh && crypto.verify(device, &message, self.by_device.as_bytes()).is_ok()
     }
 
@@ -364,8 +356,8 @@ mod tests {
     fn request() -> Request {
         let device = P256Secret::from_bytes([7; 32]);
         let scope = Scope { operator: "harbour".parse().unwrap(), zone: "B".parse().ok() };
-        let asked = Asked { issuer_signed: b"pass", scope: &scope, epoch: 20_000 };
-        let message = Statement::message(&RustCrypto, &[4; 65], 1_000, 8, asked);
+        let wish = Wish { issuer_signed: b"pass", scope: &scope, epoch: 20_000 };
+        let message = Statement::message(&RustCrypto, &[4; 65], 1_000, 8, &wish);
         let by_device = RustCrypto.p256_sign(&device, &message).unwrap();
         Request {
             issuer_signed: b"pass".to_vec(),
@@ -394,15 +386,15 @@ mod tests {
     }
 
     #[test]
-    fn statement_holds_for_what_is_asked_its_device_and_its_time() {
+    fn statement_holds_for_what_it_asks_its_device_and_its_time() {
         let Request { statement, scope, .. } = request();
         let key = |byte| {
             let secret = P256Secret::from_bytes([byte; 32]);
             PublicKey::P256(RustCrypto.p256_public(&secret).unwrap())
         };
         let holds = |statement: &Statement, key: &PublicKey, pass: &[u8], now| {
-            let asked = Asked { issuer_signed: pass, scope: &scope, epoch: 20_000 };
-            statement.holds(&RustCrypto, key, asked, now)
+            let wish = Wish { issuer_signed: pass, scope: &scope, epoch: 20_000 };
+            statement.holds(&RustCrypto, key, &wish, now)
         };
         for now in [700, 1_000, 1_300] {
             assert!(holds(&statement, &key(7), b"pass", now), "{now}");
@@ -418,14 +410,11 @@ mod tests {
         assert!(!holds(&pointed, &key(7), b"pass", 1_000));
         let more = Statement { count: 9, ..statement.clone() };
         assert!(!holds(&more, &key(7), b"pass", 1_000));
-        let (zone, bus) = (Scope { zone: None, ..scope.clone() }, "bus".parse().unwrap());
-        let (issuer_signed, epoch) = (&b"pass"[..], 20_000);
-        for asked in [
-            Asked { issuer_signed, scope: &scope, epoch: 20_001 },
-            Asked { issuer_signed, scope: &zone, epoch },
-            Asked { issuer_signed, scope: &Scope { operator: bus, ..scope.clone() }, epoch },
-        ] {
-            assert!(!statement.holds(&RustCrypto, &key(7), asked, 1_000), "{asked:?}");
+        let elsewhere = Scope { zone: "C".parse().ok(), ..scope.clone() };
+        let nowhere = Scope { zone: None, ..scope.clone() };
+        for (scope, epoch) in [(&elsewhere, 20_000), (&nowhere, 20_000), (&scope, 20_001)] {
+            let wish = Wish { issuer_signed: b"pass", scope, epoch };
+            assert!(!statement.holds(&RustCrypto, &key(7), &wish, 1_000), "{scope:?} {epoch}");
         }
         assert_eq!(Statement::parse(&statement.encode()), Ok(statement));
     }

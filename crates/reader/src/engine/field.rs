@@ -29,19 +29,20 @@ impl Engine {
         {
             self.torn(now, door, verdict);
         }
-        let ready = match &self.bundle {
+        let ready = match self.taps_at(&door) {
             None => Err(Reason::NoBundle),
-            Some(_) => self.time(now),
+            Some(policy) => self.time(now).map(|_| policy),
         };
-        if let Err(reason) = ready {
-            return self.conclude(now, door, Verdict::refused(reason));
-        }
+        let policy = match ready {
+            Ok(policy) => policy,
+            Err(reason) => return self.conclude(now, door, Verdict::refused(reason)),
+        };
         let drawn = self.draw(crypto, &secret);
         let express = self.express_terms(now, &door, &drawn);
         let standard = self.standard_start(crypto, &door, &drawn);
         let identity = Some(self.session_secret(drawn.secret));
         let plan = Plan { express, standard, identity };
-        let pace = Pace::new(self.config.bounds.of(self.class(&door)));
+        let pace = Pace::new(policy.bound);
         match Tap::new(crypto, now, (door.clone(), pace), plan, &self.config) {
             Ok(tap) => {
                 self.tap = Some(tap);
@@ -57,10 +58,16 @@ impl Engine {
         table.and_then(|table| table.door(door)).map_or(ZoneClass::High, Door::class)
     }
 
-    /// What a tap must prove at a door, by the bundle and by the reader's own floor.
+    /// What a tap must prove at a door and how fast, by the bundle and by what the reader itself asks
+    /// for: the stronger and the tighter count.
     pub(super) fn taps_at(&self, door: &PlaceCode) -> Option<TapPolicy> {
-        let policy = self.bundle.as_ref()?.bundle().taps.of(self.class(door));
-        Some(TapPolicy { least: policy.least.max(self.config.least), ..policy })
+        let class = self.class(door);
+        let policy = self.bundle.as_ref()?.bundle().taps.of(class);
+        Some(TapPolicy {
+            least: policy.least.max(self.config.least),
+            bound: policy.bound.tightened(self.config.bounds.of(class)),
+            ..policy
+        })
     }
 
     pub(super) fn talk(&mut self, crypto: &dyn Crypto, now: Instant, say: impl FnOnce(&mut Tap)) {

@@ -10,51 +10,7 @@ use core::time::Duration;
 
 use credential::rejection::Rejection;
 
-use crate::table::ZoneClass;
-
-/// How long the other end may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimeBound {
-    /// For one response.
-    pub apdu: Duration,
-    /// For all responses of a tap together.
-    pub total: Duration,
-}
-
-/// A bound for each class of door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimeBounds {
-    /// For [`ZoneClass::Low`]: the holder may decide while the phone is in the field.
-    pub low: TimeBound,
-    /// For [`ZoneClass::Normal`]: the holder has decided before.
-    pub normal: TimeBound,
-    /// For [`ZoneClass::High`].
-    pub high: TimeBound,
-}
-
-impl TimeBounds {
-    /// The bound of a class.
-    #[must_use]
-    pub const fn of(&self, class: ZoneClass) -> TimeBound {
-        match class {
-            ZoneClass::Low => self.low,
-            ZoneClass::Normal => self.normal,
-            ZoneClass::High => self.high,
-        }
-    }
-}
-
-impl Default for TimeBounds {
-    /// Low: 60 s and 120 s, which a session has anyway. Normal: 1 s and 3 s. High: 500 ms and 1.5 s;
-    /// a phone with its keys in a chip needs about half of that for an identity tap.
-    fn default() -> Self {
-        let bound = |apdu, total| TimeBound {
-            apdu: Duration::from_millis(apdu),
-            total: Duration::from_millis(total),
-        };
-        Self { low: bound(60_000, 120_000), normal: bound(1_000, 3_000), high: bound(500, 1_500) }
-    }
-}
+use crate::taps::TimeBound;
 
 /// What the other end has taken in one tap.
 #[derive(Clone, Copy, Debug)]

@@ -4,12 +4,15 @@ use credential::cose::{Sign1Parts, sign1};
 use credential::crypto::Algorithm;
 use credential::x509::TrustAnchors;
 use credential::x509::build::Purpose;
+use presentation::profile::Profile;
 use reader::bundle::{
     BUNDLE_BYTES_MAX, BUNDLE_TYP, Bundle, ISSUERS_MAX, Pin, STATUS_SIGNERS_MAX, UNLOCK_MS_MAX,
     VerifiedBundle,
 };
 use reader::decision::Reason;
 use reader::engine::Input;
+use reader::table::ZoneClass;
+use reader::taps::{APDU_MS, Amiss, PER_MILLE_MAX, TOTAL_MS, TapPolicy, Taps, TimeBound};
 use vocabulary::id::ReaderId;
 
 use crate::city::{
@@ -62,6 +65,48 @@ fn bundle_holds_to_its_limits() {
     let root = city.root.der.clone();
     check(&city, |bundle| bundle.status_signers = vec![root], Err("bundle-form"));
     check(&city, |bundle| bundle.issuers[0].certificate = vec![0], Err("bundle-form"));
+}
+
+#[test]
+fn policy_for_taps_holds_to_its_limits() {
+    let city = City::new();
+    let (apdu, total) = ((*APDU_MS.start(), *APDU_MS.end()), (*TOTAL_MS.start(), *TOTAL_MS.end()));
+    let bound =
+        |apdu, total| TapPolicy { bound: TimeBound::of_ms(apdu, total), ..Taps::default().low };
+    let drawn = |stronger_per_mille| TapPolicy { stronger_per_mille, ..Taps::default().low };
+    for (low, is_taken) in [
+        (bound(apdu.0, total.0), true),
+        (bound(apdu.0 - 1, total.0), false),
+        (bound(apdu.0, total.0 - 1), false),
+        (bound(apdu.1, total.1), true),
+        (bound(apdu.1 + 1, total.1), false),
+        (bound(apdu.1, total.1 + 1), false),
+        (bound(500, 500), true),
+        (bound(501, 500), false),
+        (drawn(PER_MILLE_MAX), true),
+        (drawn(PER_MILLE_MAX + 1), false),
+    ] {
+        let taps = Taps { low, ..Taps::default() };
+        let expected = if is_taken { Ok(()) } else { Err("bundle-form") };
+        check(&city, |bundle| bundle.taps = taps, expected);
+        assert_eq!(taps.check().is_ok(), is_taken, "{low:?}");
+    }
+}
+
+#[test]
+fn no_city_sets_less_than_the_standard_tap_for_doors_of_high_class() {
+    let city = City::new();
+    for least in [Profile::Express, Profile::Fast] {
+        let high = TapPolicy { least, ..Taps::default().high };
+        let taps = Taps { high, ..Taps::default() };
+        let error = taps.check().unwrap_err();
+        assert_eq!((error.class, error.amiss), (ZoneClass::High, Amiss::Least(least)));
+        assert!(error.to_string().starts_with("`high.least` is `"), "{error}");
+        // Where a bundle says so all the same, it does not count.
+        check(&city, |bundle| bundle.taps = taps, Ok(()));
+        assert_eq!(taps.of(ZoneClass::High).least, Profile::Standard);
+    }
+    assert_eq!(Taps::default().check(), Ok(()), "control");
 }
 
 fn forged(city: &City, signer: &Identity, typ: &str, chain: &[&[u8]]) -> Vec<u8> {

@@ -14,7 +14,7 @@ use credential::x509::build::{self, Purpose, Request, Signer, Subject};
 use credential::x509::{Certificate, TrustAnchors, compressed};
 use presentation::profile::Profile;
 use reader::bundle::{Bundle, Freshness, Issuer};
-use reader::engine::{Config, ReaderKey, StandardIdentity, TimeBounds};
+use reader::engine::{Config, ReaderKey, StandardIdentity};
 use reader::snapshot::{ClassPolicy, Stale};
 use reader::table::{AccessTable, Door, Need, Rule, ZoneClass};
 use vocabulary::code::PlaceCode;
@@ -141,7 +141,7 @@ impl City {
             key: ReaderKey::Held(self.reader.key.clone()),
             journal_records_max: 1000,
             link: presentation::apdu::LinkLimits::EXTENDED,
-            bounds: TimeBounds::default(),
+            bounds: reader::taps::TimeBounds::default(),
             restarts: 1,
             standard: None,
             least: Profile::Express,

@@ -143,7 +143,7 @@ fn tap(gate: &mut Gate, card: &mut Card, door: &str, secret: P256Secret) -> (Vec
 
 /// Doors that always ask for the express tap first.
 fn express_only() -> Taps {
-    let express = TapPolicy { least: Profile::Express, stronger_per_mille: 0 };
+    let express = TapPolicy { stronger_per_mille: 0, ..Taps::default().low };
     Taps { low: express, normal: express, high: express }
 }
 
@@ -245,8 +245,8 @@ fn doors_of_another_zone_and_of_high_class_ask_for_a_stronger_profile() {
 #[test]
 fn one_lot_in_so_many_goes_by_a_stronger_profile() {
     let city = City::new();
-    let all = TapPolicy { least: Profile::Express, stronger_per_mille: 1_000 };
-    let half = TapPolicy { least: Profile::Express, stronger_per_mille: 500 };
+    let all = TapPolicy { stronger_per_mille: 1_000, ..Taps::default().low };
+    let half = TapPolicy { stronger_per_mille: 500, ..Taps::default().low };
     for (policy, expected) in [(all, 0..=0), (half, 60..=140)] {
         let mut gate = ready(&city, Taps { low: policy, ..express_only() });
         let mut asked = 0;
@@ -296,7 +296,7 @@ fn a_copied_handle_is_found_after_a_restart() {
 #[test]
 fn a_bundle_that_raises_a_door_binds_a_tap_under_way() {
     let city = City::new();
-    let raised = TapPolicy { least: Profile::Standard, stronger_per_mille: 0 };
+    let raised = TapPolicy { least: Profile::Standard, ..express_only().low };
     let raised = Taps { low: raised, ..express_only() };
     for (taps, expected) in
         [(express_only(), Seen::Unlocked), (raised, refused(Reason::ProfileTooLow))]

@@ -4,13 +4,14 @@ use core::time::Duration;
 use std::time::Instant as Clock;
 
 use credential::aws_lc::AwsLc;
+use reader::bundle::Bundle;
 use reader::decision::Reason;
 use reader::engine::sabotage::DangerSabotage;
-use reader::engine::{Engine, Input, Output, TimeBound, TimeBounds};
+use reader::engine::{Config, Engine, Input, Output};
 use reader::journal::Outcome;
-use reader::table::ZoneClass;
+use reader::taps::{TapPolicy, Taps, TimeBound, TimeBounds};
 
-use crate::city::{City, GATE, VAULT, key, noon, place};
+use crate::city::{City, GATE, VAULT, hours, key, noon, place};
 use crate::gate::{Gate, Seen};
 use crate::taps::phone;
 
@@ -36,7 +37,7 @@ fn each_response_counts_up_to_the_answer() {
     let phone = phone(&city);
     let mut gate = Gate::ready(&city);
     assert_eq!(gate.tap(&phone, VAULT), Seen::Unlocked, "control");
-    let (responses, bound) = (gate.recorded.len(), TimeBounds::default().high.apdu);
+    let (responses, bound) = (gate.recorded.len(), Taps::default().high.bound.apdu);
     for number in 0..responses {
         gate.took = slow_at(number, bound);
         assert_eq!(gate.tap(&phone, VAULT), Seen::Unlocked, "response {number} within the bound");
@@ -61,7 +62,7 @@ fn all_responses_count_together_and_the_class_of_the_door_decides() {
     let mut gate = Gate::ready(&city);
     gate.tap(&phone, VAULT);
     let counted = u32::try_from(gate.recorded.len() - 1).unwrap();
-    let TimeBound { apdu, total } = TimeBounds::default().high;
+    let TimeBound { apdu, total } = Taps::default().high.bound;
     assert!(total / counted < apdu, "control: no response by itself is too slow");
     gate.took = Box::new(move || total / counted);
     assert_eq!(gate.tap(&phone, VAULT), Seen::Unlocked);
@@ -70,6 +71,33 @@ fn all_responses_count_together_and_the_class_of_the_door_decides() {
     assert_eq!(gate.tap(&phone, GATE), Seen::Unlocked, "a door of low class waits");
     gate.took = Box::new(|| Duration::MAX);
     assert_eq!(gate.tap(&phone, GATE), Seen::Refused(Reason::TooSlow));
+}
+
+#[test]
+fn the_tighter_bound_of_bundle_and_reader_counts() {
+    let city = City::new();
+    let phone = phone(&city);
+    let bound = |apdu, total| TimeBound { apdu: ms(apdu), total: ms(total) };
+    let wide = TimeBound::WIDEST;
+    for (told, own, took, expected) in [
+        (wide, wide, 900, Seen::Unlocked),
+        (bound(800, 120_000), wide, 900, Seen::Refused(Reason::TooSlow)),
+        (bound(800, 120_000), wide, 800, Seen::Unlocked),
+        (wide, bound(800, 120_000), 900, Seen::Refused(Reason::TooSlow)),
+        (bound(800, 120_000), bound(1_000, 120_000), 900, Seen::Refused(Reason::TooSlow)),
+        (bound(1_000, 120_000), bound(800, 120_000), 900, Seen::Refused(Reason::TooSlow)),
+        (bound(1_000, 1_000), wide, 900, Seen::Refused(Reason::TooSlow)),
+        (wide, bound(1_000, 1_000), 900, Seen::Refused(Reason::TooSlow)),
+    ] {
+        let bounds = TimeBounds { high: own, ..TimeBounds::default() };
+        let mut gate = Gate::with(Config { bounds, ..city.config() });
+        let high = TapPolicy { bound: told, ..Taps::default().high };
+        let taps = Taps { high, ..Taps::default() };
+        gate.give(Input::Bundle(&city.signed(&Bundle { taps, ..city.bundle(1) })));
+        gate.give(Input::StatusList(&city.status_list(hours(1))));
+        gate.took = Box::new(move || ms(took));
+        assert_eq!(gate.tap(&phone, VAULT), expected, "{told:?} {own:?} {took}");
+    }
 }
 
 /// A recorded tap, held to an engine again with other times. The secret of its session comes again,
@@ -134,7 +162,7 @@ fn of_many_taps_on_virtual_time_all_past_the_bound_are_refused_and_none_below_ha
     gate.engine.danger_sabotage(DangerSabotage::named("nonce-reused").unwrap());
     let recording = Recording::new(&mut gate, &city);
     let counted = recording.responses.len() as u64 - 1;
-    let TimeBound { apdu, total } = TimeBounds::default().of(ZoneClass::High);
+    let TimeBound { apdu, total } = Taps::default().high.bound;
     let mut numbers = Numbers(4);
     for number in 0..TAPS {
         if number % 8 == 0 {

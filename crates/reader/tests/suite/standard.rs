@@ -228,7 +228,7 @@ fn the_device_that_was_met_first_makes_room() {
 }
 
 fn least(least: Profile) -> Taps {
-    let policy = TapPolicy { least, stronger_per_mille: 0 };
+    let policy = TapPolicy { least, stronger_per_mille: 0, ..Taps::default().low };
     Taps { low: policy, normal: policy, high: policy }
 }
 

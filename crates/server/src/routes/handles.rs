@@ -4,6 +4,8 @@
 //! what it gives out; it passes the device's request to the key service, which looks at it once more,
 //! and what comes back to the device, for which it is sealed.
 
+use std::time::Duration;
+
 use api::express::{Handles, HandlesRequest};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,7 +15,7 @@ use credential::delivery::Scope;
 use credential::jose::{base64url, jwk};
 use credential::mdoc::{Expectation, verify_issuer_signed};
 use credential::x509::TrustAnchors;
-use issuance::handles::{Drawn, HandlesRefusal, HandlesState, draw_handles, may_draw};
+use issuance::handles::{Drawn, HandlesState, draw_handles, may_draw};
 use issuance::once::{Once, OnceScope};
 use issuance::status_list::{StatusList, draw_indexes};
 use keys::purpose::Purpose;
@@ -22,7 +24,7 @@ use keys::vault::remote::RemoteVault;
 use policy::action::Action;
 use policy::actor::{Actor, Resource};
 use policy::authorize::authorize;
-use presentation::express::issuing::{self, Request, STATEMENT_SECONDS_MAX, Statement};
+use presentation::express::issuing::{Request, STATEMENT_SECONDS_MAX, Statement, Wish};
 use store::commit::{CommitError, Table};
 use store::store::TenantStore;
 use vocabulary::code::{OperatorCode, ZoneCode};
@@ -80,35 +82,30 @@ async fn ask(server: &Server, request: &HandlesRequest, at: Instant) -> Result<A
     let statement =
         Statement::parse(&statement).map_err(|error| Problem::field("statement", error))?;
     let refused = || {
-        let detail = "the request is not signed as it is by the device key of a pass of this operator \
-                      that holds now, or the clock of the device is off";
+        let detail = "the request is not signed by the device key of a pass of this operator that \
+                      holds now, or the clock of the device is off";
         Problem::form(StatusCode::FORBIDDEN, "handles-device", detail)
     };
     let key = device_key(server, &operator, &issuer_signed, at).ok_or_else(refused)?;
-    let (epoch, count) = (request.epoch, request.count);
-    let scope = Scope { operator: operator.clone(), zone: Some(zone.clone()) };
-    let signed =
-        issuing::Asked { issuer_signed: &issuer_signed, scope: &scope, epoch: epoch.into() };
-    let holds = statement.holds(&server.crypto, &key, signed, at.unix_seconds());
-    if !holds || statement.count != count {
+    let (epoch, crypto) = (request.epoch, &server.crypto);
+    let scope = Scope { operator, zone: Some(zone.clone()) };
+    let wish = Wish { issuer_signed: &issuer_signed, scope: &scope, epoch: epoch.into() };
+    if !statement.holds(crypto, &key, &wish, at.unix_seconds()) {
         return Err(refused());
     }
-    let once = once(server, &statement, signed);
-    let thumbprint = jwk::thumbprint(&server.crypto, &key);
-    let pass = server.store.for_operator(&operator).pass_of_key(&thumbprint).await?;
+    let device = jwk::thumbprint(crypto, &key);
+    let operator = scope.operator;
+    let pass = server.store.for_operator(&operator).pass_of_key(&device).await?;
     let pass = pass.ok_or_else(refused)?;
-    let request = issuance::handles::HandlesRequest { zone, epoch, count, once };
+    // A signature has more than one form, a point is drawn for one statement.
+    let once = Once {
+        scope: OnceScope::HandlesPoint,
+        digest: crypto.sha256(&statement.point),
+        expires_at: at.saturating_add(Duration::from_secs(2 * STATEMENT_SECONDS_MAX + 1)),
+    };
+    let count = statement.count;
+    let request = issuance::handles::HandlesRequest { zone, epoch, count, device, once };
     Ok(Asked { operator, request, issuer_signed, statement, pass })
-}
-
-/// The mark of a statement that holds: of what was signed, since of one thing there are many signatures.
-fn once(server: &Server, statement: &Statement, signed: issuing::Asked<'_>) -> Once {
-    let Statement { point, at, count, .. } = statement;
-    let message = Statement::message(&server.crypto, point, *at, *count, signed);
-    let end = at.saturating_add(STATEMENT_SECONDS_MAX + 1);
-    let expires_at = Instant::from_unix_seconds(i64::try_from(end).unwrap_or(i64::MAX));
-    let digest = server.crypto.sha256(&message);
-    Once { scope: OnceScope::HandlesStatement, digest, expires_at }
 }
 
 /// The device key of a pass that a document signer of `operator` signed, if the pass holds now.
@@ -172,7 +169,8 @@ async fn attempt(
         }
         // What was made for this try leaves nowhere.
         Err(CommitError::Conflict(row)) if row.table == Table::Once => {
-            Err(HandlesRefusal::Repeated.into())
+            let text = "the statement was used before; sign a new one, with another point";
+            Err(Problem::refused("handles-repeated", text))
         }
         Err(CommitError::Conflict(_)) => Ok(None),
         Err(error) => Err(error.into()),

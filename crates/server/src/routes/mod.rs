@@ -17,6 +17,7 @@ use axum::routing::{MethodFilter, on};
 use crate::problem::Problem;
 use crate::server::Server;
 
+pub(crate) mod findings;
 pub(crate) mod handles;
 pub(crate) mod log;
 pub(crate) mod offers;
@@ -28,6 +29,7 @@ pub(crate) mod probes;
 pub(crate) mod products;
 pub(crate) mod readers;
 pub(crate) mod status;
+pub(crate) mod taps;
 pub(crate) mod tokens;
 pub(crate) mod trust;
 pub(crate) mod wallet;
@@ -66,6 +68,7 @@ impl Routes {
         let filter = match method {
             Method::Get => MethodFilter::GET,
             Method::Post => MethodFilter::POST,
+            Method::Patch => MethodFilter::PATCH,
             Method::Delete => MethodFilter::DELETE,
         };
         self.served.push((method, path));
@@ -76,7 +79,7 @@ impl Routes {
 }
 
 fn v1() -> Routes {
-    use Method::{Delete, Get, Post};
+    use Method::{Delete, Get, Patch, Post};
     Routes { router: Router::new(), served: Vec::new() }
         .on(Post, "/v1/operators", operators::register)
         .on(Get, "/v1/operators", operators::list)
@@ -86,6 +89,8 @@ fn v1() -> Routes {
         .on(Delete, "/v1/tokens/{id}", tokens::revoke)
         .on(Post, "/v1/places", places::add)
         .on(Get, "/v1/places", places::list)
+        .on(Get, "/v1/taps", taps::show)
+        .on(Patch, "/v1/taps", taps::set)
         .on(Post, "/v1/products", products::add)
         .on(Get, "/v1/products", products::list)
         .on(Get, "/v1/products/{code}", products::show)
@@ -111,6 +116,7 @@ fn v1() -> Routes {
         .on(Get, "/v1/status-lists", status::list)
         .on(Get, "/v1/status-lists/{operator}/{number}", status::fetch)
         .on(Get, "/v1/trust", trust::show)
+        .on(Get, "/v1/findings", findings::list)
         .on(Get, "/v1/events", log::events)
         .on(Get, "/v1/log/checkpoint", log::checkpoint)
         .on(Get, "/v1/log/tile/{path}", log::tile)

@@ -28,8 +28,9 @@ fn send(client: &Client, endpoint: &Endpoint, id: &str, kind: &str, body: &[u8])
         (Method::Get, _) => client.get(&path),
         (Method::Delete, _) => client.delete(&path),
         (Method::Post, None) => client.send("POST", &path, &[], None),
-        (Method::Post, Some(_)) => {
-            client.send("POST", &path, &[("content-type", kind)], Some(body))
+        (method, _) => {
+            let method = method.as_str().to_uppercase();
+            client.send(&method, &path, &[("content-type", kind)], Some(body))
         }
     }
 }

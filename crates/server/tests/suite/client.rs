@@ -98,6 +98,11 @@ impl Client {
         self.send("POST", path, &[("content-type", "application/json")], Some(body.as_bytes()))
     }
 
+    pub fn patch(&self, path: &str, body: &Value) -> Answer {
+        let body = body.to_string();
+        self.send("PATCH", path, &[("content-type", "application/json")], Some(body.as_bytes()))
+    }
+
     pub fn delete(&self, path: &str) -> Answer {
         self.send("DELETE", path, &[], None)
     }

@@ -26,5 +26,6 @@ mod silence;
 mod staff;
 mod stopping;
 mod suites;
+mod taps;
 mod town;
 mod wallets;

@@ -3,6 +3,7 @@
 use fleet::change::Change as Fleet;
 use fleet::journal::{StoredRecord, Upload};
 use fleet::reader::{JournalHead, Reader, ReaderState};
+use fleet::taps::TapSettings;
 use identity::change::Change as Identity;
 use issuance::change::Change as Issuance;
 use issuance::document::Standing;
@@ -12,6 +13,7 @@ use issuance::product::RightsTemplate;
 use issuance::status_list::StatusList;
 use policy::place::{Grant, Place};
 use reader::table::ZoneClass;
+use reader::taps::{Taps, TimeBound};
 use store::commit::{Change, CommitError};
 use store::page::Page;
 use store::store::TenantStore;
@@ -84,6 +86,25 @@ async fn token_is_revoked_once() {
     clerk.conflict(Identity::UpdateToken(token.clone())).await;
     assert_eq!(clerk.tenant.tokens_in_force(at(6)).await.unwrap(), 0);
     assert_eq!(clerk.tenant.tokens(&Page::FIRST).await.unwrap().items, [token]);
+}
+
+#[tokio::test]
+async fn settings_of_taps_follow_their_versions() {
+    let folder = Folder::new();
+    let mut clerk = Clerk::of(&folder);
+    assert_eq!(clerk.tenant.taps().await.unwrap(), None);
+    let first = TapSettings { taps: Taps::default(), version: 1 };
+    let mut second = TapSettings { version: 2, ..first };
+    second.taps.normal.bound = TimeBound::of_ms(600, 2_000);
+    second.taps.normal.stronger_per_mille = 1_000;
+    second.taps.low.least = second.taps.high.least;
+    clerk.conflict(Fleet::SetTaps(second)).await;
+    clerk.change(Fleet::SetTaps(first)).await;
+    clerk.conflict(Fleet::SetTaps(first)).await;
+    assert_eq!(clerk.tenant.taps().await.unwrap(), Some(first));
+    clerk.change(Fleet::SetTaps(second)).await;
+    clerk.conflict(Fleet::SetTaps(second)).await;
+    assert_eq!(clerk.tenant.taps().await.unwrap(), Some(second));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use credential::jose::json;
 use credential::mdoc::IssuerSigned;
 use credential::rights::{NAME_SPACE, Rights};
 use presentation::express::handle::HANDLES_MAX;
-use presentation::express::issuing::{ANSWER_BYTES_MAX, Answer, Asked, POINT_BYTES, Statement};
+use presentation::express::issuing::{ANSWER_BYTES_MAX, Answer, POINT_BYTES, Statement, Wish};
 use presentation::express::reader::Counted;
 use presentation::express::{Context, ScopeId};
 use serde_json::Value;
@@ -147,20 +147,19 @@ impl Fetch {
         let made = element.generate_agreement(crypto, entropy);
         let (key, point) = made.map_err(FetchError::Element)?;
         let at = u64::try_from(now.unix_seconds()).unwrap_or(0);
-        let Short { scope, epoch, count, .. } = &short;
-        let asked = Asked { issuer_signed: bytes, scope, epoch: (*epoch).into() };
-        let message = Statement::message(crypto, &point, at, *count, asked);
+        let (count, epoch) = (short.count, short.epoch.into());
+        let wish = Wish { issuer_signed: bytes, scope: &short.scope, epoch };
+        let message = Statement::message(crypto, &point, at, count, &wish);
         let signed = element.sign(crypto, document.key, &message, Presence::Unknown);
         let by_device = signed.map_err(|error| {
             element.destroy(key);
             FetchError::Element(error)
         })?;
-        let statement = Statement { point, at, count: *count, by_device }.encode();
+        let statement = Statement { point, at, count, by_device }.encode();
         let body = serde_json::json!({
             "operator": short.scope.operator.as_str(),
             "zone": short.scope.zone.as_ref().map(|zone| zone.as_str()),
             "epoch": short.epoch,
-            "count": short.count,
             "pass": Base64UrlUnpadded::encode_string(bytes),
             "statement": Base64UrlUnpadded::encode_string(&statement),
         });

@@ -8,9 +8,7 @@ use presentation::apdu::LinkLimits;
 use presentation::profile::Profile;
 use reader::bundle::{Bundle, Freshness, Issuer};
 use reader::decision::Reason;
-use reader::engine::{
-    Config, Engine, Input, Memory, Output, ReaderKey, StandardIdentity, TimeBounds,
-};
+use reader::engine::{Config, Engine, Input, Memory, Output, ReaderKey, StandardIdentity};
 use reader::journal::{Event, Outcome};
 use reader::snapshot::{ClassPolicy, Stale};
 use reader::table::{AccessTable, Door, Need, Rule, ZoneClass};
@@ -46,7 +44,7 @@ impl Gate {
             key: ReaderKey::Held(city.reader.key.clone()),
             journal_records_max: 1000,
             link: LinkLimits::EXTENDED,
-            bounds: TimeBounds::default(),
+            bounds: reader::taps::TimeBounds::default(),
             restarts: 1,
             standard,
             least: Profile::Express,

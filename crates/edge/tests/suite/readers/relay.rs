@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use edge::reader_host::{ReaderHost, Settings};
 use reader::decision::Reason;
-use reader::engine::{TimeBound, TimeBounds};
+use reader::taps::{TimeBound, TimeBounds};
 
 use super::service::{Service, alone, names, port_of};
 use super::stage::{Attended, present};

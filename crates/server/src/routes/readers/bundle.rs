@@ -60,7 +60,7 @@ pub(in crate::routes) async fn fetch(
         status_signers: &certificates(&*server.custody, Purpose::StatusList, at),
         freshness: FRESHNESS,
         unlock_ms: UNLOCK_MS,
-        taps: reader::taps::Taps::default(),
+        taps: crate::routes::taps::taps(&server).await?,
         life: LIFE_DEFAULT,
         signer: &signer,
         deliveries: &delivery::deliveries(&server, &reader, &tree, at).await,

@@ -15,11 +15,13 @@ use crate::rows::{Columns, ReadError, entities, entity, number, words};
 use crate::store::{CityStore, TenantStore};
 
 mod place;
+mod taps;
 
 pub(crate) fn plan(plan: &mut Plan<'_>, change: &Change) -> Result<(), CommitError> {
     match change {
         Change::InsertPlace(place) => place::plan(plan, place),
         Change::InsertGrant(grant) => place::plan_grant(plan, grant),
+        Change::SetTaps(settings) => taps::plan(plan, settings),
         Change::InsertEnrolment(enrolment) => plan_new_enrolment(plan, enrolment),
         Change::UpdateEnrolment(enrolment) => plan_enrolment(plan, enrolment),
         Change::EnrolReader { enrolment, reader } => {
