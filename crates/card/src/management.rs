@@ -3,21 +3,24 @@
 //! Commands are native ones of EV2, wrapped in class `90`; scopes of eight bytes take the place of
 //! application identifiers. Whatever goes wrong ends the session.
 
+mod deeds;
 mod files;
+pub mod keys;
 
 use alloc::vec::Vec;
 
-use credential::crypto::Crypto;
+use credential::crypto::{Crypto, P256Secret};
 use presentation::apdu::{Command, StatusWord};
 use presentation::express::reader::Counted;
 use zeroize::Zeroizing;
 
+use self::deeds::{change_key, create, delete};
 use crate::ev2::{Challenge, Mode, Protection, Session, Transaction};
 use crate::memory::Memory;
-use crate::record::{Application, Batch, Key, Keys, Root};
+use crate::record::{Application, Batch, Key, Keys};
 use crate::status::{Status, StatusError};
 use crate::store::Store;
-use crate::{APPLICATIONS_MAX, ENTROPY_BYTES, FAILURES_MAX, Kind, ROOT, Scope, cipher};
+use crate::{ENTROPY_BYTES, FAILURES_MAX, Kind, ROOT, Scope};
 
 /// The application identifier of management (category F, unregistered).
 pub const APPLICATION: [u8; 7] = [0xF0, 0x4C, 0x49, 0x4D, 0x45, 0x4E, 0x02];
@@ -35,10 +38,14 @@ pub const IDENTIFY_KEY: u8 = 1;
 pub const UPDATE_KEY: u8 = 2;
 /// The file of the counted state.
 pub const COUNTED_FILE: u8 = 1;
-/// The file into which a batch of handles is written.
+/// The file into which a sealed batch of handles is written.
 pub const INBOX_FILE: u8 = 2;
 /// The file that says how the application stands.
 pub const STANDING_FILE: u8 = 3;
+/// The file of the pass.
+pub const PASS_FILE: u8 = 4;
+/// The file into which a message is written that is to be signed.
+pub const MESSAGE_FILE: u8 = 5;
 
 const SELECT_APPLICATION: u8 = 0x5A;
 const GET_KEY_VERSION: u8 = 0x64;
@@ -53,6 +60,8 @@ const CREATE_APPLICATION: u8 = 0xCA;
 const DELETE_APPLICATION: u8 = 0xDA;
 const WRITE_DATA: u8 = 0x8D;
 const READ_DATA: u8 = 0xAD;
+const DRAW_KEY: u8 = 0xD2;
+const SIGN: u8 = 0xD3;
 
 /// The version that a card tells of a key that it does not have.
 const DECOY_VERSION: u8 = 1;
@@ -92,8 +101,11 @@ impl Standing {
 pub(crate) struct Management {
     selected: Scope,
     stage: Stage,
-    /// What of a batch was written in this session.
-    inbox: Zeroizing<Vec<u8>>,
+    /// What was written in this session and not taken yet, and into which file.
+    inbox: (u8, Zeroizing<Vec<u8>>),
+    /// Keys that were drawn in this session.
+    drawn: Vec<P256Secret>,
+    agreement: Option<P256Secret>,
 }
 
 #[derive(Default)]
@@ -128,8 +140,7 @@ struct Hands<'h, M> {
 impl Management {
     /// Ends the session.
     pub(crate) fn forget(&mut self) {
-        self.stage = Stage::Idle;
-        self.inbox = Zeroizing::default();
+        *self = Self { selected: self.selected, ..Self::default() };
     }
 
     pub(crate) fn handle<M: Memory>(
@@ -180,7 +191,7 @@ impl Management {
                 Ok((alloc::vec![self.version(hands, number)?], Status::Done))
             }
             (AUTHENTICATE_FIRST, _) => {
-                self.inbox = Zeroizing::default();
+                self.forget();
                 // Number of the key, length of the reader's capabilities, and these.
                 let (&[number, length], capabilities) =
                     data.split_first_chunk::<2>().ok_or(Status::Length)?;
@@ -197,10 +208,12 @@ impl Management {
                 self.answer(hands, &challenge, whose, data)
             }
             (MORE | AUTHENTICATE_NON_FIRST, _) => Err(Status::Authentication.into()),
-            (_, Stage::Open(session, whose)) => self.within(hands, session, whose, command),
+            (_, Stage::Open(session, whose)) => {
+                self.within(hands, entropy, (session, whose), command)
+            }
             (
                 GET_IDENTIFIER | GET_APPLICATIONS | CHANGE_KEY | COMMIT | CREATE_APPLICATION
-                | DELETE_APPLICATION | WRITE_DATA | READ_DATA | GET_KEY_VERSION,
+                | DELETE_APPLICATION | WRITE_DATA | READ_DATA | DRAW_KEY | SIGN | GET_KEY_VERSION,
                 _,
             ) => Err(Status::Authentication.into()),
             _ => Err(Status::Command.into()),
@@ -268,8 +281,8 @@ impl Management {
     fn within<M: Memory>(
         &mut self,
         hands: &mut Hands<'_, M>,
-        mut session: Session,
-        whose: Whose,
+        entropy: &[u8; ENTROPY_BYTES],
+        (mut session, whose): (Session, Whose),
         command: &Command<'_>,
     ) -> Result<(Vec<u8>, Status), StatusError> {
         let rule = rule(command.instruction).ok_or(Status::Command)?;
@@ -305,6 +318,14 @@ impl Management {
             }
             (READ_DATA | WRITE_DATA | COMMIT, Place::Application(slot)) => {
                 self.file(hands, slot, command.instruction, &header, &body)?
+            }
+            (DRAW_KEY, Place::Application(_)) => {
+                let [of] = exactly(&header)?;
+                self.draw(hands, entropy, of)?
+            }
+            (SIGN, Place::Application(slot)) => {
+                let [number] = exactly(&header)?;
+                self.sign(hands, slot, number)?
             }
             _ => return Err(Status::Permission.into()),
         };
@@ -345,6 +366,7 @@ fn rule(instruction: u8) -> Option<Rule> {
         READ_DATA => rule(Some(UPDATE_KEY), 7, Mac, Full),
         WRITE_DATA => rule(Some(UPDATE_KEY), 7, Full, Mac),
         COMMIT => rule(Some(UPDATE_KEY), 0, Mac, Mac),
+        DRAW_KEY | SIGN => rule(Some(UPDATE_KEY), 1, Mac, Mac),
         _ => None,
     }
 }
@@ -381,115 +403,6 @@ impl<M: Memory> Hands<'_, M> {
         *failures = next(*failures)?;
         Ok(self.store.save_root(self.crypto, &root)?)
     }
-}
-
-/// Puts a new key in place of the one with `number`: of the session itself, or another, whose old bytes
-/// are folded in. A card is never moved back.
-fn change_key<M: Memory>(
-    hands: &mut Hands<'_, M>,
-    whose: Whose,
-    number: u8,
-    body: &[u8],
-) -> Result<(), StatusError> {
-    let change = |keys: &mut Keys| {
-        let place = keys.0.get_mut(usize::from(number)).ok_or(Status::Key)?;
-        let key = new_key(place, number == whose.number, body)?;
-        if key.version <= place.version {
-            return Err(StatusError(Status::Parameter));
-        }
-        *place = key;
-        Ok(())
-    };
-    match whose.place {
-        Place::Application(slot) => {
-            let mut application = hands.store.application(hands.crypto, slot)?;
-            change(&mut application.keys)?;
-            hands.store.save_application(hands.crypto, slot, &application)?;
-        }
-        _ => {
-            let mut root = hands.store.root(hands.crypto)?;
-            if root.is_blank() {
-                return Err(Status::Permission.into());
-            }
-            change(&mut root.keys)?;
-            hands.store.save_root(hands.crypto, &root)?;
-        }
-    }
-    Ok(())
-}
-
-fn new_key(old: &Key, is_own: bool, body: &[u8]) -> Result<Key, StatusError> {
-    let (sent, rest) = body.split_first_chunk::<16>().ok_or(Status::Length)?;
-    let mut bytes = *sent;
-    let (version, check) = rest.split_first().ok_or(Status::Length)?;
-    if is_own {
-        return if check.is_empty() {
-            Ok(Key { bytes, version: *version })
-        } else {
-            Err(Status::Length.into())
-        };
-    }
-    bytes.iter_mut().zip(old.bytes).for_each(|(byte, old)| *byte ^= old);
-    if check.len() != 4 {
-        return Err(Status::Length.into());
-    }
-    if cipher::crc32(&bytes).to_le_bytes() != check {
-        return Err(Status::Integrity.into());
-    }
-    Ok(Key { bytes, version: *version })
-}
-
-/// Makes an application; or, where the body names [`ROOT`] and the card is blank, gives the card its
-/// keys, with which the session ends. All of it or nothing.
-fn create<M: Memory>(hands: &mut Hands<'_, M>, mut body: &[u8]) -> Result<bool, StatusError> {
-    let (scope, rest) = body.split_first_chunk::<8>().ok_or(Status::Length)?;
-    let (kind, rest) = rest.split_first().ok_or(Status::Length)?;
-    body = rest;
-    let keys = Keys::read(&mut body).map_err(|_| Status::Length)?;
-    if !body.is_empty() {
-        return Err(Status::Length.into());
-    }
-    if keys.0.iter().any(|key| key.version == 0) {
-        return Err(Status::Parameter.into());
-    }
-    let mut root = hands.store.root(hands.crypto)?;
-    if root.is_blank() != (*scope == ROOT) {
-        return Err(Status::Permission.into());
-    }
-    if *scope == ROOT {
-        root.keys = keys;
-        hands.store.save_root(hands.crypto, &root)?;
-        return Ok(true);
-    }
-    let kind = Kind::from_byte(*kind).ok_or(Status::Parameter)?;
-    if root.slot_of(scope).is_some() {
-        return Err(Status::Duplicate.into());
-    }
-    let free = root.directory.iter().position(Option::is_none);
-    let slot = free.filter(|slot| *slot < APPLICATIONS_MAX).ok_or(Status::Full)?;
-    hands.store.save_application(hands.crypto, slot, &Application::new(*scope, kind, keys))?;
-    enter(hands, root, slot, Some(*scope))?;
-    Ok(false)
-}
-
-fn delete<M: Memory>(hands: &mut Hands<'_, M>, scope: Scope) -> Result<Vec<u8>, StatusError> {
-    let root = hands.store.root(hands.crypto)?;
-    let slot = root.slot_of(&scope).ok_or(Status::Application)?;
-    enter(hands, root, slot, None)?;
-    hands.store.erase(slot)?;
-    Ok(Vec::new())
-}
-
-fn enter<M: Memory>(
-    hands: &mut Hands<'_, M>,
-    mut root: Root,
-    slot: usize,
-    scope: Option<Scope>,
-) -> Result<(), StatusError> {
-    if let Some(entry) = root.directory.get_mut(slot) {
-        *entry = scope;
-    }
-    Ok(hands.store.save_root(hands.crypto, &root)?)
 }
 
 fn exactly<const N: usize>(data: &[u8]) -> Result<[u8; N], StatusError> {

@@ -9,6 +9,7 @@
 )]
 
 mod card;
+mod card_pass;
 mod cards;
 mod ceremony;
 mod city;

@@ -185,7 +185,7 @@ impl Fetch {
         body: &[u8],
     ) -> Result<usize, FetchError> {
         let Self { short, key, point, uses_max } = self;
-        let answer = read(body);
+        let answer = sealed(body);
         let opened = answer.and_then(|answer| {
             let agreed = element.agree(crypto, key, &answer.ephemeral);
             let agreed = agreed.map_err(FetchError::Element)?;
@@ -220,7 +220,11 @@ impl Fetch {
     }
 }
 
-fn read(body: &[u8]) -> Result<Answer, FetchError> {
+/// The sealed handles in the city's answer, for a device that opens them itself.
+///
+/// # Errors
+/// [`FetchError::Answer`].
+pub fn sealed(body: &[u8]) -> Result<Answer, FetchError> {
     let body = json::parse(body).map_err(|_| FetchError::Answer)?;
     let text = body.get("answer").and_then(Value::as_str).ok_or(FetchError::Answer)?;
     if text.len() > ANSWER_BYTES_MAX * 2 {
