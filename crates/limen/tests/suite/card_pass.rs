@@ -158,7 +158,7 @@ fn a_card_gets_its_pass_and_its_handles_and_opens_a_gate_by_either_tap() {
     refused.expect(1, "limen card accept");
     let told = town.accept(&["--card", "rider.card"]).expect(0, "accepted").json();
     assert_eq!(told["handles"], 32, "sixteen for today and for tomorrow");
-    assert_eq!(told["accepted"][0], "Day ticket");
+    assert_eq!(told["accepted"], serde_json::json!(["Day ticket"]));
     assert_eq!(town.refresh(), 32, "nothing is missing");
 
     let mut gate = Gate::open(folder, &[]);
