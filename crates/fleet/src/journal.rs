@@ -42,7 +42,7 @@ pub struct Upload {
     pub operator: OperatorCode,
     /// The new records, in order, without those that were known; not empty.
     pub records: Vec<StoredRecord>,
-    /// What the reader knew at the newest of them that tells it.
+    /// What the reader knew at the newest of them that tells it, and can be.
     pub watermark: Option<Watermark>,
     /// When they came in.
     pub received_at: Instant,
@@ -137,7 +137,7 @@ pub fn take_journal(
     if records.is_empty() {
         return Ok(Intake::Known);
     }
-    let watermark = run.events.iter().rev().find_map(Told::watermark);
+    let watermark = run.events.iter().rev().find_map(|told| told.watermark(reader));
     let upload = Upload {
         reader: reader.id,
         operator: reader.operator.clone(),
@@ -162,8 +162,12 @@ impl Told {
         self.event.as_ref().is_some_and(|event| !reader.doors.contains(&event.door))
     }
 
-    fn watermark(&self) -> Option<Watermark> {
+    /// Nothing where it tells of a bundle that nobody gave the reader.
+    fn watermark(&self, reader: &Reader) -> Option<Watermark> {
         let known = self.event.as_ref()?.watermark;
+        if known.bundle_epoch > reader.bundle_epoch {
+            return None;
+        }
         let (bundle_epoch, status_issued_at) = (known.bundle_epoch, known.status_issued_at);
         Some(Watermark { bundle_epoch, status_issued_at, at: self.at })
     }

@@ -96,6 +96,10 @@ pub(super) fn create<M: Memory>(
     }
     let free = root.directory.iter().position(Option::is_none);
     let slot = free.filter(|slot| *slot < APPLICATIONS_MAX).ok_or(Status::Full)?;
+    // A deletion that lost its power may have left a pass here, with its keys.
+    if !matches!(hands.store.pass_record(hands.crypto, slot), Ok(None)) {
+        hands.store.erase(slot)?;
+    }
     hands.store.save_application(hands.crypto, slot, &Application::new(*scope, kind, keys))?;
     enter(hands, root, slot, Some(*scope))?;
     Ok(false)

@@ -3,14 +3,16 @@
 //! `journal.base` holds the head of the journal before its first record. When the city has taken
 //! records, first the base moves, then the file is written anew without them; a crash in between
 //! leaves records before the base, which are passed over. `journal.handles` keeps, of the records that
-//! went, the newest of express taps: by them a gate knows copied handles after a restart.
+//! went, the newest of express taps, one of each handle: by them a gate knows copied handles after a
+//! restart.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use audit::journal::{Head, split_record, verify_run};
 use credential::cbor::{CborError, Decoder, Encoder};
+use presentation::express::handle::Index;
 use reader::express::SEEN_MAX;
 use reader::journal::handle_in;
 use vocabulary::id::ReaderId;
@@ -111,9 +113,7 @@ impl Ledger {
         let (gone, kept) = self.records.split_at_checked(taken).unwrap_or((&self.records, &[]));
         if !gone.is_empty() {
             let (base, kept) = (self.head_after(gone)?, kept.to_vec());
-            let express = gone.iter().filter(|record| handle_in(record).is_some());
-            let express: Vec<Vec<u8>> = express.cloned().collect();
-            self.keep_handles(express)?;
+            self.keep_handles(gone.to_vec())?;
             write_base(&self.base_path, &base)?;
             (self.base, self.records, self.is_crowded) = (base, kept, true);
         }
@@ -129,12 +129,16 @@ impl Ledger {
         verified.map_err(|source| HostError::Journal { file: file(), source })
     }
 
-    /// Written before the base moves: what a crash leaves twice counts once.
-    fn keep_handles(&mut self, more: Vec<Vec<u8>>) -> io::Result<()> {
-        if more.is_empty() {
+    /// Written before the base moves, so that a crash leaves records twice. Of each handle the first counts:
+    /// whoever shows a copy all the time drives no other handle out.
+    fn keep_handles(&mut self, gone: Vec<Vec<u8>>) -> io::Result<()> {
+        let mut known: HashSet<_> = self.handles.iter().filter_map(|it| handle_of(it)).collect();
+        let before = self.handles.len();
+        let is_new = |record: &Vec<u8>| handle_of(record).is_some_and(|it| known.insert(it));
+        self.handles.extend(gone.into_iter().filter(is_new));
+        if self.handles.len() == before {
             return Ok(());
         }
-        self.handles.extend(more);
         let length = |handles: &VecDeque<Vec<u8>>| handles.iter().map(Vec::len).sum::<usize>();
         while self.handles.len() > SEEN_MAX || length(&self.handles) as u64 > HANDLES_BYTES_MAX {
             self.handles.pop_front();
@@ -148,6 +152,11 @@ impl Ledger {
         self.is_crowded = false;
         Ok(())
     }
+}
+
+/// What tells a handle from others, as the engine has it.
+fn handle_of(record: &[u8]) -> Option<(u32, Index, u16)> {
+    handle_in(record).map(|handle| (handle.context.epoch, handle.status, handle.number))
 }
 
 /// After a crash between the two writes of `release`, the file still holds what is taken.
@@ -198,7 +207,6 @@ mod tests {
     use super::*;
     use crate::file::tests::Folder;
     use presentation::express::Context;
-    use presentation::express::handle::Index;
     use reader::journal::{Event, HandleTrace, Outcome, Tapped, Watermark};
     use vocabulary::time::Instant;
 
@@ -241,5 +249,24 @@ mod tests {
         assert_eq!(numbers(&ledger), (10..all.end).collect::<Vec<_>>(), "the newest");
         std::fs::write(folder.0.join("journal.handles"), b"damaged").unwrap();
         assert!(Ledger::open(&folder.0, reader).is_err());
+    }
+
+    #[test]
+    fn a_copy_that_is_shown_all_the_time_drives_no_other_handle_out() {
+        let folder = Folder::new("repeated");
+        let reader = ReaderId::from_bytes([7; 16]);
+        let (mut ledger, mut head) = Ledger::open(&folder.0, reader).unwrap();
+        for number in [1, 2].into_iter().chain(std::iter::repeat_n(3, SEEN_MAX + 10)) {
+            let (record, next) = head.append(Instant::UNIX_EPOCH, &event(Some(number))).unwrap();
+            ledger.append(record).unwrap();
+            head = next;
+            if number != 3 || head.entries().is_multiple_of(300) {
+                ledger.release(head.entries()).unwrap();
+            }
+        }
+        ledger.release(head.entries()).unwrap();
+        drop(ledger);
+        let (ledger, _) = Ledger::open(&folder.0, reader).unwrap();
+        assert_eq!(numbers(&ledger), [1, 2, 3]);
     }
 }

@@ -101,7 +101,18 @@ fn start(count: usize) -> (Journal, Reader) {
     let (key, reader, _) = enrolled(1);
     let mut journal = Journal::new(&key, &reader);
     journal.write(count, "tap");
-    (journal, reader)
+    (journal, Reader { bundle_epoch: 9, ..reader })
+}
+
+#[test]
+fn a_reader_that_says_it_knows_a_bundle_which_nobody_gave_it_is_not_believed() {
+    for (told, expected) in [(9, Some(9)), (10, Some(0)), (u64::MAX, Some(0))] {
+        let (mut journal, reader) = start(1);
+        journal.write_payload(&grant("tap", told).encode());
+        let (reader, upload) = appended(journal.hand_in(&reader, 0, 2, &[]));
+        assert_eq!(upload.records.len(), 2, "it is kept");
+        assert_eq!(reader.watermark.map(|known| known.bundle_epoch), expected, "{told}");
+    }
 }
 
 #[test]

@@ -130,7 +130,8 @@ impl Accept {
             let (names, rights) = told(&element, kept)?;
             keep_handle_document(&mut state);
             let scope = &common.owner.0;
-            let loaded = handles::fetch(&at.client, &mut element, &state, scope, &standing);
+            // Those that are there may be of another pass.
+            let loaded = handles::fetch(&at.client, &mut element, &state, scope, &[]);
             told(&element, loaded)?;
             drop(element);
             begin_count(&mut desk, &at.place, &identifier, &standing, &rights).await?;
@@ -165,7 +166,7 @@ impl Refresh {
             let session = desk.session(&at.place, &identifier).await;
             let mut element = CardElement::new(session.or_fail(ATTEMPT)?);
             let scope = &common.owner.0;
-            let loaded = handles::fetch(&at.client, &mut element, &state, scope, &standing);
+            let loaded = handles::fetch(&at.client, &mut element, &state, scope, &standing.batches);
             told(&element, loaded)?;
             drop(element);
             let standing = desk.held(&at.place, &identifier).await.or_fail(ATTEMPT)?;

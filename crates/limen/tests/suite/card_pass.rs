@@ -183,6 +183,10 @@ fn a_card_gets_its_pass_and_its_handles_and_opens_a_gate_by_either_tap() {
     let told = folder.limen(&[&inspect[..], &DESK[..4]].concat()).expect(0, "has_pass").json();
     assert_eq!(told["applications"][0]["has_pass"], true);
 
+    // A new pass comes with handles of its own, and those of the old one are gone.
+    let told = town.accept(&["--card", "rider.card"]).expect(0, "accepted").json();
+    assert_eq!(told["handles"], 32);
+
     town.city.ask(&["pass", "revoke", &town.pass]);
     town.city.sync("gate-1");
     for profile in ["express", "standard"] {

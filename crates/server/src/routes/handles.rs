@@ -143,6 +143,10 @@ async fn attempt(
     let product = tenant.product_version(&pass.product, pass.product_version).await?;
     let product = product.ok_or_else(Problem::internal)?;
     may_draw(&permit, &pass, &product, request, at)?;
+    // Whoever says the same again makes no work for the key service.
+    if tenant.is_used(&request.once).await? {
+        return Err(repeated());
+    }
     let drawn = tenant.handle_index(pass.id, &request.zone, request.epoch).await?;
     let list = open_list(server, &tenant, Some(request.epoch), at).await?;
     let free_index = free_index(&tenant, &list).await?;
@@ -168,13 +172,15 @@ async fn attempt(
             Ok(Some(Handles { count: drawn.count, answer }))
         }
         // What was made for this try leaves nowhere.
-        Err(CommitError::Conflict(row)) if row.table == Table::Once => {
-            let text = "the statement was used before; sign a new one, with another point";
-            Err(Problem::refused("handles-repeated", text))
-        }
+        Err(CommitError::Conflict(row)) if row.table == Table::Once => Err(repeated()),
         Err(CommitError::Conflict(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+fn repeated() -> Problem {
+    let text = "the statement was used before; sign a new one, with another point";
+    Problem::refused("handles-repeated", text)
 }
 
 async fn free_index(tenant: &TenantStore, list: &StatusList) -> Result<Option<u32>, Problem> {

@@ -31,10 +31,10 @@ use crate::staff::ticket;
 use crate::town::Town;
 use crate::wallets::offered;
 
-const PATH: &str = "/v1/wallet/express-handles";
+pub const PATH: &str = "/v1/wallet/express-handles";
 
 /// A key service in a thread of its own; ends with the test.
-struct Keys {
+pub struct Keys {
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -104,8 +104,8 @@ fn served(town: &mut Town, rights: &[VaultRight]) -> Keys {
     Keys { stop, thread: Some(thread) }
 }
 
-struct Wallet {
-    pass: String,
+pub struct Wallet {
+    pub pass: String,
     document: Vec<u8>,
     key: Key,
     agreement: P256Secret,
@@ -114,7 +114,7 @@ struct Wallet {
 
 impl Wallet {
     /// A wallet that has collected a pass of `product`.
-    fn of(town: &Town, product: &Value) -> Self {
+    pub fn of(town: &Town, product: &Value) -> Self {
         let (phone, pass, _) = offered(town, product);
         let token = phone.token(None, false);
         let key = Key::new(31);
@@ -125,7 +125,7 @@ impl Wallet {
     }
 
     /// Tomorrow's handles: midnight does not take them away.
-    fn request(&mut self, count: u16) -> Value {
+    pub fn request(&mut self, count: u16) -> Value {
         self.request_at("B", epoch_at(now()) + 1, count)
     }
 
@@ -174,11 +174,18 @@ fn with(mut request: Value, field: &str, value: Value) -> Value {
     request
 }
 
-fn open_town(rights: &[VaultRight]) -> (Keys, Town) {
+pub fn open_town(rights: &[VaultRight]) -> (Keys, Town) {
     let mut town = Town::closed(|_| {});
     let keys = served(&mut town, rights);
     town.open();
     (keys, town)
+}
+
+/// How often the key service has done this, as its journal of uses says.
+fn deeds(town: &Town, word: &str) -> usize {
+    let files = std::fs::read_dir(town.folder.join("uses")).unwrap();
+    let bytes: Vec<u8> = files.flat_map(|it| std::fs::read(it.unwrap().path()).unwrap()).collect();
+    bytes.windows(word.len()).filter(|it| *it == word.as_bytes()).count()
 }
 
 #[test]
@@ -192,8 +199,11 @@ fn the_signature_of_the_device_is_what_a_wallet_shows() {
     let refused = |request: &Value, status, code: &str| {
         assert_eq!(anyone.post(PATH, request).problem(status), code, "{code}");
     };
-    // Who saw a request draws nothing by it, here or elsewhere.
+    // Who saw a request draws nothing by it, here or elsewhere, and makes the key service do nothing.
+    let served = || deeds(&town, "vault");
+    let before = served();
     refused(&good, 409, "handles-repeated");
+    assert_eq!(served(), before);
     refused(&with(good.clone(), "zone", json!("C")), 403, "handles-device");
     refused(&with(good.clone(), "epoch", json!(epoch_at(now()))), 403, "handles-device");
     let tomorrow = ("B", epoch_at(now()) + 1, 4);
@@ -223,7 +233,9 @@ fn the_signature_of_the_device_is_what_a_wallet_shows() {
     }
     anyone.post(PATH, &with(good.clone(), "more", json!(1))).expect(400);
     let again = wallet.request(4);
+    let before = served();
     assert_eq!(wallet.open(&anyone.post(PATH, &again)).handles.len(), 4, "control");
+    assert!(served() > before, "control");
     // A pass that is suspended gets none, and the log of the city says who drew.
     let path = format!("/v1/passes/{}", wallet.pass);
     town.harbour().post(&format!("{path}/suspend"), &json!({})).expect(200);

@@ -21,6 +21,7 @@ mod log;
 mod phone;
 mod races;
 mod readers;
+mod reconciliation;
 mod signers;
 mod silence;
 mod staff;

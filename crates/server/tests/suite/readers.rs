@@ -73,7 +73,7 @@ impl Gate {
         self.enrolled["secret"].as_str().unwrap()
     }
 
-    fn upload(&self, town: &Town, records: &[Vec<u8>], head: &Head, signer: &Key) -> Answer {
+    pub fn upload(&self, town: &Town, records: &[Vec<u8>], head: &Head, signer: &Key) -> Answer {
         let unsigned = head.unsigned(now());
         let signature = signer.sign(unsigned.to_be_signed());
         let signed = unsigned.complete(signature.as_bytes().try_into().unwrap());

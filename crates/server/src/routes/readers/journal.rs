@@ -82,7 +82,7 @@ async fn attempt(
         accepted: u64::try_from(events.len()).unwrap_or(u64::MAX),
     };
     let alarm = foreign_doors(reader, &events, permit, at);
-    let (reconciled, findings) = reconcile(server, permit, id, &events, at).await?;
+    let (reconciled, findings) = reconcile(server, permit, reader, &events, at).await?;
     let mut changes = vec![change.into()];
     for told in &events {
         changes.push(store::commit::Change::Noted(leaf(server, permit, told, at)?));

@@ -1,9 +1,13 @@
 //! What a journal tells of express taps, held against what the city gave out, in the transaction that
 //! takes the journal in.
 
+use std::collections::HashMap;
+
 use ::reader::decision::Reason;
 use ::reader::journal::{HandleTrace, Outcome, Tapped};
+use fleet::bundle::scopes_of;
 use fleet::journal::Told;
+use fleet::reader::Reader;
 use issuance::handles::{HandleIndex, Tap, epoch_at};
 use issuance::issuer::Issuer;
 use issuance::reconciliation::{self, Finding, Kind, reconcile_taps};
@@ -18,6 +22,7 @@ use vocabulary::time::Instant;
 
 use crate::problem::Problem;
 use crate::record::Deed;
+use crate::routes::places::tree;
 use crate::server::Server;
 
 /// Findings of one piece of journal that get an event each.
@@ -27,7 +32,7 @@ const FINDINGS_MAX: usize = 256;
 pub(super) async fn reconcile(
     server: &Server,
     permit: &Permit,
-    reader: ReaderId,
+    reader: &Reader,
     events: &[Told],
     at: Instant,
 ) -> Result<(Vec<Change>, Vec<Finding>), Problem> {
@@ -35,6 +40,15 @@ pub(super) async fn reconcile(
     if taps.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
+    let scopes = scopes_of(reader, &tree(server).await?);
+    let scopes: Vec<_> = scopes
+        .iter()
+        .map(|scope| ScopeId::new(&server.crypto, &scope.operator, scope.zone.as_ref()))
+        .collect();
+    // It has no key of another scope: what it tells of one accuses nobody but itself.
+    let (taps, foreign): (Vec<_>, Vec<_>) =
+        taps.into_iter().partition(|(_, trace)| scopes.contains(&trace.context.scope));
+    let reader = reader.id;
     let issuer = server.issuer(permit.operator()).await?.ok_or_else(Problem::internal)?;
     let tenant = server.store.for_operator(permit.operator());
     let mut found = Vec::with_capacity(taps.len());
@@ -62,6 +76,16 @@ pub(super) async fn reconcile(
         reconcile_taps(permit, &told, epoch_at(at)).map_err(|_| Problem::internal())?;
     let mut changes: Vec<Change> = reconciled.changes.into_iter().map(Into::into).collect();
     changes.extend(told_of(server, permit, reader, &reconciled.findings, at)?);
+    if !foreign.is_empty() {
+        tracing::error!(%reader, "a journal tells of handles of scopes that are not its reader's");
+        changes.push(counted(
+            server,
+            permit,
+            reader,
+            ("handles.foreign-scope", foreign.len()),
+            at,
+        )?);
+    }
     Ok((changes, reconciled.findings))
 }
 
@@ -111,8 +135,13 @@ fn told_of(
 ) -> Result<Vec<Change>, Problem> {
     let (late, mut findings): (Vec<_>, Vec<_>) =
         findings.iter().partition(|finding| finding.kind == Kind::TooLate);
-    // Who forges many hides no copy among them.
-    findings.sort_by_key(|finding| finding.kind == Kind::Forged);
+    // Who forges many hides no copy among them, and who shows one copy many times no other one.
+    let mut told: HashMap<_, usize> = HashMap::new();
+    findings.sort_by_cached_key(|finding| {
+        let count = told.entry((finding.kind, finding.pass, finding.tap.number)).or_default();
+        *count = count.saturating_add(1);
+        (finding.kind == Kind::Forged, *count)
+    });
     let mut changes = Vec::new();
     for finding in findings.iter().take(FINDINGS_MAX) {
         let object = finding.pass.map_or_else(|| reader.to_string(), |pass| pass.to_string());
@@ -123,12 +152,23 @@ fn told_of(
     let rest = findings.len().saturating_sub(FINDINGS_MAX);
     for (what, count) in [("handles.more-findings", rest), ("handles.too-late", late.len())] {
         if count > 0 {
-            let more = Some(json!({ "count": count }));
-            let deed = Deed { what, more, ..Deed::of(permit, reader.to_string(), at) };
-            changes.push(Change::Noted(server.recorder.entry(&deed)?));
+            changes.push(counted(server, permit, reader, (what, count), at)?);
         }
     }
     Ok(changes)
+}
+
+/// One event for many taps.
+fn counted(
+    server: &Server,
+    permit: &Permit,
+    reader: ReaderId,
+    (what, count): (&'static str, usize),
+    at: Instant,
+) -> Result<Change, Problem> {
+    let more = Some(json!({ "count": count }));
+    let deed = Deed { what, more, ..Deed::of(permit, reader.to_string(), at) };
+    Ok(Change::Noted(server.recorder.entry(&deed)?))
 }
 
 const fn word(kind: Kind) -> &'static str {

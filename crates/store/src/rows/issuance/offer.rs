@@ -123,6 +123,17 @@ fn remaining(word: &str) -> Option<Remaining> {
 }
 
 impl TenantStore {
+    /// Whether the mark was used. That it was not holds for this moment alone: who uses it commits it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn is_used(&self, once: &Once) -> Result<bool, ReadError> {
+        let sql = "SELECT 1 FROM once WHERE operator = $1 AND scope = $2 AND digest = $3";
+        let values = vec![self.tenant(), once.scope.as_str().into(), (&once.digest).into()];
+        let rows = self.engine().read(Statement::row(sql, values)).await?;
+        Ok(!rows.is_empty())
+    }
+
     /// The offer `id`.
     ///
     /// # Errors
