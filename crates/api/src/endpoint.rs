@@ -289,6 +289,14 @@ pub const ENDPOINTS: &[Endpoint] = &[
     ),
     endpoint(
         Get,
+        "/v1/findings",
+        ("passes", "List the taps that should not have been: forged, copied and cloned"),
+        Token,
+        None,
+        Page("Finding"),
+    ),
+    endpoint(
+        Get,
         "/v1/events",
         ("log", "List the deeds of an operator"),
         Token,

@@ -15,11 +15,10 @@ pub struct HandlesRequest {
     pub zone: String,
     /// The epoch: whole days since 1970 UTC; today or tomorrow.
     pub epoch: u32,
-    /// How many, at most. A product allows so many for each pass, zone and epoch.
-    pub count: u16,
     /// IssuerSigned of the pass with all its items, in base64url.
     pub pass: String,
-    /// The statement of the device (`specs/express-tap.md`), in base64url.
+    /// The statement of the device, which says how many (`specs/express-tap.md`), in base64url. It counts
+    /// once.
     pub statement: String,
 }
 

@@ -36,6 +36,58 @@ pub struct Pass {
     pub valid_until: String,
     /// Counts the changes, from 1.
     pub version: u32,
+    /// Taps with it that should not have been (`/v1/findings`); only where one pass is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<u64>,
+}
+
+/// A tap that should not have been: what reconciliation of journals found (`specs/express-tap.md`).
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct Finding {
+    /// The event of the audit log.
+    pub event: String,
+    /// The place of its leaf in the audit log, from 0.
+    pub sequence: u64,
+    /// When it was found.
+    pub found_at: String,
+    /// `forged`, `copied` or `cloned`.
+    pub kind: String,
+    /// What was found; absent once the details are forgotten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<Found>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct Found {
+    /// How it is known.
+    #[schema(example = "same-number")]
+    pub evidence: String,
+    /// The pass, if the handle is of one.
+    pub pass: Option<String>,
+    /// The zone, if the handle is of a pass.
+    pub zone: Option<String>,
+    /// The epoch: whole days since 1970 UTC.
+    pub epoch: u32,
+    /// The tap.
+    pub tap: FoundTap,
+    /// The tap with which it cannot stand together.
+    pub other: Option<FoundTap>,
+}
+
+/// A tap, as a gate wrote it down.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct FoundTap {
+    /// The gate.
+    pub reader: String,
+    /// The record of its journal.
+    pub record: u64,
+    /// When, by the gate's clock.
+    pub at: String,
+    /// The number of the handle among those of its pass, zone and epoch.
+    pub number: u16,
+    /// The taps with such handles, as the device counts them.
+    pub count: u32,
 }
 
 /// Why a pass is suspended or revoked. It stays with the operator.

@@ -1,9 +1,10 @@
 //! The card: many applications of many operators on one card (`specs/card.md`).
 //!
-//! [`Card`] takes command APDUs (ISO/IEC 7816-4) and gives answers. Two of its applications can be
-//! selected, and both are on every card: the express tap (`specs/express-tap.md`), and management, by
-//! which operators personalise under keys of their own. Which operators have an application here shows to
-//! nobody without a key: the scope in the first command chooses, and a card without it answers alike.
+//! [`Card`] takes command APDUs (ISO/IEC 7816-4) and gives answers. Three things can be selected, and all
+//! are on every card: the express tap (`specs/express-tap.md`), the standard tap
+//! (`specs/standard-tap.md`), and management, by which operators personalise under keys of their own.
+//! Which operators have an application here shows to nobody without a key: the scope in the first command
+//! chooses, or the group of a reader that proves itself, and a card without it answers alike.
 //!
 //! It does no input or output: memory is a [`memory::Memory`], entropy an argument. It says nothing of
 //! its maker's number, and has no other.
@@ -16,8 +17,10 @@ mod cipher;
 mod ev2;
 pub mod management;
 pub mod memory;
+mod pass;
 mod pocket;
 mod record;
+mod standard;
 mod status;
 mod store;
 
@@ -29,11 +32,13 @@ use presentation::apdu::{self, Command, StatusWord};
 use presentation::express::handle::HANDLE_BYTES;
 use presentation::express::holder::{Hands, HolderEnd};
 use presentation::express::{FRESH_BYTES, Transport};
+use presentation::standard::{EXPEDITED_APPLICATION, STEP_UP_APPLICATION};
 
 use crate::management::Management;
 use crate::memory::{Memory, MemoryFault};
 use crate::pocket::CardPocket;
 use crate::record::{Keys, Root};
+use crate::standard::Standard;
 use crate::store::Store;
 
 /// Historical bytes of the ATR of every card.
@@ -50,7 +55,11 @@ pub const KEYS: usize = 3;
 /// the card, takes no more.
 pub const FAILURES_MAX: u16 = 1_000;
 /// Bytes of entropy that one command uses at the most.
-pub const ENTROPY_BYTES: usize = HANDLE_BYTES + FRESH_BYTES;
+pub const ENTROPY_BYTES: usize = 96;
+/// Bytes of a pass, with the keys of the reader authorities to which it is shown.
+pub const PASS_BYTES_MAX: usize = 6 * 1024;
+/// Reader authorities to which a pass is shown.
+pub const AUTHORITIES_MAX: usize = 4;
 
 /// A batch is written beside those that count.
 const BATCH_SLOTS: usize = 3;
@@ -120,6 +129,7 @@ pub struct Card<M> {
     store: Store<M>,
     selected: Selected,
     express: HolderEnd,
+    standard: Standard,
     management: Management,
 }
 
@@ -127,6 +137,7 @@ pub struct Card<M> {
 enum Selected {
     Nothing,
     Express,
+    Standard,
     Management,
 }
 
@@ -169,7 +180,8 @@ impl<M: Memory> Card<M> {
 
     fn with(store: Store<M>) -> Self {
         let (express, management) = (HolderEnd::new(Transport::Nfc), Management::default());
-        Self { store, selected: Selected::Nothing, express, management }
+        let standard = Standard::default();
+        Self { store, selected: Selected::Nothing, express, standard, management }
     }
 
     /// The memory of a card that is taken away.
@@ -182,6 +194,7 @@ impl<M: Memory> Card<M> {
     pub fn reset(&mut self) {
         self.selected = Selected::Nothing;
         self.express.reset();
+        self.standard = Standard::default();
         self.management = Management::default();
     }
 
@@ -200,6 +213,7 @@ impl<M: Memory> Card<M> {
         }
         match (self.selected, command) {
             (Selected::Express, _) => self.express(crypto, entropy, apdu),
+            (Selected::Standard, _) => self.standard.handle(&mut self.store, crypto, apdu),
             (Selected::Management, Ok(command)) => {
                 self.management.handle(&mut self.store, crypto, entropy, &command)
             }
@@ -222,9 +236,21 @@ impl<M: Memory> Card<M> {
         self.management.forget();
         if HolderEnd::is_selected_by(command) {
             self.selected = Selected::Express;
+            self.standard = Standard::default();
             return self.express(crypto, entropy, apdu);
         }
         let is_by_name = (command.p1, command.p2) == (0x04, 0x00);
+        if is_by_name && command.data == EXPEDITED_APPLICATION {
+            self.express.reset();
+            self.selected = Selected::Standard;
+            self.standard = Standard::begin(&self.store, crypto, entropy);
+            return self.standard.handle(&mut self.store, crypto, apdu);
+        }
+        let is_step_up = is_by_name && command.data == STEP_UP_APPLICATION;
+        if is_step_up && self.selected == Selected::Standard {
+            return self.standard.handle(&mut self.store, crypto, apdu);
+        }
+        self.standard = Standard::default();
         if is_by_name && command.data == management::APPLICATION {
             self.express.reset();
             self.selected = Selected::Management;
@@ -244,7 +270,9 @@ impl<M: Memory> Card<M> {
         apdu: &[u8],
     ) -> Vec<u8> {
         let mut pocket = CardPocket { store: &mut self.store, crypto };
-        let mut hands = Hands { crypto, pocket: &mut pocket, entropy: *entropy };
+        // INVARIANT: a tap takes less entropy than a command has.
+        let entropy = entropy.first_chunk().copied().unwrap_or([0; HANDLE_BYTES + FRESH_BYTES]);
+        let mut hands = Hands { crypto, pocket: &mut pocket, entropy };
         self.express.handle(&mut hands, apdu).as_bytes().to_vec()
     }
 

@@ -4,10 +4,11 @@
 //! application identifiers. Whatever goes wrong ends the session.
 
 mod files;
+pub mod keys;
 
 use alloc::vec::Vec;
 
-use credential::crypto::Crypto;
+use credential::crypto::{Crypto, P256Secret};
 use presentation::apdu::{Command, StatusWord};
 use presentation::express::reader::Counted;
 use zeroize::Zeroizing;
@@ -35,10 +36,14 @@ pub const IDENTIFY_KEY: u8 = 1;
 pub const UPDATE_KEY: u8 = 2;
 /// The file of the counted state.
 pub const COUNTED_FILE: u8 = 1;
-/// The file into which a batch of handles is written.
+/// The file into which a sealed batch of handles is written.
 pub const INBOX_FILE: u8 = 2;
 /// The file that says how the application stands.
 pub const STANDING_FILE: u8 = 3;
+/// The file of the pass.
+pub const PASS_FILE: u8 = 4;
+/// The file into which a message is written that is to be signed.
+pub const MESSAGE_FILE: u8 = 5;
 
 const SELECT_APPLICATION: u8 = 0x5A;
 const GET_KEY_VERSION: u8 = 0x64;
@@ -53,6 +58,8 @@ const CREATE_APPLICATION: u8 = 0xCA;
 const DELETE_APPLICATION: u8 = 0xDA;
 const WRITE_DATA: u8 = 0x8D;
 const READ_DATA: u8 = 0xAD;
+const DRAW_KEY: u8 = 0xD2;
+const SIGN: u8 = 0xD3;
 
 /// The version that a card tells of a key that it does not have.
 const DECOY_VERSION: u8 = 1;
@@ -92,8 +99,11 @@ impl Standing {
 pub(crate) struct Management {
     selected: Scope,
     stage: Stage,
-    /// What of a batch was written in this session.
-    inbox: Zeroizing<Vec<u8>>,
+    /// What was written in this session and not taken yet, and into which file.
+    inbox: (u8, Zeroizing<Vec<u8>>),
+    /// Keys that were drawn in this session.
+    drawn: Vec<P256Secret>,
+    agreement: Option<P256Secret>,
 }
 
 #[derive(Default)]
@@ -128,8 +138,7 @@ struct Hands<'h, M> {
 impl Management {
     /// Ends the session.
     pub(crate) fn forget(&mut self) {
-        self.stage = Stage::Idle;
-        self.inbox = Zeroizing::default();
+        *self = Self { selected: self.selected, ..Self::default() };
     }
 
     pub(crate) fn handle<M: Memory>(
@@ -180,7 +189,7 @@ impl Management {
                 Ok((alloc::vec![self.version(hands, number)?], Status::Done))
             }
             (AUTHENTICATE_FIRST, _) => {
-                self.inbox = Zeroizing::default();
+                self.forget();
                 // Number of the key, length of the reader's capabilities, and these.
                 let (&[number, length], capabilities) =
                     data.split_first_chunk::<2>().ok_or(Status::Length)?;
@@ -197,10 +206,12 @@ impl Management {
                 self.answer(hands, &challenge, whose, data)
             }
             (MORE | AUTHENTICATE_NON_FIRST, _) => Err(Status::Authentication.into()),
-            (_, Stage::Open(session, whose)) => self.within(hands, session, whose, command),
+            (_, Stage::Open(session, whose)) => {
+                self.within(hands, entropy, (session, whose), command)
+            }
             (
                 GET_IDENTIFIER | GET_APPLICATIONS | CHANGE_KEY | COMMIT | CREATE_APPLICATION
-                | DELETE_APPLICATION | WRITE_DATA | READ_DATA | GET_KEY_VERSION,
+                | DELETE_APPLICATION | WRITE_DATA | READ_DATA | DRAW_KEY | SIGN | GET_KEY_VERSION,
                 _,
             ) => Err(Status::Authentication.into()),
             _ => Err(Status::Command.into()),
@@ -268,8 +279,8 @@ impl Management {
     fn within<M: Memory>(
         &mut self,
         hands: &mut Hands<'_, M>,
-        mut session: Session,
-        whose: Whose,
+        entropy: &[u8; ENTROPY_BYTES],
+        (mut session, whose): (Session, Whose),
         command: &Command<'_>,
     ) -> Result<(Vec<u8>, Status), StatusError> {
         let rule = rule(command.instruction).ok_or(Status::Command)?;
@@ -305,6 +316,14 @@ impl Management {
             }
             (READ_DATA | WRITE_DATA | COMMIT, Place::Application(slot)) => {
                 self.file(hands, slot, command.instruction, &header, &body)?
+            }
+            (DRAW_KEY, Place::Application(_)) => {
+                let [of] = exactly(&header)?;
+                self.draw(hands, entropy, of)?
+            }
+            (SIGN, Place::Application(slot)) => {
+                let [number] = exactly(&header)?;
+                self.sign(hands, slot, number)?
             }
             _ => return Err(Status::Permission.into()),
         };
@@ -345,6 +364,7 @@ fn rule(instruction: u8) -> Option<Rule> {
         READ_DATA => rule(Some(UPDATE_KEY), 7, Mac, Full),
         WRITE_DATA => rule(Some(UPDATE_KEY), 7, Full, Mac),
         COMMIT => rule(Some(UPDATE_KEY), 0, Mac, Mac),
+        DRAW_KEY | SIGN => rule(Some(UPDATE_KEY), 1, Mac, Mac),
         _ => None,
     }
 }

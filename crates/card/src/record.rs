@@ -1,5 +1,6 @@
 //! What the records of a card hold: the card itself, and one application.
 
+use credential::crypto::P256Secret;
 use presentation::express::reader::Counted;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -172,6 +173,49 @@ impl Application {
     }
 }
 
+/// The pass of an application, beside its bytes: what must change with them at once, and what taps change.
+#[derive(Clone)]
+pub(crate) struct PassRecord {
+    /// Where its bytes lie, how many they are, and their check sum.
+    pub(crate) area: u8,
+    pub(crate) length: u16,
+    pub(crate) digest: [u8; 8],
+    /// What the time is not before, in Unix seconds.
+    pub(crate) floor: i64,
+    /// Its place behind others, once a door stayed closed for it; zero once one opened.
+    pub(crate) refused: u8,
+    /// The device key of the access document.
+    pub(crate) tap_key: P256Secret,
+    /// The device key of the mdoc, by which handles are asked for.
+    pub(crate) handle_key: P256Secret,
+}
+
+impl PassRecord {
+    pub(crate) fn to_payload(&self) -> Zeroizing<[u8; PAYLOAD_BYTES]> {
+        let mut to = Writer::new();
+        to.put(&[FORMAT, self.area]).put(&self.length.to_be_bytes()).put(&self.digest);
+        to.put(&self.floor.to_be_bytes()).put(&[self.refused]);
+        to.put(self.tap_key.danger_bytes()).put(self.handle_key.danger_bytes());
+        to.payload
+    }
+
+    pub(crate) fn from_payload(payload: &[u8; PAYLOAD_BYTES]) -> Result<Self, MemoryFault> {
+        let mut bytes = payload.as_slice();
+        if byte(&mut bytes)? != FORMAT {
+            return Err(MemoryFault);
+        }
+        Ok(Self {
+            area: byte(&mut bytes)?,
+            length: u16::from_be_bytes(take(&mut bytes)?),
+            digest: take(&mut bytes)?,
+            floor: i64::from_be_bytes(take(&mut bytes)?),
+            refused: byte(&mut bytes)?,
+            tap_key: P256Secret::from_bytes(take(&mut bytes)?),
+            handle_key: P256Secret::from_bytes(take(&mut bytes)?),
+        })
+    }
+}
+
 /// Bytes of a counted state.
 pub(crate) const COUNTED_BYTES: usize = 12;
 
@@ -251,6 +295,12 @@ mod tests {
             let payload = application.to_payload();
             assert_eq!(Application::from_payload(&payload).unwrap().to_payload(), payload);
         }
+        let [tap_key, handle_key] = [1, 2].map(|byte| P256Secret::from_bytes([byte; 32]));
+        let (area, length, digest, floor, refused) = (1, 6_144, [9; 8], i64::MAX, 255);
+        let pass = PassRecord { area, length, digest, floor, refused, tap_key, handle_key };
+        let payload = pass.to_payload();
+        assert_eq!(PassRecord::from_payload(&payload).unwrap().to_payload(), payload);
+        assert!(PassRecord::from_payload(&[0; PAYLOAD_BYTES]).is_err());
         assert!(Root::from_payload(&[0; PAYLOAD_BYTES]).is_err());
         assert!(Application::from_payload(&[0; PAYLOAD_BYTES]).is_err());
     }

@@ -5,13 +5,15 @@
 //! that a write which tears leaves the old one. Handles lie beside the records: they are written first,
 //! and count once the record of their application says so.
 
+use alloc::vec::Vec;
+
 use credential::crypto::Crypto;
 use presentation::express::handle::{HANDLE_BYTES, HANDLES_MAX, Handle, TapKey};
 use zeroize::Zeroizing;
 
 use crate::memory::{Memory, MemoryFault, PAGE_BYTES};
-use crate::record::{Application, Root};
-use crate::{APPLICATIONS_MAX, BATCH_SLOTS};
+use crate::record::{Application, PassRecord, Root};
+use crate::{APPLICATIONS_MAX, BATCH_SLOTS, PASS_BYTES_MAX};
 
 const RECORD_PAGES: usize = 5;
 const RECORD_BYTES: usize = RECORD_PAGES * PAGE_BYTES;
@@ -24,8 +26,13 @@ const ENTRY_PAGES: usize = 3;
 const BATCH_PAGES: usize = HANDLES_MAX as usize * ENTRY_PAGES;
 const SCRATCH: usize = 2 * RECORD_PAGES * (1 + APPLICATIONS_MAX);
 const ENTRIES: usize = SCRATCH + ENTRY_PAGES;
+const PASS_RECORDS: usize = ENTRIES + APPLICATIONS_MAX * BATCH_SLOTS * BATCH_PAGES;
+const PASSES: usize = PASS_RECORDS + 2 * RECORD_PAGES * APPLICATIONS_MAX;
+const PASS_PAGES: usize = PASS_BYTES_MAX / PAGE_BYTES;
+/// A pass is written beside the one that counts.
+const PASS_AREAS: usize = 2;
 /// Pages of a card.
-pub(crate) const PAGES: usize = ENTRIES + APPLICATIONS_MAX * BATCH_SLOTS * BATCH_PAGES;
+pub(crate) const PAGES: usize = PASSES + APPLICATIONS_MAX * PASS_AREAS * PASS_PAGES;
 
 /// Whose record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +41,8 @@ pub(crate) enum Place {
     Root,
     /// That of the application in this slot of the directory.
     Application(usize),
+    /// That of the pass of this application.
+    Pass(usize),
 }
 
 impl Place {
@@ -41,6 +50,7 @@ impl Place {
         match self {
             Self::Root => 0,
             Self::Application(slot) => slot + 1,
+            Self::Pass(slot) => slot + 1 + APPLICATIONS_MAX,
         }
     }
 
@@ -50,7 +60,10 @@ impl Place {
     }
 
     const fn page(self, slot: usize) -> usize {
-        (2 * self.number() + slot) * RECORD_PAGES
+        match self {
+            Self::Pass(pass) => PASS_RECORDS + (2 * pass + slot) * RECORD_PAGES,
+            _ => (2 * self.number() + slot) * RECORD_PAGES,
+        }
     }
 }
 
@@ -106,6 +119,68 @@ impl<M: Memory> Store<M> {
         self.save(crypto, Place::Application(slot), &application.to_payload())
     }
 
+    /// What the pass of an application has beside its bytes, where there is one.
+    pub(crate) fn pass_record(
+        &self,
+        crypto: &dyn Crypto,
+        slot: usize,
+    ) -> Result<Option<PassRecord>, MemoryFault> {
+        let newest = self.newest(crypto, Place::Pass(slot))?.1;
+        newest.map(|(_, payload)| PassRecord::from_payload(&payload)).transpose()
+    }
+
+    pub(crate) fn save_pass_record(
+        &mut self,
+        crypto: &dyn Crypto,
+        slot: usize,
+        record: &PassRecord,
+    ) -> Result<(), MemoryFault> {
+        self.save(crypto, Place::Pass(slot), &record.to_payload())
+    }
+
+    /// The bytes of a pass.
+    pub(crate) fn pass(
+        &self,
+        crypto: &dyn Crypto,
+        slot: usize,
+        record: &PassRecord,
+    ) -> Result<Vec<u8>, MemoryFault> {
+        let first = pass_page(slot, record.area)?;
+        let mut bytes = Vec::with_capacity(PASS_BYTES_MAX);
+        for page in first..first + usize::from(record.length).div_ceil(PAGE_BYTES).min(PASS_PAGES) {
+            bytes.extend_from_slice(&self.0.read(page)?);
+        }
+        bytes.truncate(record.length.into());
+        if pass_digest(crypto, slot, &bytes) == record.digest {
+            Ok(bytes)
+        } else {
+            Err(MemoryFault)
+        }
+    }
+
+    /// Writes the bytes of a pass where none counts that `held` speaks of, and gives the area, length and
+    /// digest by which a record will speak of them.
+    pub(crate) fn put_pass(
+        &mut self,
+        crypto: &dyn Crypto,
+        slot: usize,
+        held: Option<&PassRecord>,
+        bytes: &[u8],
+    ) -> Result<(u8, u16, [u8; 8]), MemoryFault> {
+        let area = held.map_or(0, |held| 1 - held.area.min(1));
+        let first = pass_page(slot, area)?;
+        let length = u16::try_from(bytes.len()).map_err(|_| MemoryFault)?;
+        if bytes.len() > PASS_BYTES_MAX {
+            return Err(MemoryFault);
+        }
+        for (number, chunk) in bytes.chunks(PAGE_BYTES).enumerate() {
+            let mut page = [0; PAGE_BYTES];
+            page.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+            self.0.write(first + number, &page)?;
+        }
+        Ok((area, length, pass_digest(crypto, slot, bytes)))
+    }
+
     /// Does what showing a handle does to the memory, and changes nothing.
     pub(crate) fn pretend(&mut self, crypto: &dyn Crypto, root: &Root) -> Result<(), MemoryFault> {
         self.save_root(crypto, root)?;
@@ -146,6 +221,8 @@ impl<M: Memory> Store<M> {
     pub(crate) fn erase(&mut self, application: usize) -> Result<(), MemoryFault> {
         self.zero(Place::Application(application).page(0), 2 * RECORD_PAGES)?;
         (0..BATCH_SLOTS).try_for_each(|batch| self.erase_batch(application, batch))?;
+        self.zero(Place::Pass(application).page(0), 2 * RECORD_PAGES)?;
+        self.zero(PASSES + application * PASS_AREAS * PASS_PAGES, PASS_AREAS * PASS_PAGES)?;
         self.0.settle()
     }
 
@@ -227,6 +304,18 @@ impl<M: Memory> Store<M> {
     fn zero(&mut self, page: usize, pages: usize) -> Result<(), MemoryFault> {
         (page..page + pages).try_for_each(|page| self.0.write(page, &[0; PAGE_BYTES]))
     }
+}
+
+fn pass_page(slot: usize, area: u8) -> Result<usize, MemoryFault> {
+    let area = usize::from(area);
+    if area >= PASS_AREAS {
+        return Err(MemoryFault);
+    }
+    Ok(PASSES + (slot * PASS_AREAS + area) * PASS_PAGES)
+}
+
+fn pass_digest(crypto: &dyn Crypto, slot: usize, bytes: &[u8]) -> [u8; SUM_BYTES] {
+    leftmost(crypto, &[b"limen card pass 1", &name(slot), bytes])
 }
 
 fn sum(

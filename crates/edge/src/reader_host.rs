@@ -153,6 +153,7 @@ impl ReaderHost {
             least: settings.least,
         };
         let mut engine = Engine::new(&*crypto, config, memory, head, ledger.taken());
+        engine.recall(ledger.known());
         let mut disbelieved = Vec::new();
         while let Some(output) = engine.poll_output() {
             if let Output::Rejected(rejection) = output {

@@ -10,13 +10,15 @@ use policy::action::Action;
 use policy::actor::Object;
 use policy::authorize::{Permit, WrongPermit};
 use vocabulary::code::{OperatorCode, ZoneCode};
-use vocabulary::id::PassId;
+use vocabulary::id::{PassId, ReaderId};
 use vocabulary::time::Instant;
 
 use crate::change::Change;
 use crate::document::Standing;
+use crate::once::Once;
 use crate::pass::{Pass, PassRefusal, collect_pass};
 use crate::product::{Bearer, Product};
+use crate::secret::Digest;
 use crate::status_list::{Listed, StatusList};
 
 /// Seconds of an epoch: a day, as the keys of readers have it.
@@ -49,8 +51,37 @@ pub struct HandleIndex {
     pub standing: Standing,
     /// How many were given out. Their numbers are below this.
     pub given: u16,
+    /// Which device got which, ascending.
+    pub draws: Vec<Draw>,
+    /// The taps with them that gates have told of, in the order in which the city heard of them; one for a
+    /// number.
+    pub seen: Vec<Tap>,
     /// 1 when drawn, one more with every change.
     pub version: u32,
+}
+
+/// Handles that went to one device in one answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// The number of the first; the next draw begins where this one ends.
+    pub first: u16,
+    /// The thumbprint of the device key that asked.
+    pub device: Digest,
+}
+
+/// A tap with a handle, as a gate wrote it down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tap {
+    /// The number of the handle among those of its index.
+    pub number: u16,
+    /// The taps with handles of the index, this one counted, as the device counts them.
+    pub taps: u32,
+    /// The gate.
+    pub reader: ReaderId,
+    /// The record of its journal.
+    pub sequence: u64,
+    /// When, by the gate's clock.
+    pub at: Instant,
 }
 
 impl HandleIndex {
@@ -84,6 +115,10 @@ pub struct HandlesRequest {
     pub epoch: u32,
     /// How many.
     pub count: u16,
+    /// The thumbprint of the device key that asks.
+    pub device: Digest,
+    /// The mark of the request, which counts once.
+    pub once: Once,
 }
 
 /// What the store found; everything is of the permit's operator.
@@ -176,9 +211,11 @@ pub fn draw_handles(
     if count == 0 {
         return Err(HandlesRefusal::Exhausted);
     }
+    let draw = Draw { first: before, device: request.device };
     let index = match drawn {
         Some(index) => HandleIndex {
             given: before.saturating_add(count),
+            draws: index.draws.iter().copied().chain([draw]).collect(),
             version: index.version.saturating_add(1),
             ..index.clone()
         },
@@ -191,11 +228,14 @@ pub fn draw_handles(
             status_index: state.free_index.ok_or(HandlesRefusal::StatusIndexes)?,
             standing: Standing::Valid,
             given: count,
+            draws: vec![draw],
+            seen: Vec::new(),
             version: 1,
         },
     };
     let HandleIndex { status_list, status_index, .. } = index;
-    let changes = vec![Change::Pass(next), Change::HandleIndex(index)];
+    let once = Change::Once(request.once.clone());
+    let changes = vec![once, Change::Pass(next), Change::HandleIndex(index)];
     Ok(Drawn { changes, status_list, status_index, first: before, count })
 }
 

@@ -29,6 +29,7 @@ pub mod paper;
 pub mod pass;
 pub mod product;
 pub mod proof;
+pub mod reconciliation;
 pub mod secret;
 pub mod status_list;
 pub mod token;

@@ -1,4 +1,4 @@
-//! What may be used once: nonces and DPoP proofs.
+//! What may be used once: nonces, DPoP proofs, requests for handles.
 //!
 //! The first use inserts the digest; a second use finds it and fails. After `expires_at` the thing
 //! is refused by its own date, so the row may be deleted, and must not be deleted before.
@@ -26,6 +26,12 @@ pub enum OnceScope {
     Nonce,
     /// The `jti` of a DPoP proof (RFC 9449, 11.1).
     DpopProof,
+    /// The point of a statement by which a device asks for handles (`specs/express-tap.md`).
+    HandlesPoint,
 }
 
-names!(OnceScope { Nonce = "nonce", DpopProof = "dpop-proof" });
+names!(OnceScope {
+    Nonce = "nonce",
+    DpopProof = "dpop-proof",
+    HandlesPoint = "handles-point",
+});

@@ -1,7 +1,10 @@
 //! `limen card`: cards in software, and keys in cards. `change-key` and `personalise` are the only
 //! commands that may ask the key service for a card key.
 
+mod accept;
 mod change_key;
+mod element;
+mod field;
 mod handles;
 mod inspect;
 mod lines;
@@ -32,8 +35,12 @@ pub(crate) enum Command {
     ChangeKey(change_key::ChangeKey),
     /// Make a blank card in software: a file.
     Make(make::Make),
-    /// Give a card its keys, its applications and its first handles.
+    /// Give a card its keys and its applications.
     Personalise(personalise::Personalise),
+    /// Accept an offer: a card collects a pass, and handles of the express tap for it.
+    Accept(accept::Accept),
+    /// Fetch handles of the express tap for the pass on a card.
+    Refresh(accept::Refresh),
     /// Show what a card tells everybody, and with keys what is on it.
     Inspect(inspect::Inspect),
     /// Hold a software card to a reader.
@@ -47,6 +54,8 @@ impl Command {
             Self::ChangeKey(change) => change.run(),
             Self::Make(make) => make.run(),
             Self::Personalise(personalise) => personalise.run(),
+            Self::Accept(accept) => accept.run(),
+            Self::Refresh(refresh) => refresh.run(),
             Self::Inspect(inspect) => inspect.run(),
             Self::Simulate(simulate) => simulate.run(),
         }

@@ -29,14 +29,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
+use self::before::Before;
 use self::root::{Root, RootAtHand, RootOfCeremony, create_own, with_root};
 use self::suite::Choice;
 use crate::failure::{Failure, OrFail};
 use crate::hsm::Tokens;
 use crate::{output, world};
 
+mod before;
 pub(crate) mod root;
 mod suite;
+
+/// The configuration of a city that is not whole yet.
+const DRAFT: &str = ".limen.toml.new";
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -275,11 +280,20 @@ pub(crate) struct Plan {
 
 /// Creates a city in `files`: keys outside of the data, the root in a folder of its own.
 pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failure> {
-    let is_new = !files.folder.exists();
+    let folder = &files.folder;
+    // Before anything is looked at: a city that runs writes here meanwhile.
+    if files.config().exists() || files.keys_config().exists() {
+        return Err(Failure::usage(format!("`{}` holds a city already", folder.display())));
+    }
+    let parts = ["limen.toml", DRAFT, "keys.toml", "keys", "server", "run", "root"];
+    let parts = parts.iter().map(|part| folder.join(part)).chain([plan.data.clone()]);
+    let before = Before::of(parts)
+        .or_fail(format!("cannot create a city in `{}`", folder.display()))
+        .map_err(|failure| failure.hint("choose an empty folder"))?;
     let founded = make(files, plan);
-    if founded.is_err() && is_new {
-        // Half a city would stand in the way of the next try; nothing in it was there before.
-        let _ = std::fs::remove_dir_all(&files.folder);
+    if founded.is_err() {
+        // Half a city would stand in the way of the next try.
+        before.restore();
     }
     founded
 }
@@ -287,9 +301,6 @@ pub(crate) fn found(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failur
 fn make(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failure> {
     let attempt = "cannot create the city";
     let folder = &files.folder;
-    if files.config().exists() {
-        return Err(Failure::usage(format!("`{}` holds a city already", folder.display())));
-    }
     let own_root = plan.root.is_none().then(|| files.root_folder());
     for part in [plan.data.clone(), folder.join("keys")].into_iter().chain(own_root) {
         make_folder(&part)?;
@@ -310,7 +321,7 @@ fn make(files: &Files, plan: Plan) -> Result<Vec<FirstToken>, Failure> {
         limits: config::Limits::default(),
     };
     let text = toml::to_string(&config).or_fail(attempt)?;
-    let draft = folder.join(".limen.toml.new");
+    let draft = folder.join(DRAFT);
     std::fs::write(&draft, text).or_fail(attempt)?;
     let config = Config::load(&draft).or_fail(attempt)?;
     let name = plan.name.parse().or_fail("this is no name for a city")?;

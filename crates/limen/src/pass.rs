@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use api::pass::{NewPass, Offer, Pass, PassDeed};
+use api::pass::{Finding, FoundTap, NewPass, Offer, Pass, PassDeed};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use vocabulary::code::ProductCode;
@@ -12,7 +12,7 @@ use vocabulary::time::Instant;
 use crate::call::Call;
 use crate::client::Client;
 use crate::failure::Failure;
-use crate::table::{Part, Shown};
+use crate::table::{Part, Shown, columns};
 use crate::tree::Tree;
 use crate::{output, picture};
 
@@ -29,6 +29,16 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  limen pass list --limit 20\n  \
         limen pass list --all --json | jq '.items[] | select(.state == \"suspended\")'")]
     List(List),
+    /// List the taps that should not have been: forged, copied and cloned.
+    #[command(
+        after_help = "Gates are offline when they open. When their journals come in, the city holds \
+        the express taps in them\nagainst the handles that it gave out:\n  \
+        forged  the city never gave out this handle: a gate's keys of that zone and day are in other hands\n  \
+        copied  one handle was used twice: two devices have it, and both taps are named\n  \
+        cloned  two devices have the handles of one, as their counts of taps show\n\n\
+        Example:\n  limen pass findings --all --json | jq '.items[].found.pass'"
+    )]
+    Findings(List),
     /// Suspend a pass; it can be resumed.
     #[command(after_help = "Example:\n  \
         limen pass suspend pass_01kapzzzzz0000000000000000 --reason 'phone lost'")]
@@ -123,9 +133,12 @@ impl Command {
             }
             Self::Show(Show { id, call }) => {
                 let found: Pass = call.client()?.get_json(&format!("/v1/passes/{id}"))?;
-                call.show(&found, &[])
+                let is_flagged = found.findings.is_some_and(|findings| findings > 0);
+                let next = ["limen pass findings".into(), format!("limen pass suspend {id}")];
+                call.show(&found, if is_flagged { &next } else { &[] })
             }
             Self::List(List { part, call }) => part.list::<Pass>(&call, "/v1/passes"),
+            Self::Findings(List { part, call }) => part.list::<Finding>(&call, "/v1/findings"),
             Self::Suspend(deed) => deed.run("suspend"),
             Self::Resume(deed) => deed.run("resume"),
             Self::Revoke(deed) => deed.run("revoke"),
@@ -199,7 +212,48 @@ impl Shown for Pass {
         &["id", "person", "product", "state", "from", "until", "version"];
 
     fn cells(&self) -> Vec<String> {
-        let Self { id, person, product, state, valid_from, valid_until, version } = self.clone();
+        let Self { id, person, product, state, valid_from, valid_until, version, findings: _ } =
+            self.clone();
         vec![id, person, product, state, valid_from, valid_until, version.to_string()]
+    }
+
+    fn tree(&self) -> Tree {
+        let mut tree = columns(self);
+        if let Some(findings @ 1..) = self.findings {
+            tree.leaf("findings", format!("{findings} taps with it should not have been"));
+        }
+        tree
+    }
+}
+
+impl Shown for Finding {
+    const COLUMNS: &'static [&'static str] = &[
+        "found at",
+        "kind",
+        "evidence",
+        "pass",
+        "zone",
+        "gate",
+        "record",
+        "at",
+        "other gate",
+        "other record",
+        "other at",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let Self { found_at, kind, found, .. } = self.clone();
+        let mut cells = vec![found_at, kind];
+        if let Some(found) = found {
+            let text = Option::unwrap_or_default;
+            cells.extend([found.evidence, text(found.pass), text(found.zone)]);
+            for FoundTap { reader, record, at, .. } in
+                [Some(found.tap), found.other].into_iter().flatten()
+            {
+                cells.extend([reader, record.to_string(), at]);
+            }
+        }
+        cells.resize(Self::COLUMNS.len(), String::new());
+        cells
     }
 }

@@ -146,7 +146,7 @@ fn not_started(error: &HostError) -> Failure {
 
 /// Why this program attends no real readers.
 #[cfg(not(feature = "pcsc"))]
-fn without_pcsc() -> Failure {
+pub(crate) fn without_pcsc() -> Failure {
     Failure::broken("this program was built without PC/SC").hint(
         "install libpcsclite-dev and pkg-config, then build with \
          `cargo build --release --features limen/pcsc`",

@@ -28,13 +28,18 @@ pub(crate) trait Shown: Serialize {
 
     /// The thing by itself.
     fn tree(&self) -> Tree {
-        let mut tree = Tree::new();
-        let cells = Self::COLUMNS.iter().zip(self.cells());
-        for (column, cell) in cells.filter(|(_, cell)| !cell.is_empty()) {
-            tree.leaf(*column, cell);
-        }
-        tree
+        columns(self)
     }
+}
+
+/// The cells of a thing, each with its heading.
+pub(crate) fn columns<T: Shown + ?Sized>(thing: &T) -> Tree {
+    let mut tree = Tree::new();
+    let cells = T::COLUMNS.iter().zip(thing.cells());
+    for (column, cell) in cells.filter(|(_, cell)| !cell.is_empty()) {
+        tree.leaf(*column, cell);
+    }
+    tree
 }
 
 /// Which part of a list is wanted.

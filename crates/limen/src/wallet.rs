@@ -1,9 +1,9 @@
 //! `limen wallet`: a resident's phone, as a folder on this machine.
 
-mod accept;
+pub(crate) mod accept;
 mod express;
 pub(crate) mod present;
-mod trust;
+pub(crate) mod trust;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -28,6 +28,26 @@ pub const CLASS_LAST: u8 = 0x00;
 /// Class of a command that is followed by another of the same chain.
 pub const CLASS_MORE: u8 = 0x10;
 
+/// What carries the commands; the keys of an express or a standard tap are bound to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// NFC, or a card reader with contacts.
+    Nfc,
+    /// Bluetooth Low Energy.
+    Ble,
+}
+
+impl Transport {
+    /// The byte that stands for it in transcripts and salts.
+    #[must_use]
+    pub const fn byte(self) -> u8 {
+        match self {
+            Self::Nfc => 0x5E,
+            Self::Ble => 0xC3,
+        }
+    }
+}
+
 /// A command APDU, borrowed from the bytes it was parsed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Command<'a> {

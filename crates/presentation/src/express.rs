@@ -18,6 +18,8 @@ pub mod wire;
 use credential::crypto::Crypto;
 use vocabulary::code::{OperatorCode, ZoneCode};
 
+pub use crate::apdu::Transport;
+
 /// The application (category F of ISO/IEC 7816-5, unregistered).
 pub const APPLICATION: [u8; 7] = [0xF0, 0x4C, 0x49, 0x4D, 0x45, 0x4E, 0x01];
 /// The version of this tap.
@@ -26,26 +28,6 @@ pub const VERSION: u16 = 0x0100;
 pub const SHOWN_FOR_NOTHING_MAX: u8 = 8;
 /// Bytes of the fresh value of either end.
 pub const FRESH_BYTES: usize = 16;
-
-/// What carries the tap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// NFC, or a card reader with contacts.
-    Nfc,
-    /// Bluetooth Low Energy.
-    Ble,
-}
-
-impl Transport {
-    /// The byte of the transcript.
-    #[must_use]
-    pub const fn byte(self) -> u8 {
-        match self {
-            Self::Nfc => 0x5E,
-            Self::Ble => 0xC3,
-        }
-    }
-}
 
 /// Names a scope without its words: the leftmost bytes of a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

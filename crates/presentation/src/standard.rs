@@ -23,6 +23,8 @@ use core::fmt;
 
 use credential::crypto::Crypto;
 
+pub use crate::apdu::Transport;
+
 /// The application of the expedited phase.
 pub const EXPEDITED_APPLICATION: [u8; 9] = [0xA0, 0, 0, 0x09, 0x09, 0xAC, 0xCE, 0x55, 0x01];
 /// The application of the step-up phase.
@@ -54,26 +56,6 @@ impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [major, minor] = self.0;
         write!(f, "{major}.{minor}")
-    }
-}
-
-/// What carries the commands; the keys of a transaction are bound to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// NFC.
-    Nfc,
-    /// Bluetooth Low Energy.
-    Ble,
-}
-
-impl Transport {
-    /// The byte in the salts.
-    #[must_use]
-    pub const fn code(self) -> u8 {
-        match self {
-            Self::Nfc => 0x5E,
-            Self::Ble => 0xC3,
-        }
     }
 }
 

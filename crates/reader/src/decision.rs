@@ -76,6 +76,8 @@ pub enum Reason {
     UsesSpent,
     /// The phone or card left before it said whether the use was written.
     Unratified,
+    /// The door asks for more than this tap proved: a bundle said so while it was under way.
+    ProfileTooLow,
     /// The reader has no trust bundle yet.
     NoBundle,
     /// The reader's trust bundle has expired.
@@ -92,7 +94,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::Closed(Closed::Door),
         Self::Closed(Closed::Product),
         Self::Closed(Closed::Class),
@@ -122,6 +124,7 @@ impl Reason {
         Self::HandleCopied,
         Self::UsesSpent,
         Self::Unratified,
+        Self::ProfileTooLow,
         Self::NoBundle,
         Self::BundleExpired,
         Self::ClockBehind,
@@ -159,6 +162,7 @@ impl Reason {
             Self::HandleCopied => "handle-copied",
             Self::UsesSpent => "uses-spent",
             Self::Unratified => "unratified",
+            Self::ProfileTooLow => "profile-too-low",
             Self::NoBundle => "no-bundle",
             Self::BundleExpired => "bundle-expired",
             Self::ClockBehind => "clock-behind",
@@ -229,6 +233,7 @@ impl fmt::Display for Reason {
             Self::HandleCopied => "this pass is on another device, too",
             Self::UsesSpent => "all uses of the pass are used",
             Self::Unratified => "the card left too early: hold it to the reader again",
+            Self::ProfileTooLow => "this door asks for more by now: hold the device to it again",
             Self::NoBundle => "the reader has no instructions from the city yet",
             Self::BundleExpired => "the reader's instructions from the city have expired",
             Self::ClockBehind => "the reader's clock is wrong",

@@ -85,8 +85,8 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// Whether the handle was used here before; from now on it was.
-    pub(crate) fn note(&mut self, context: Context, content: &Content) -> bool {
-        let entry = (context.epoch, content.status, content.number);
+    pub(crate) fn note(&mut self, context: Context, status: Index, number: u16) -> bool {
+        let entry = (context.epoch, status, number);
         if self.ring.contains(&entry) {
             return true;
         }

@@ -8,6 +8,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use audit::journal::split_record;
 use credential::cbor::{CborError, Decoder, Encoder, Fault, Kind};
 use credential::crypto::{Crypto, PublicKey};
 use presentation::express::Context;
@@ -221,6 +222,16 @@ impl Event {
         decoder.finish()?;
         let watermark = Watermark { bundle_epoch, status_issued_at };
         Ok(Self { door, outcome, pass, watermark, missed, tap })
+    }
+}
+
+/// The handle that was used, as a record of a journal tells it; nothing where it tells of none.
+#[must_use]
+pub fn handle_in(record: &[u8]) -> Option<HandleTrace> {
+    let (record, _) = split_record(record, 0).ok()?;
+    match Event::decode(record.payload).ok()?.tap {
+        Some(Tapped::Express(handle)) => Some(handle),
+        _ => None,
     }
 }
 

@@ -58,9 +58,8 @@ impl Problem {
         let status = match code {
             "operator-exists" | "reference-exists" | "product-exists" | "place-exists"
             | "token-revoked" | "pass-state" | "pass-expired" | "reader-retired"
-            | "handles-exhausted" | "journal-gap" | "journal-fork" | "conflict" => {
-                StatusCode::CONFLICT
-            }
+            | "handles-exhausted" | "handles-repeated" | "journal-gap" | "journal-fork"
+            | "conflict" => StatusCode::CONFLICT,
             "enrolment-code" => StatusCode::FORBIDDEN,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };

@@ -4,6 +4,7 @@ use core::fmt;
 
 use audit::entry::Entry;
 use vocabulary::code::OperatorCode;
+use vocabulary::id::PassId;
 
 use crate::engine::{EngineError, STEPS_MAX, Statement, Step, Value};
 use crate::job::NewJob;
@@ -40,6 +41,8 @@ pub enum Change {
     /// Something that the deed takes note of, such as a record of a reader's journal: a leaf of its
     /// own, before that of the deed.
     Noted(AuditEntry),
+    /// As [`Change::Noted`], of a tap that should not have been: found again as such, and by its pass.
+    Found(AuditEntry, Option<PassId>),
 }
 
 impl From<identity::change::Change> for Change {
@@ -130,6 +133,7 @@ pub enum Table {
     Reader,
     JournalRecord,
     Leaf,
+    Finding,
     Job,
 }
 
@@ -156,6 +160,7 @@ impl Table {
             Self::Reader => "reader",
             Self::JournalRecord => "journal-record",
             Self::Leaf => "leaf",
+            Self::Finding => "finding",
             Self::Job => "job",
         }
     }
@@ -247,6 +252,7 @@ impl<'t> Plan<'t> {
                 Change::Fleet(change) => rows::fleet::plan(&mut plan, change)?,
                 Change::Setting(setting) => rows::setting::plan(&mut plan, setting)?,
                 Change::Noted(noted) => rows::event::plan(&mut plan, noted)?,
+                Change::Found(found, pass) => rows::event::plan_finding(&mut plan, found, *pass)?,
             }
         }
         for job in &commit.jobs {

@@ -10,7 +10,7 @@ use core::pin::Pin;
 use vocabulary::time::Instant;
 
 /// Steps in one transaction.
-pub const STEPS_MAX: usize = 4096;
+pub const STEPS_MAX: usize = 8192;
 
 /// An answer that may take a while.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, EngineError>> + Send + 'a>>;

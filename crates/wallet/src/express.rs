@@ -82,7 +82,7 @@ impl Express {
     }
 
     /// Switches the express tap of `pass`, or of all passes, on or off. Switched off, its handles are
-    /// destroyed.
+    /// destroyed. How many taps there were is kept: a count that begins anew looks like a second device.
     pub fn switch(&mut self, pass: Option<usize>, is_on: bool) {
         let place = pass.and_then(|pass| u32::try_from(pass).ok());
         match (place, is_on) {
@@ -98,7 +98,13 @@ impl Express {
             }
         }
         let Self { is_off, kept_out, stocks, .. } = self;
-        stocks.retain(|stock| !*is_off && !kept_out.contains(&stock.pass));
+        stocks.retain_mut(|stock| {
+            let is_out = *is_off || kept_out.contains(&stock.pass);
+            if is_out {
+                stock.handles.clear();
+            }
+            !is_out || stock.taps > 0
+        });
     }
 
     /// What there is.
@@ -225,6 +231,23 @@ pub struct Pocket<'p> {
 }
 
 impl Pocket<'_> {
+    /// The pass whose handle is shown: of those that have a fresh one and hold now, one with uses left,
+    /// and of these the newest. One without is shown if there is no other, since a gate may owe its last ride.
+    fn choose(&self, context: Context) -> Option<u32> {
+        let State { express, passes, .. } = &*self.state;
+        let fresh = |stock: &&Stock| stock.context == context && !stock.handles.is_empty();
+        let holds = |stock: &&Stock| {
+            let pass = usize::try_from(stock.pass).ok().and_then(|place| passes.get(place));
+            pass.is_some_and(|pass| fetch::holds(pass, self.now))
+        };
+        let has_uses = |of: u32| {
+            let mut counted = express.counted.iter();
+            counted.find(|(pass, _)| *pass == of).is_none_or(|(_, counted)| counted.value > 0)
+        };
+        let able = express.stocks.iter().filter(fresh).filter(holds).map(|stock| stock.pass);
+        able.max_by_key(|pass| (has_uses(*pass), *pass))
+    }
+
     /// Changes the state by `change` and makes it durable; where that fails, it is what it was.
     fn durably<T>(
         &mut self,
@@ -245,14 +268,10 @@ impl Pocket<'_> {
 
 impl holder::Pocket for Pocket<'_> {
     fn show(&mut self, context: Context) -> Result<Option<Shown>, PocketError> {
-        let express = &self.state.express;
-        // Of several passes the newest counts: it was collected in place of the others.
-        let fresh = |stock: &&Stock| stock.context == context && !stock.handles.is_empty();
-        let found = express.stocks.iter().filter(fresh).max_by_key(|stock| stock.pass);
-        let Some(pass) = found.map(|stock| stock.pass) else { return Ok(None) };
-        if express.shown_for_nothing >= SHOWN_FOR_NOTHING_MAX {
+        if self.state.express.shown_for_nothing >= SHOWN_FOR_NOTHING_MAX {
             return Ok(None);
         }
+        let Some(pass) = self.choose(context) else { return Ok(None) };
         self.durably(|state| {
             let express = &mut state.express;
             express.shown_for_nothing = express.shown_for_nothing.saturating_add(1);

@@ -5,9 +5,11 @@ use std::rc::Rc;
 
 use card::memory::{Memory, MemoryFault, PAGE_BYTES};
 use card::{Card, ENTROPY_BYTES, Kind, PAGES, Scope, management};
+use credential::aws_lc::AwsLc;
 use credential::crypto::Crypto;
-use credential::rustcrypto::RustCrypto;
+use credential::delivery;
 use presentation::express::handle::{Content, Index};
+use presentation::express::issuing::Batch;
 use presentation::express::reader::{
     Counted, KeysInMemory, Proven, ReaderEnd, ReaderError, Step, Terms,
 };
@@ -164,7 +166,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn blank() -> Self {
         let memory = TestMemory::of(vec![[0; PAGE_BYTES]; PAGES]);
-        let card = Card::make(memory.clone(), &RustCrypto, IDENTIFIER).unwrap();
+        let card = Card::make(memory.clone(), &AwsLc, IDENTIFIER).unwrap();
         Self { card, memory, drawn: 0, heard: None }
     }
 
@@ -173,7 +175,7 @@ impl Bench {
     }
 
     pub(crate) fn on(memory: &TestMemory) -> Self {
-        let card = Card::open(memory.clone(), &RustCrypto).unwrap();
+        let card = Card::open(memory.clone(), &AwsLc).unwrap();
         Self { card, memory: memory.clone(), drawn: 1_000, heard: None }
     }
 
@@ -203,11 +205,10 @@ impl Bench {
         if let Some(heard) = &self.heard {
             heard.borrow_mut().push(apdu.to_vec());
         }
-        let draw =
-            |block: u8| RustCrypto.sha256(&[&self.drawn.to_be_bytes()[..], &[block]].concat());
+        let draw = |block: u8| AwsLc.sha256(&[&self.drawn.to_be_bytes()[..], &[block]].concat());
         let entropy = [draw(0), draw(1), draw(2)].concat();
         let entropy: &[u8; ENTROPY_BYTES] = entropy.first_chunk().unwrap();
-        self.card.command(&RustCrypto, entropy, apdu)
+        self.card.command(&AwsLc, entropy, apdu)
     }
 
     pub(crate) fn update(&mut self, operator: &str) -> Result<Desk<'_>, Fault> {
@@ -215,12 +216,12 @@ impl Bench {
         Desk::open(self, scope(operator), management::UPDATE_KEY, &key)
     }
 
-    pub(crate) fn load(&mut self, operator: &str, batch: &[u8]) -> Result<(), Fault> {
+    pub(crate) fn load(&mut self, operator: &str, batch: &Batch) -> Result<(), Fault> {
         self.update(operator)?.load(batch)
     }
 
     pub(crate) fn standing(&self, operator: &str) -> Option<management::Standing> {
-        self.card.danger_standing(&RustCrypto, &scope(operator)).unwrap()
+        self.card.danger_standing(&AwsLc, &scope(operator)).unwrap()
     }
 
     /// A whole tap at a gate of `operator`; a counted use where `next` makes one.
@@ -230,19 +231,19 @@ impl Bench {
         next: impl Fn(Counted) -> Option<Counted>,
     ) -> Result<(Proven, bool), TapError> {
         let keys = [keys(operator, EPOCH), keys(operator, EPOCH + 1)];
-        let opener = KeysInMemory { crypto: &RustCrypto, keys: &keys };
+        let opener = KeysInMemory { crypto: &AwsLc, keys: &keys };
         let mut gate = ReaderEnd::new(terms(operator));
         let mut answer = self.command(Apdu::select().as_bytes());
         let mut found = None;
         loop {
-            let step = gate.handle(&RustCrypto, &opener, &answer).map_err(TapError::Gate)?;
+            let step = gate.handle(&AwsLc, &opener, &answer).map_err(TapError::Gate)?;
             let command = match step {
                 Step::Command(command) => command,
-                Step::Opened(_) => gate.prove(&RustCrypto).map_err(TapError::Gate)?,
+                Step::Opened(_) => gate.prove(&AwsLc).map_err(TapError::Gate)?,
                 Step::Proven(proven) => {
                     found = Some(proven);
                     match next(proven.counted) {
-                        Some(next) => gate.commit(&RustCrypto, next).map_err(TapError::Gate)?,
+                        Some(next) => gate.commit(&AwsLc, next).map_err(TapError::Gate)?,
                         None => return Ok((proven, false)),
                     }
                 }
@@ -273,13 +274,13 @@ pub(crate) const fn none(_: Counted) -> Option<Counted> {
 }
 
 pub(crate) fn scope(operator: &str) -> Scope {
-    ScopeId::new(&RustCrypto, &operator.parse().unwrap(), None).0
+    ScopeId::new(&AwsLc, &operator.parse().unwrap(), None).0
 }
 
 pub(crate) fn keys(operator: &str, epoch: u32) -> ScopeKeys {
-    let key = RustCrypto.sha256(format!("epoch key {operator} {epoch}").as_bytes());
+    let key = AwsLc.sha256(format!("epoch key {operator} {epoch}").as_bytes());
     let context = Context { scope: ScopeId(scope(operator)), epoch };
-    ScopeKeys::derive(&RustCrypto, &key, context)
+    ScopeKeys::derive(&AwsLc, &key, context)
 }
 
 pub(crate) fn terms(operator: &str) -> Terms {
@@ -292,31 +293,26 @@ pub(crate) fn terms(operator: &str) -> Terms {
     }
 }
 
-/// Handles for one card, as the key service makes them: epoch, count, handles with their keys.
-pub(crate) fn batch(operator: &str, epoch: u32, numbers: core::ops::Range<u16>) -> Vec<u8> {
+/// Handles for one card, as the key service makes them.
+pub(crate) fn batch(operator: &str, epoch: u32, numbers: core::ops::Range<u16>) -> Batch {
     let keys = keys(operator, epoch);
-    let mut bytes = epoch.to_be_bytes().to_vec();
-    bytes.extend(u16::try_from(numbers.len()).unwrap().to_be_bytes());
+    let mut handles = Vec::new();
     for number in numbers {
         let content = Content {
             needs_presence: false,
             is_counted: operator == METRO,
-            product: product_tag(&RustCrypto, "month-pass"),
+            product: product_tag(&AwsLc, "month-pass"),
             class: None,
-            status: Index {
-                list: list_tag(&RustCrypto, "https://city.example/status/1"),
-                index: 7,
-            },
+            status: Index { list: list_tag(&AwsLc, "https://city.example/status/1"), index: 7 },
             not_before: epoch * 86_400,
             not_after: epoch * 86_400 + 86_399,
             number,
         };
-        let nonce = RustCrypto.sha256(format!("{operator} {epoch} {number}").as_bytes());
-        let (handle, key) = keys.seal(&RustCrypto, &content, *nonce.first_chunk().unwrap());
-        bytes.extend(handle.0);
-        bytes.extend(key.danger_bytes());
+        let nonce = AwsLc.sha256(format!("{operator} {epoch} {number}").as_bytes());
+        handles.push(keys.seal(&AwsLc, &content, *nonce.first_chunk().unwrap()));
     }
-    bytes
+    let scope = delivery::Scope { operator: operator.parse().unwrap(), zone: None };
+    Batch { scope, epoch: epoch.into(), handles }
 }
 
 pub(crate) type KeyAndVersion = ([u8; 16], u8);
@@ -327,7 +323,7 @@ pub(crate) fn city_keys(version: u8) -> [KeyAndVersion; 3] {
 
 pub(crate) fn operator_keys(operator: &str, version: u8) -> [KeyAndVersion; 3] {
     [0, 1, 2].map(|number: u8| {
-        let digest = RustCrypto.sha256(format!("{operator} {version} {number}").as_bytes());
+        let digest = AwsLc.sha256(format!("{operator} {version} {number}").as_bytes());
         (*digest.first_chunk().unwrap(), version)
     })
 }

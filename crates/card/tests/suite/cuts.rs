@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use card::{Scope, management};
-use credential::rustcrypto::RustCrypto;
+use credential::aws_lc::AwsLc;
 use presentation::express::handle::HANDLE_BYTES;
 use presentation::express::reader::{Counted, KeysInMemory, ReaderEnd, Step};
 use presentation::express::wire::Apdu;
@@ -15,13 +15,13 @@ use crate::bench::{
 use crate::desk::{Desk, Fault};
 
 const ERASING_STEP: usize = 13;
-const TEARS: [Tear; 4] = [Tear::Prefix, Tear::Garbage, Tear::Lost(0), Tear::Lost(1)];
+pub(crate) const TEARS: [Tear; 4] = [Tear::Prefix, Tear::Garbage, Tear::Lost(0), Tear::Lost(1)];
 
 type View = Vec<Option<management::Standing>>;
 
 fn view(bench: &Bench) -> View {
     let scopes: [Scope; 3] = [scope(METRO), scope(TOWN_HALL), [5; 8]];
-    let standing = |scope| bench.card.danger_standing(&RustCrypto, &scope).unwrap();
+    let standing = |scope| bench.card.danger_standing(&AwsLc, &scope).unwrap();
     scopes.into_iter().map(standing).collect()
 }
 
@@ -70,17 +70,15 @@ fn cut(
 /// shown before it.
 fn tap_until(bench: &mut Bench, commands: usize) -> Vec<u8> {
     let keys = [keys(METRO, EPOCH)];
-    let opener = KeysInMemory { crypto: &RustCrypto, keys: &keys };
+    let opener = KeysInMemory { crypto: &AwsLc, keys: &keys };
     let mut gate = ReaderEnd::new(terms(METRO));
     let mut command = Apdu::select();
     for _ in 0..commands {
         let answer = bench.command(command.as_bytes());
-        command = match gate.handle(&RustCrypto, &opener, &answer).unwrap() {
+        command = match gate.handle(&AwsLc, &opener, &answer).unwrap() {
             Step::Command(command) => command,
-            Step::Opened(_) => gate.prove(&RustCrypto).unwrap(),
-            Step::Proven(proven) => {
-                gate.commit(&RustCrypto, ride(proven.counted).unwrap()).unwrap()
-            }
+            Step::Opened(_) => gate.prove(&AwsLc).unwrap(),
+            Step::Proven(proven) => gate.commit(&AwsLc, ride(proven.counted).unwrap()).unwrap(),
             Step::Committed => panic!("the tap is over"),
         };
     }
@@ -307,7 +305,7 @@ fn a_card_that_wrote_in_place_would_be_caught() {
             bench.command(&commit);
             let again = TestMemory::of(memory.image());
             again.set_in_place(is_in_place);
-            damaged += usize::from(card::Card::open(again, &RustCrypto).is_err());
+            damaged += usize::from(card::Card::open(again, &AwsLc).is_err());
         }
         damaged
     };
@@ -325,7 +323,7 @@ fn every_changed_byte_of_a_record_that_counts_is_noticed_or_the_other_slot_is_it
             let mut image = image.clone();
             image[page][byte] ^= 0x10;
             let memory = TestMemory::of(image);
-            if let Ok(card) = card::Card::open(memory.clone(), &RustCrypto) {
+            if let Ok(card) = card::Card::open(memory.clone(), &AwsLc) {
                 let found = view(&Bench { card, memory, drawn: 0, heard: None });
                 // The state before the last write is the only other one.
                 assert!(found == whole || found[2].is_none());

@@ -4,6 +4,9 @@ use aes::Aes128;
 use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use card::{Scope, management};
 use cmac::{Cmac, Mac};
+use credential::aws_lc::AwsLc;
+use credential::crypto::P256Secret;
+use presentation::express::issuing::Batch;
 
 use crate::bench::{Bench, KeyAndVersion};
 
@@ -150,11 +153,35 @@ impl<'b> Desk<'b> {
         self.exchange(0x8D, &[file, a, b, c, d, e, f], Some(data), false).map(|_| ())
     }
 
-    pub(crate) fn load(&mut self, batch: &[u8]) -> Result<(), Fault> {
-        for (number, chunk) in batch.chunks(200).enumerate() {
-            self.write(management::INBOX_FILE, number * 200, chunk)?;
+    /// Writes `content` in pieces.
+    pub(crate) fn put(&mut self, file: u8, content: &[u8]) -> Result<(), Fault> {
+        for (number, chunk) in content.chunks(200).enumerate() {
+            self.write(file, number * 200, chunk)?;
         }
+        Ok(())
+    }
+
+    pub(crate) fn commit(&mut self) -> Result<(), Fault> {
         self.exchange(0xC7, &[], None, false).map(|_| ())
+    }
+
+    /// Has the card draw a key: its number and point.
+    pub(crate) fn draw(&mut self, of: u8) -> Result<(u8, [u8; 65]), Fault> {
+        let told = self.exchange(0xD2, &[of], None, false)?;
+        Ok((told[0], told[1..].try_into().unwrap()))
+    }
+
+    pub(crate) fn sign(&mut self, number: u8, message: &[u8]) -> Result<Vec<u8>, Fault> {
+        self.put(management::MESSAGE_FILE, message)?;
+        self.exchange(0xD3, &[number], None, false)
+    }
+
+    /// Loads `batch` as the key service seals it for this card.
+    pub(crate) fn load(&mut self, batch: &Batch) -> Result<(), Fault> {
+        let (_, point) = self.draw(management::keys::AGREES)?;
+        let sealed = batch.seal(&AwsLc, &P256Secret::from_bytes([0x5E; 32]), &point);
+        self.put(management::INBOX_FILE, &sealed.unwrap().encode())?;
+        self.commit()
     }
 
     /// Changes the key `number` to another than that of the session.

@@ -78,7 +78,7 @@ fn a_foreign_reader_loads_handles_and_reads_and_tops_up_the_counted_state() {
             .await
             .unwrap();
         let session = session
-            .write_file_with_mode(&mut air, File::Ndef, 0, &next, CommMode::Full)
+            .write_file_with_mode(&mut air, File::Ndef, 0, &[7; 200], CommMode::Full)
             .await
             .unwrap();
         let (identifier, session) = session.get_uid(&mut air).await.unwrap();

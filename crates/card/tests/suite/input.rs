@@ -33,7 +33,7 @@ fn is_good(answer: &[u8]) -> bool {
 }
 
 /// Every way to spoil one command.
-fn spoiled(command: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn spoiled(command: &[u8]) -> Vec<Vec<u8>> {
     let mut all: Vec<Vec<u8>> = (0..command.len()).map(|end| command[..end].to_vec()).collect();
     for more in [1, 2, 300] {
         all.push([command, &vec![0xA5; more]].concat());

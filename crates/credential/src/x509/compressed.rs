@@ -203,6 +203,8 @@ pub struct VerifiedReader {
     pub key: PublicKey,
     /// Its common name.
     pub name: String,
+    /// The first instant of its validity.
+    pub not_before: Instant,
 }
 
 /// The reader that a compressed certificate names, after it was rebuilt and its
@@ -216,6 +218,29 @@ pub fn verify(
     issuer: &PublicKey,
     at: Instant,
 ) -> Result<VerifiedReader, Rejection> {
+    verified(crypto, compressed, issuer, |_| at)
+}
+
+/// As [`verify`], for who has no clock and knows only that it is not before `floor`: a certificate that
+/// begins later proves that it is later, and one that ended before has ended.
+///
+/// # Errors
+/// [`Rejection`] that blames the reader, or the time.
+pub fn verify_without_clock(
+    crypto: &dyn Crypto,
+    compressed: &[u8],
+    issuer: &PublicKey,
+    floor: Instant,
+) -> Result<VerifiedReader, Rejection> {
+    verified(crypto, compressed, issuer, |certificate| floor.max(certificate.not_before))
+}
+
+fn verified(
+    crypto: &dyn Crypto,
+    compressed: &[u8],
+    issuer: &PublicKey,
+    clock: impl Fn(&Certificate<'_>) -> Instant,
+) -> Result<VerifiedReader, Rejection> {
     let unreadable = |error: &dyn fmt::Display| {
         Rejection::reader("reader-certificate", alloc::format!("{error}"))
     };
@@ -225,6 +250,7 @@ pub fn verify(
         let message = "reader certificate is not signed by the issuer of its group";
         return Err(Rejection::reader("reader-certificate-signature", message));
     }
+    let at = clock(&certificate);
     if !certificate.is_current(at) {
         let Certificate { not_before, not_after, .. } = certificate;
         let message =
@@ -239,7 +265,8 @@ pub fn verify(
     // INVARIANT: the form was read a moment ago, and its names are text.
     let name = Fields::of_compressed(compressed).map_err(|error| unreadable(&error))?.subject;
     let name = String::from_utf8_lossy(name).into_owned();
-    Ok(VerifiedReader { key: certificate.public_key, name })
+    let Certificate { not_before, public_key: key, .. } = certificate;
+    Ok(VerifiedReader { key, name, not_before })
 }
 
 impl<'a> Fields<'a> {

@@ -168,9 +168,7 @@ impl Post<'_> {
                 if card.is_silent() {
                     self.tell(Event::Silent);
                 }
-                let then = if card.has_failed() { Then::Failed } else { Then::Served };
-                card.close();
-                then
+                if card.close() { Then::Failed } else { Then::Served }
             }
             Err(Error::NoSmartcard | Error::RemovedCard) => Then::Nobody,
             Err(error) if error == Error::SharingViolation => {

@@ -6,10 +6,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use pcsc::{Card, Context, Disposition, Error, Protocols, ShareMode};
+use pcsc::{Card, Context, Disposition, Error, MAX_ATR_SIZE, Protocols, ShareMode};
 
 use crate::link::{FRAME_BYTES_MAX, LinkError};
 use crate::transport::{Exchanged, Transport};
+
+/// Bytes of the names of one reader: those of the service have at most 128.
+const NAMES_BYTES_MAX: usize = 512;
 
 /// A card that this process alone talks to. PC/SC knows no end of waiting for a response: a thread of
 /// the card's own waits, so that a card that falls silent holds up nobody but its reader.
@@ -44,8 +47,10 @@ pub(super) fn rouse(context: &Context, reader: &CStr) -> Result<CardLink, Error>
 }
 
 fn over(card: Card) -> Result<CardLink, Error> {
+    // Room for any, since what a first call said of the lengths may have grown by the next.
+    let (mut names, mut atr) = ([0; NAMES_BYTES_MAX], [0; MAX_ATR_SIZE]);
     // One that moved away while it was powered speaks no protocol, and cannot be talked to.
-    if card.status2_owned()?.protocol2().is_none() {
+    if card.status2(&mut names, &mut atr)?.protocol2().is_none() {
         return Err(Error::UnpoweredCard);
     }
     let (commands, to_send) = channel();
@@ -79,19 +84,16 @@ impl CardLink {
         self.is_silent
     }
 
-    /// Whether a command was not carried: the card moved, or has left.
-    #[must_use]
-    pub const fn has_failed(&self) -> bool {
-        self.has_failed
-    }
-
-    /// Resets the card and lets go of it; waits until a silent card has answered or gone.
-    pub fn close(mut self) {
+    /// Resets the card and lets go of it; waits until a silent card has answered or gone. Says whether a
+    /// command was not carried, that of a silent card too.
+    pub fn close(mut self) -> bool {
         self.commands = None;
         if let Some(worker) = self.worker.take() {
             // A worker that panicked has let go of its card, too.
             let _ = worker.join();
         }
+        let came = |answer: Answer| answer.response.is_ok_and(|response| !response.is_empty());
+        self.has_failed || !self.answers.try_iter().all(came)
     }
 }
 

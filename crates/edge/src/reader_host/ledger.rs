@@ -2,13 +2,17 @@
 //!
 //! `journal.base` holds the head of the journal before its first record. When the city has taken
 //! records, first the base moves, then the file is written anew without them; a crash in between
-//! leaves records before the base, which are passed over.
+//! leaves records before the base, which are passed over. `journal.handles` keeps, of the records that
+//! went, the newest of express taps: by them a gate knows copied handles after a restart.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use audit::journal::{Head, split_record, verify_run};
 use credential::cbor::{CborError, Decoder, Encoder};
+use reader::express::SEEN_MAX;
+use reader::journal::handle_in;
 use vocabulary::id::ReaderId;
 
 use super::HostError;
@@ -25,6 +29,8 @@ pub const PIECE_RECORDS_MAX: usize = 500;
 pub const PIECE_BYTES_MAX: usize = 512 * 1024;
 
 const BASE_BYTES_MAX: u64 = 64;
+/// Bytes in the file of handles.
+const HANDLES_BYTES_MAX: u64 = JOURNAL_BYTES / JOURNAL_RECORDS * SEEN_MAX as u64;
 
 /// The journal of a reader on disk.
 pub(super) struct Ledger {
@@ -34,6 +40,9 @@ pub(super) struct Ledger {
     records: Vec<Vec<u8>>,
     /// Whether the file still holds records before the base.
     is_crowded: bool,
+    handles_path: PathBuf,
+    /// Records of express taps that the city has, oldest first.
+    handles: VecDeque<Vec<u8>>,
 }
 
 impl Ledger {
@@ -47,7 +56,9 @@ impl Ledger {
         let head = verify_run(&base, &records.concat(), |_| {})
             .map_err(|source| HostError::Journal { file: path, source })?;
         let is_crowded = records.len() < count;
-        let mut ledger = Self { base_path, file, base, records, is_crowded };
+        let handles_path = folder.join("journal.handles");
+        let handles = read_handles(&handles_path)?;
+        let mut ledger = Self { base_path, file, base, records, is_crowded, handles_path, handles };
         if is_crowded {
             // On a full disk this has to wait; nothing is lost by that but room.
             let _ = ledger.make_room();
@@ -58,6 +69,12 @@ impl Ledger {
     /// Records that the city has, counted from the first ever.
     pub(super) const fn taken(&self) -> u64 {
         self.base.entries()
+    }
+
+    /// The records that are here, oldest first: those that the city has not got yet, and before them the
+    /// newest of express taps that it has.
+    pub(super) fn known(&self) -> impl Iterator<Item = &[u8]> {
+        self.handles.iter().chain(&self.records).map(Vec::as_slice)
     }
 
     /// How many records the city has not got yet.
@@ -94,6 +111,9 @@ impl Ledger {
         let (gone, kept) = self.records.split_at_checked(taken).unwrap_or((&self.records, &[]));
         if !gone.is_empty() {
             let (base, kept) = (self.head_after(gone)?, kept.to_vec());
+            let express = gone.iter().filter(|record| handle_in(record).is_some());
+            let express: Vec<Vec<u8>> = express.cloned().collect();
+            self.keep_handles(express)?;
             write_base(&self.base_path, &base)?;
             (self.base, self.records, self.is_crowded) = (base, kept, true);
         }
@@ -109,6 +129,20 @@ impl Ledger {
         verified.map_err(|source| HostError::Journal { file: file(), source })
     }
 
+    /// Written before the base moves: what a crash leaves twice counts once.
+    fn keep_handles(&mut self, more: Vec<Vec<u8>>) -> io::Result<()> {
+        if more.is_empty() {
+            return Ok(());
+        }
+        self.handles.extend(more);
+        let length = |handles: &VecDeque<Vec<u8>>| handles.iter().map(Vec::len).sum::<usize>();
+        while self.handles.len() > SEEN_MAX || length(&self.handles) as u64 > HANDLES_BYTES_MAX {
+            self.handles.pop_front();
+        }
+        let bytes: Vec<u8> = self.handles.iter().flatten().copied().collect();
+        file::replace_checked(&self.handles_path, &bytes)
+    }
+
     fn make_room(&mut self) -> io::Result<()> {
         self.file.rewrite(&self.records)?;
         self.is_crowded = false;
@@ -122,6 +156,18 @@ fn not_yet_taken(records: Vec<Vec<u8>>, base: &Head) -> Vec<Vec<u8>> {
         split_record(record, 0).is_ok_and(|(record, _)| record.sequence >= base.entries())
     };
     records.into_iter().skip_while(|record| !is_new(record)).collect()
+}
+
+fn read_handles(path: &Path) -> Result<VecDeque<Vec<u8>>, HostError> {
+    let bytes = file::read_checked(path, HANDLES_BYTES_MAX)?.unwrap_or_default();
+    let (mut handles, mut rest) = (VecDeque::new(), &bytes[..]);
+    while !rest.is_empty() {
+        let (record, after) =
+            split_record(rest, 0).map_err(|_| HostError::Damaged { file: path.to_path_buf() })?;
+        handles.push_back(record.bytes.to_vec());
+        rest = after;
+    }
+    Ok(handles)
 }
 
 fn read_base(path: &Path, reader: ReaderId) -> Result<Head, HostError> {
@@ -145,4 +191,55 @@ fn write_base(path: &Path, base: &Head) -> io::Result<()> {
     let mut encoder = Encoder::new();
     encoder.array(2).unsigned(base.entries()).bytes(base.hash().as_bytes());
     file::replace_checked(path, encoder.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::tests::Folder;
+    use presentation::express::Context;
+    use presentation::express::handle::Index;
+    use reader::journal::{Event, HandleTrace, Outcome, Tapped, Watermark};
+    use vocabulary::time::Instant;
+
+    fn event(number: Option<u16>) -> Vec<u8> {
+        let tap = number.map(|number| {
+            let (context, status) =
+                (Context::from_bytes([1; 12]), Index { list: [2; 4], index: 7 });
+            Tapped::Express(HandleTrace { context, status, number, taps: 1 })
+        });
+        let (door, outcome) = ("harbour/hall/door".parse().unwrap(), Outcome::Egress);
+        let watermark = Watermark::default();
+        Event { door, outcome, pass: None, watermark, missed: 0, tap }.encode()
+    }
+
+    fn numbers(ledger: &Ledger) -> Vec<u16> {
+        ledger.known().filter_map(handle_in).map(|handle| handle.number).collect()
+    }
+
+    #[test]
+    fn handles_are_known_after_the_city_took_their_records_and_the_reader_woke_up() {
+        let folder = Folder::new("handles");
+        let reader = ReaderId::from_bytes([7; 16]);
+        let (mut ledger, mut head) = Ledger::open(&folder.0, reader).unwrap();
+        let all = 0..u16::try_from(SEEN_MAX + 10).unwrap();
+        for number in all.clone() {
+            for payload in [event(None), event(Some(number))] {
+                let (record, next) = head.append(Instant::UNIX_EPOCH, &payload).unwrap();
+                ledger.append(record).unwrap();
+                head = next;
+            }
+            if number == 100 || number == 1_000 {
+                ledger.release(head.entries() - 2).unwrap();
+            }
+        }
+        assert_eq!(numbers(&ledger), all.clone().collect::<Vec<_>>());
+        ledger.release(head.entries()).unwrap();
+        drop(ledger);
+        let (ledger, _) = Ledger::open(&folder.0, reader).unwrap();
+        assert_eq!(ledger.records_pending(), 0);
+        assert_eq!(numbers(&ledger), (10..all.end).collect::<Vec<_>>(), "the newest");
+        std::fs::write(folder.0.join("journal.handles"), b"damaged").unwrap();
+        assert!(Ledger::open(&folder.0, reader).is_err());
+    }
 }

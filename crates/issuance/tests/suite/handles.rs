@@ -7,6 +7,7 @@ use issuance::handles::{
     Drawn, EPOCH_SECONDS, HandleIndex, HandlesRefusal, HandlesRequest, HandlesState, draw_handles,
     epoch_at,
 };
+use issuance::once::{Once, OnceScope};
 use issuance::pass::{
     Carried, Pass, PassRefusal, PassState, resume_pass, revoke_pass, suspend_pass,
 };
@@ -60,11 +61,13 @@ impl Desk {
 }
 
 fn request(count: u16) -> HandlesRequest {
-    HandlesRequest { zone: "B".parse().unwrap(), epoch: epoch_at(at(NOW)), count }
+    let once = Once { scope: OnceScope::HandlesPoint, digest: [7; 32], expires_at: at(NOW) };
+    let (zone, epoch) = ("B".parse().unwrap(), epoch_at(at(NOW)));
+    HandlesRequest { zone, epoch, count, device: [6; 32], once }
 }
 
 fn index(drawn: &Drawn) -> HandleIndex {
-    let [Change::Pass(_), Change::HandleIndex(index)] = &drawn.changes[..] else {
+    let [Change::Once(_), Change::Pass(_), Change::HandleIndex(index)] = &drawn.changes[..] else {
         panic!("{:?}", drawn.changes)
     };
     index.clone()
@@ -85,7 +88,10 @@ fn all_handles_of_a_pass_zone_and_epoch_share_an_index_and_are_counted() {
     assert_eq!((third.first, third.count), (32, 8));
     let fourth = desk.draw(Some(&index(&third)), &request(1));
     assert_eq!(fourth, Err(HandlesRefusal::Exhausted));
-    let Change::Pass(pass) = &first.changes[0] else { panic!() };
+    let (Change::Once(once), Change::Pass(pass)) = (&first.changes[0], &first.changes[1]) else {
+        panic!()
+    };
+    assert_eq!(*once, request(16).once, "a request counts once");
     assert_eq!(pass.version, desk.pass.version + 1, "a suspension meanwhile is seen");
 }
 

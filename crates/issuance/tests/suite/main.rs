@@ -18,5 +18,6 @@ mod lifecycle;
 mod metadata;
 mod offers;
 mod proofs;
+mod reconciliation;
 mod rows;
 mod wallet;

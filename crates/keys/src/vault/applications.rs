@@ -6,6 +6,7 @@
 
 mod error;
 pub mod plan;
+mod session;
 
 use credential::delivery::Scope;
 use vocabulary::time::Instant;
@@ -20,6 +21,7 @@ use super::personalise::{Change, NewKeys, Process};
 use super::rekey::{self, Next};
 use super::{CardAnswer, SecretHandle, Vault};
 pub use error::DeskError;
+pub use session::{HELD_KEY, Session};
 
 /// The number of a card, of which its keys are derived.
 pub type Identifier = [u8; 7];
@@ -28,8 +30,6 @@ pub type ApplicationId = [u8; 8];
 
 /// The card itself, where an application is named.
 pub const ROOT: ApplicationId = [0; 8];
-/// Bytes of one piece of a batch: with header, padding and MAC it fits a short APDU.
-const PIECE_BYTES: usize = 192;
 const SYSTEM: &[u8] = b"limen";
 const SELECT: [u8; 13] = [0, 0xA4, 4, 0, 7, 0xF0, 0x4C, 0x49, 0x4D, 0x45, 0x4E, 2, 0];
 const MASTER_KEY: u8 = 0;
@@ -38,7 +38,6 @@ const UPDATE_KEY: u8 = 2;
 /// Keys of the card, and of each application.
 pub const KEYS: u8 = 3;
 const COUNTED_FILE: u8 = 1;
-const INBOX_FILE: u8 = 2;
 const STANDING_FILE: u8 = 3;
 
 /// An application, or the card itself, and whose masters its keys are derived from.
@@ -218,25 +217,6 @@ impl Desk<'_> {
             moved += 1;
         }
         Ok(moved)
-    }
-
-    /// Loads a batch of handles: epoch, count, handles with their tap keys.
-    ///
-    /// # Errors
-    /// [`DeskError`].
-    pub async fn load(
-        &mut self,
-        place: &Place,
-        identifier: &Identifier,
-        batch: &[u8],
-    ) -> Result<(), DeskError> {
-        let mut channel = self.open(place, identifier, UPDATE_KEY).await?;
-        for (number, piece) in batch.chunks(PIECE_BYTES).enumerate() {
-            let offset = u32::try_from(number * PIECE_BYTES).unwrap_or(u32::MAX);
-            self.write(&mut channel, INBOX_FILE, offset, piece)?;
-        }
-        let sent = channel.authenticated(0xC7, &[]).map_err(card("handles"))?;
-        self.tell(&mut channel, "handles", 0xC7, &sent)
     }
 
     /// Puts `value` into the counted state, as its next.

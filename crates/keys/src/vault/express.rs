@@ -16,7 +16,7 @@ use credential::mdoc::{Expectation, verify_issuer_signed};
 use credential::rights::Rights;
 use credential::x509::TrustAnchors;
 use presentation::express::handle::{Content, HANDLES_MAX, Index, NONCE_BYTES};
-use presentation::express::issuing::{Batch, Request};
+use presentation::express::issuing::{Batch, Request, Wish};
 use presentation::express::schedule::ScopeKeys;
 use presentation::express::{Context, ScopeId, class_tag, list_tag, product_tag};
 use vocabulary::time::Instant;
@@ -244,8 +244,9 @@ fn judge(keys: &[Key], request: &Request, at: Instant) -> Result<Content, Handle
         return Err(amiss(&"its document signer does not speak for its operator"));
     }
     let now = at.unix_seconds();
-    let pass = &request.issuer_signed;
-    if !request.statement.holds(&AwsLc, document.device_key(), pass, now) {
+    let Request { issuer_signed, scope, epoch, .. } = request;
+    let wish = Wish { issuer_signed, scope, epoch: *epoch };
+    if !request.statement.holds(&AwsLc, document.device_key(), &wish, now) {
         return Err(HandlesError::Device);
     }
     let Scope { operator, zone } = &request.scope;
@@ -264,7 +265,8 @@ fn judge(keys: &[Key], request: &Request, at: Instant) -> Result<Content, Handle
     let (not_before, not_after) =
         hours(&rights, request.epoch, dates).ok_or(HandlesError::Hours)?;
     let last = request.first.saturating_add(request.count);
-    if request.count == 0 || last > HANDLES_MAX {
+    let is_wanted = (1..=request.statement.count).contains(&request.count);
+    if !is_wanted || last > HANDLES_MAX {
         return Err(HandlesError::Count);
     }
     Ok(Content {

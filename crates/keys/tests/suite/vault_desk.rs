@@ -6,7 +6,7 @@ use credential::aws_lc::AwsLc;
 use credential::delivery::Scope;
 use keys::custody::State;
 use keys::vault::applications::plan::{Done, DoneApplication, Plan, Planned};
-use keys::vault::applications::{Batch, Desk, DeskError, Held, Place, ROOT};
+use keys::vault::applications::{Desk, DeskError, Held, Place, ROOT};
 use keys::vault::diversify::Kdf;
 use keys::vault::exchange::{self, CardKey, Link, Outcome};
 use keys::vault::personalise::Process;
@@ -124,15 +124,9 @@ impl Works {
         Process::begin(&self.folder.path("ledger")).unwrap()
     }
 
-    fn run(&self, held: &mut AtDesk, batch: &[u8]) -> Result<Done, DeskError> {
-        let ticket = Planned {
-            place: place("metro", 1),
-            kind: TICKET,
-            value: Some(20),
-            batches: vec![batch],
-        };
-        let library =
-            Planned { place: place("library", 2), kind: LIBRARY, value: None, batches: vec![] };
+    fn run(&self, held: &mut AtDesk) -> Result<Done, DeskError> {
+        let ticket = Planned { place: place("metro", 1), kind: TICKET, value: Some(20) };
+        let library = Planned { place: place("library", 2), kind: LIBRARY, value: None };
         let plan = Plan { root: root(), applications: vec![ticket, library] };
         let mut desk = Desk { vault: &self.vault, link: held };
         wait(desk.personalise(&mut self.process(), &plan, now()))
@@ -147,27 +141,20 @@ impl Works {
     }
 }
 
-/// Handles need not open for a desk, which sees but their bytes.
-fn batch(epoch: u32, count: u8) -> Vec<u8> {
-    let entries = (0..count).flat_map(|number| [number ^ 0xC0; 92]);
-    epoch.to_be_bytes().into_iter().chain([0, count]).chain(entries).collect()
-}
-
 #[test]
 fn a_blank_card_gets_keys_applications_and_handles_and_a_second_run_changes_nothing() {
     let works = Works::new();
     let mut held = AtDesk::blank();
-    let done = works.run(&mut held, &batch(20_000, 5)).unwrap();
+    let done = works.run(&mut held).unwrap();
     let new = DoneApplication { is_new: true, keys_moved: 0 };
     let expected =
         Done { identifier: IDENTIFIER, is_new: true, keys_moved: 0, applications: vec![new, new] };
     assert_eq!(done, expected);
     let old = DoneApplication { is_new: false, keys_moved: 0 };
     let expected = Done { is_new: false, applications: vec![old, old], ..expected };
-    assert_eq!(works.run(&mut held, &batch(20_000, 5)).unwrap(), expected);
+    assert_eq!(works.run(&mut held).unwrap(), expected);
     let ticket = works.held(&mut held, &place("metro", 1)).unwrap();
     assert_eq!(ticket.counted, Some((1, 20, [0; 4])));
-    assert_eq!(ticket.batches, [Batch { epoch: 20_000, count: 5, shown: 0, taps: 0 }]);
     assert_eq!(ticket.versions, [1, 1, 1]);
     let library = works.held(&mut held, &place("library", 2)).unwrap();
     assert_eq!((library.kind, library.counted, library.batches), (LIBRARY, None, vec![]));
@@ -185,23 +172,21 @@ fn a_blank_card_gets_keys_applications_and_handles_and_a_second_run_changes_noth
 #[test]
 fn a_card_that_is_pulled_away_at_any_command_is_held_there_again_and_is_whole() {
     let works = Works::new();
-    let batch = batch(20_000, 3);
     let mut whole = AtDesk::blank();
-    works.run(&mut whole, &batch).unwrap();
+    works.run(&mut whole).unwrap();
     let all = whole.commands;
     assert!(all > 40, "{all}");
     for pulled in [Pulled::Before, Pulled::After] {
         for at in 1..=all {
             let mut held = AtDesk::blank();
             held.pulled = Some((at, pulled));
-            let error = works.run(&mut held, &batch).unwrap_err();
+            let error = works.run(&mut held).unwrap_err();
             assert!(matches!(error, DeskError::Gone { .. }), "{at}: {error}");
             held.pulled = None;
             held.card.reset();
-            works.run(&mut held, &batch).unwrap_or_else(|error| panic!("{at}: {error}"));
+            works.run(&mut held).unwrap_or_else(|error| panic!("{at}: {error}"));
             let ticket = works.held(&mut held, &place("metro", 1)).unwrap();
             assert_eq!(ticket.counted, Some((1, 20, [0; 4])), "{at}");
-            assert_eq!(ticket.batches.len(), 1);
             works.held(&mut held, &place("library", 2)).unwrap();
         }
     }
@@ -210,9 +195,8 @@ fn a_card_that_is_pulled_away_at_any_command_is_held_there_again_and_is_whole() 
 #[test]
 fn keys_move_on_in_a_pocket_wherever_the_card_is_pulled_away() {
     let works = Works::new();
-    let batch = batch(20_000, 1);
     let mut first = AtDesk::blank();
-    works.run(&mut first, &batch).unwrap();
+    works.run(&mut first).unwrap();
     let memory = first.card.into_memory();
     works.master("metro");
     let again = |pulled| {
@@ -220,17 +204,17 @@ fn keys_move_on_in_a_pocket_wherever_the_card_is_pulled_away() {
         AtDesk { card, commands: 0, pulled }
     };
     let mut held = again(None);
-    let done = works.run(&mut held, &batch).unwrap();
+    let done = works.run(&mut held).unwrap();
     assert_eq!((done.keys_moved, done.applications[0].keys_moved), (0, 3));
     assert_eq!(done.applications[1].keys_moved, 0);
     let all = held.commands;
     for pulled in [Pulled::Before, Pulled::After] {
         for at in 1..=all {
             let mut held = again(Some((at, pulled)));
-            works.run(&mut held, &batch).unwrap_err();
+            works.run(&mut held).unwrap_err();
             held.pulled = None;
             held.card.reset();
-            works.run(&mut held, &batch).unwrap_or_else(|error| panic!("{at}: {error}"));
+            works.run(&mut held).unwrap_or_else(|error| panic!("{at}: {error}"));
             let ticket = works.held(&mut held, &place("metro", 1)).unwrap();
             assert_eq!((ticket.versions, ticket.counted), (vec![2, 2, 2], Some((1, 20, [0; 4]))));
         }
@@ -242,7 +226,7 @@ fn keys_move_on_in_a_pocket_wherever_the_card_is_pulled_away() {
 fn the_exchange_of_one_key_changes_the_master_key_of_an_application() {
     let works = Works::new();
     let mut held = AtDesk::blank();
-    works.run(&mut held, &batch(20_000, 1)).unwrap();
+    works.run(&mut held).unwrap();
     works.master("metro");
     let metro = place("metro", 1);
     let input = [&IDENTIFIER[..], &metro.id, &[0], b"limen"].concat();
@@ -275,7 +259,7 @@ fn an_answer_that_was_changed_on_its_way_is_noticed() {
     }
     let works = Works::new();
     let mut held = AtDesk::blank();
-    works.run(&mut held, &batch(20_000, 2)).unwrap();
+    works.run(&mut held).unwrap();
     let ask = |held: &mut AtDesk, at, byte| {
         held.commands = 0;
         held.card.reset();

@@ -25,7 +25,7 @@ use keys::vault::remote::RemoteVault;
 use keys::vault::token::TokenVault;
 use keys::vault::{NewSecret, SecretKind, Vault};
 use presentation::express::handle::{Content, Handle, Index, TapKey};
-use presentation::express::issuing::{Answer, Batch, Request, Statement};
+use presentation::express::issuing::{Answer, Batch, Request, Statement, Wish};
 use presentation::express::schedule::ScopeKeys;
 use presentation::express::{Context, ScopeId, class_tag, list_tag, product_tag};
 use vocabulary::time::Instant;
@@ -132,10 +132,11 @@ impl Device {
         AwsLc.p256_public(&self.agreement).unwrap()
     }
 
-    fn statement(&self, pass: &[u8], at: Instant) -> Statement {
+    fn statement(&self, wish: &Wish<'_>, at: Instant, count: u16) -> Statement {
         let (point, at) = (self.point(), u64::try_from(at.unix_seconds()).unwrap());
-        let message = Statement::message(&AwsLc, &point, at, pass);
-        Statement { point, at, by_device: AwsLc.p256_sign(&self.key, &message).unwrap() }
+        let message = Statement::message(&AwsLc, &point, at, count, wish);
+        let by_device = AwsLc.p256_sign(&self.key, &message).unwrap();
+        Statement { point, at, count, by_device }
     }
 
     fn open(&self, answer: &[u8]) -> Batch {
@@ -204,11 +205,16 @@ impl Desk {
     }
 
     fn request(&self, pass: &[u8]) -> Request {
+        self.request_at(pass, scope("B"), tomorrow())
+    }
+
+    fn request_at(&self, pass: &[u8], scope: Scope, epoch: u64) -> Request {
+        let wish = Wish { issuer_signed: pass, scope: &scope, epoch };
         Request {
             issuer_signed: pass.to_vec(),
-            statement: self.device.statement(pass, now()),
-            scope: scope("B"),
-            epoch: tomorrow(),
+            statement: self.device.statement(&wish, now(), 48),
+            scope,
+            epoch,
             first: 0,
             count: 16,
             list: LIST.into(),
@@ -320,18 +326,25 @@ async fn every_reason_to_refuse_is_named() {
     let elsewhere = Statement { point: [4; 65], ..good.statement.clone() };
     let later = |seconds: u64| now().saturating_add(Duration::from_secs(seconds));
     let earlier = |seconds: u64| now().saturating_sub(Duration::from_secs(seconds));
-    let says = |device: &Device, pass: &[u8], at| device.statement(pass, at);
+    let says = |device: &Device, pass: &[u8], at| {
+        let wish = Wish { issuer_signed: pass, scope: &good.scope, epoch: good.epoch };
+        device.statement(&wish, at, 48)
+    };
     let today = epoch_at(now());
     let with = |statement| Request { statement, ..good.clone() };
-    let at = |scope: Scope| Request { scope, ..good.clone() };
-    let in_epoch = |epoch| Request { epoch, ..good.clone() };
+    let at = |scope: Scope| desk.request_at(&pass, scope, tomorrow());
+    let in_epoch = |epoch| desk.request_at(&pass, scope("B"), epoch);
     let counting = |first, count| Request { first, count, ..good.clone() };
+    let more = Statement { count: 49, ..good.statement.clone() };
+    let moved = |epoch| Request { epoch, ..good.clone() };
     for (what, request, expected) in [
         ("another device", with(says(&Device::new(2), &pass, now())), HandlesError::Device),
         ("another pass", with(says(&desk.device, b"other", now())), HandlesError::Device),
         ("too old", with(says(&desk.device, &pass, earlier(310))), HandlesError::Device),
         ("too young", with(says(&desk.device, &pass, later(310))), HandlesError::Device),
         ("another point", with(elsewhere), HandlesError::Device),
+        ("more by itself", with(more), HandlesError::Device),
+        ("another epoch than it says", moved(today), HandlesError::Device),
         ("a zone that the pass does not name", at(other_zone), HandlesError::Scope),
         ("another operator", at(other), HandlesError::Scope),
         ("no zone", at(no_zone), HandlesError::Scope),
@@ -340,7 +353,7 @@ async fn every_reason_to_refuse_is_named() {
         ("too far ahead", in_epoch(today + 3), HandlesError::Epoch),
         ("an absurd epoch", in_epoch(u64::MAX), HandlesError::Epoch),
         ("none", counting(0, 0), HandlesError::Count),
-        ("one too many", counting(0, 65), HandlesError::Count),
+        ("one more than it says", counting(0, 49), HandlesError::Count),
         ("one past the index", counting(49, 16), HandlesError::Count),
         ("past all numbers", counting(u16::MAX, u16::MAX), HandlesError::Count),
     ] {

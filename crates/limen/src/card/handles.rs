@@ -1,77 +1,55 @@
-//! Batches of handles in files, as the key service makes them (`specs/express-tap.md`, issuing).
+//! Handles of the express tap, from the city to a card: sealed for the card, which opens them itself.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-
-use credential::cbor::{CborError, Decoder, Kind};
+use credential::aws_lc::AwsLc;
 use credential::delivery::Scope;
-use edge::file;
-use presentation::express::handle::{HANDLE_BYTES, HANDLES_MAX};
-use zeroize::Zeroizing;
+use keys::vault::applications::Held as Standing;
+use ureq::http::Method;
+use wallet::express::epoch_at;
+use wallet::express::fetch::{self, Fetch, PATH, Short, WANTED};
+use wallet::state::State;
 
-use super::place::Owner;
+use super::element::CardElement;
+use crate::client::Client;
 use crate::failure::{Failure, OrFail};
+use crate::world;
 
-const FILE_BYTES_MAX: u64 = 16 * 1024;
-
-/// Handles of one application and epoch.
-pub(super) struct Batch {
-    pub(super) owner: Owner,
-    pub(super) epoch: u32,
-    /// As a card takes them: epoch, count, handles with their tap keys.
-    pub(super) bytes: Zeroizing<Vec<u8>>,
+/// Loads handles for today and tomorrow where the card has few left, as far as the city gives any.
+/// Without them a card has the standard tap; so no city that gives none is a failure.
+pub(super) fn fetch(
+    client: &Client,
+    element: &mut CardElement<'_>,
+    state: &State,
+    scope: &Scope,
+    standing: &Standing,
+) -> Result<(), Failure> {
+    if scope.zone.is_none() {
+        return Ok(());
+    }
+    let today = epoch_at(world::now());
+    for epoch in [today, today.saturating_add(1)] {
+        let held = standing.batches.iter().find(|batch| batch.epoch == epoch);
+        let fresh = held.map_or(0, |batch| batch.count.saturating_sub(batch.shown));
+        if fresh > WANTED / 2 {
+            continue;
+        }
+        let short = Short { pass: 0, scope: scope.clone(), epoch, count: WANTED };
+        let now = world::now();
+        let begun = Fetch::begin(&AwsLc, element, state, short, world::entropy()?, now);
+        let (request, body) = begun.or_fail("cannot ask for handles")?;
+        let url = format!("{}{PATH}", client.base());
+        let kind = [("content-type", "application/json"), ("accept", "application/json")];
+        let answer = client.send(Method::POST, &url, &kind, &body);
+        request.give_up(element);
+        let Some(answer) = answer.ok().filter(|answer| answer.status == 200) else { continue };
+        let sealed = fetch::sealed(&answer.body).or_fail("cannot take the handles of the city")?;
+        element.session().load(&sealed.encode()).or_fail("cannot load handles")?;
+    }
+    Ok(())
 }
 
-impl Batch {
-    /// Reads the file at `path`, which nobody else may read: whoever does can tap with it.
-    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
-        let attempt = || format!("cannot read the handles in `{}`", path.display());
-        let mode = std::fs::metadata(path).or_fail(attempt())?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            let failure = Failure::broken(format!("{}: others may read it", attempt()));
-            return Err(failure.hint("`chmod 600` it; who reads a handle's key can tap with it"));
-        }
-        let bytes = file::read(path, FILE_BYTES_MAX).or_fail(attempt())?.unwrap_or_default();
-        let bytes = Zeroizing::new(bytes);
-        match Self::parse(&bytes) {
-            Ok(Some(batch)) => Ok(batch),
-            Ok(None) => Err(Failure::broken(format!("{}: it is no batch of handles", attempt()))),
-            Err(error) => Err(error).or_fail(attempt()),
-        }
-    }
-
-    fn parse(bytes: &[u8]) -> Result<Option<Self>, CborError> {
-        let mut decoder = Decoder::new(bytes)?;
-        decoder.array_of(5)?;
-        let version = decoder.unsigned()?;
-        let operator = decoder.text()?.parse().ok();
-        let zone = match decoder.kind() {
-            Kind::Null => decoder.null().map(|()| Some(None))?,
-            _ => decoder.text()?.parse().ok().map(Some),
-        };
-        let epoch = u32::try_from(decoder.unsigned()?).ok();
-        let (mut entries, mut count) = (Zeroizing::new(Vec::new()), 0_u16);
-        // Room for all, so that no key is left behind in memory that was outgrown.
-        entries.reserve_exact(usize::from(HANDLES_MAX) * (HANDLE_BYTES + 32));
-        let mut array = decoder.array()?;
-        while decoder.more(&mut array)? {
-            decoder.array_of(2)?;
-            if count >= HANDLES_MAX {
-                return Ok(None);
-            }
-            entries.extend_from_slice(&decoder.byte_array::<HANDLE_BYTES>()?);
-            entries.extend_from_slice(&decoder.byte_array::<32>()?);
-            count += 1;
-        }
-        decoder.finish()?;
-        let (1, Some(operator), Some(zone), Some(epoch)) = (version, operator, zone, epoch) else {
-            return Ok(None);
-        };
-        let mut whole = Zeroizing::new(Vec::with_capacity(6 + entries.len()));
-        whole.extend_from_slice(&epoch.to_be_bytes());
-        whole.extend_from_slice(&count.to_be_bytes());
-        whole.extend_from_slice(&entries);
-        let owner = Owner(Scope { operator, zone });
-        Ok((count > 0).then_some(Self { owner, epoch, bytes: whole }))
-    }
+/// Handles of today and later that the card can still show.
+pub(super) fn left(standing: &Standing) -> u32 {
+    let today = epoch_at(world::now());
+    let batches = standing.batches.iter().filter(|batch| batch.epoch >= today);
+    batches.map(|batch| u32::from(batch.count.saturating_sub(batch.shown))).sum()
 }

@@ -4,17 +4,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use edge::card_host::SoftwareCard;
-use edge::vpcd::CardApplication;
 use keys::vault::Vault;
 use keys::vault::applications::{Desk, DeskError, Place};
+use keys::vault::exchange::Link;
 use presentation::express::wire::Apdu;
+use presentation::standard::EXPEDITED_APPLICATION;
 use serde_json::{Map, Value as Json, json};
 use vocabulary::code::OperatorCode;
 
 use super::Service;
+use super::field::Held;
 use super::lines::line;
-use super::place::{Held, Owner, root};
+use super::place::{Owner, root};
 use crate::city::runtime;
 use crate::failure::{Failure, OrFail};
 use crate::output;
@@ -27,8 +28,12 @@ use crate::output;
     issuer which applications it has, and each owner what its own holds.")]
 pub(crate) struct Inspect {
     /// The file of the card.
-    #[arg(value_name = "FILE")]
-    card: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "pcsc")]
+    card: Option<PathBuf>,
+    /// The card in this reader of the system, or in the only one that has a card.
+    #[arg(long, value_name = "READER", num_args = 0..=1, default_missing_value = "",
+          conflicts_with = "card")]
+    pcsc: Option<String>,
     /// The socket of the key service.
     #[arg(long, value_name = "SOCKET", requires = "pairing")]
     service: Option<PathBuf>,
@@ -54,11 +59,10 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let card = SoftwareCard::open(&self.card).or_fail("cannot take the card")?;
-        let mut held = Held(card);
+        let mut held = Held::take(self.card.as_deref(), self.pcsc.as_deref())?;
         let mut found = Map::new();
-        found.insert("is_software".into(), true.into());
-        found.insert("public".into(), public(&mut held.0));
+        found.insert("is_software".into(), held.is_software().into());
+        found.insert("public".into(), public(&mut held)?);
         if let Some(service) = self.service() {
             runtime()?.block_on(async {
                 let vault = service.vault().await?;
@@ -110,21 +114,28 @@ impl Inspect {
 }
 
 /// What everybody can ask for.
-fn public(card: &mut SoftwareCard) -> Json {
-    let express = card.command(Apdu::select().as_bytes());
-    let select = [0, 0xA4, 4, 0, 7, 0xF0, 0x4C, 0x49, 0x4D, 0x45, 0x4E, 2, 0];
-    let management = card.command(&select);
-    card.reset();
-    json!({
+fn public(card: &mut Held) -> Result<Json, Failure> {
+    let mut ask = |command: &[u8]| {
+        let answer = card.exchange(command).map(|answer| line(&answer));
+        answer.ok_or_else(|| Failure::broken("the card does not answer"))
+    };
+    let express = ask(Apdu::select().as_bytes())?;
+    let standard = [&[0, 0xA4, 4, 0, 9][..], &EXPEDITED_APPLICATION, &[0]].concat();
+    let standard = ask(&standard)?;
+    let management = [&[0, 0xA4, 4, 0, 7][..], &card::management::APPLICATION, &[0]].concat();
+    let management = ask(&management)?;
+    Ok(json!({
         "historical_bytes": line(card::HISTORICAL),
-        "express": line(&express),
-        "management": line(&management),
-    })
+        "express": express,
+        "standard": standard,
+        "management": management,
+    }))
 }
 
 async fn application(desk: &mut Desk<'_>, owner: &Owner, place: &Place) -> Result<Json, DeskError> {
     let identifier = desk.identifier(place).await?;
     let held = desk.held(place, &identifier).await?;
+    let pass = desk.pass(place, &identifier).await?;
     let kind = card::Kind::from_byte(held.kind).map_or("unknown", card::Kind::as_str);
     let counted = held.counted.map(|(sequence, value, mark)| {
         json!({ "sequence": sequence, "value": value, "mark": line(&mark) })
@@ -146,11 +157,15 @@ async fn application(desk: &mut Desk<'_>, owner: &Owner, place: &Place) -> Resul
         "shown_for_nothing": held.shown_for_nothing,
         "counted": counted,
         "batches": batches.collect::<Vec<_>>(),
+        "has_pass": pass.is_some(),
     }))
 }
 
 fn told(found: &Json) -> String {
-    let mut lines = String::from("a card in software: its keys are not protected\n");
+    let mut lines = String::from(match found.get("is_software") {
+        Some(Json::Bool(true)) => "a card in software: its keys are not protected\n",
+        _ => "a card in a reader\n",
+    });
     for (name, value) in found.as_object().into_iter().flatten() {
         match value {
             Json::Object(parts) => {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use edge::card_host::SoftwareCard;
 use keys::vault::applications::Desk;
 use keys::vault::applications::plan::{Done, Plan, Planned};
 use keys::vault::personalise::Process;
@@ -13,9 +12,9 @@ use serde_json::{Value as Json, json};
 use vocabulary::code::OperatorCode;
 
 use super::Service;
-use super::handles::Batch;
+use super::field::Held;
 use super::lines::line;
-use super::place::{Application, Held, Owner, Value, root};
+use super::place::{Application, Value, root};
 use crate::city::runtime;
 use crate::failure::{Failure, OrFail};
 use crate::{output, world};
@@ -32,8 +31,12 @@ use crate::{output, world};
 )]
 pub(crate) struct Personalise {
     /// The file of the card.
-    #[arg(value_name = "FILE")]
-    card: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "pcsc")]
+    card: Option<PathBuf>,
+    /// The card in this reader of the system, or in the only one that has a card.
+    #[arg(long, value_name = "READER", num_args = 0..=1, default_missing_value = "",
+          conflicts_with = "card")]
+    pcsc: Option<String>,
     #[command(flatten)]
     service: Service,
     /// The file to which each deed is appended before any key is asked for.
@@ -48,9 +51,6 @@ pub(crate) struct Personalise {
     /// What a ticket or a purse begins with; one that has begun keeps what it has.
     #[arg(long = "value", value_name = "OWNER=NUMBER")]
     values: Vec<Value>,
-    /// A batch of handles, as the key service made it for this card.
-    #[arg(long = "handles", value_name = "FILE")]
-    handles: Vec<PathBuf>,
     /// Answer as JSON.
     #[arg(long)]
     json: bool,
@@ -58,19 +58,16 @@ pub(crate) struct Personalise {
 
 impl Personalise {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        let batches = self.handles.iter().map(|path| Batch::read(path));
-        let batches = batches.collect::<Result<Vec<_>, _>>()?;
-        self.check(&batches)?;
-        let card = SoftwareCard::open(&self.card).or_fail("cannot take the card")?;
+        self.check()?;
+        let mut held = Held::take(self.card.as_deref(), self.pcsc.as_deref())?;
         let mut process = Process::begin(&self.ledger).or_fail("cannot begin")?;
-        let mut held = Held(card);
         let done = runtime()?.block_on(async {
             let vault = self.service.vault().await?;
             let mut desk = Desk { vault: &vault, link: &mut held };
-            let done = desk.personalise(&mut process, &self.plan(&batches), world::now()).await;
+            let done = desk.personalise(&mut process, &self.plan(), world::now()).await;
             done.or_fail("cannot personalise the card")
         })?;
-        let done = self.show(&done, &batches);
+        let done = self.show(&done);
         if self.json {
             output::json(&done)?;
         } else {
@@ -79,10 +76,9 @@ impl Personalise {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Every value and batch is for an application that is named.
-    fn check(&self, batches: &[Batch]) -> Result<(), Failure> {
-        let owners = self.values.iter().map(|value| &value.owner);
-        for owner in owners.chain(batches.iter().map(|batch| &batch.owner)) {
+    /// Every value is for an application that is named.
+    fn check(&self) -> Result<(), Failure> {
+        for owner in self.values.iter().map(|value| &value.owner) {
             if !self.applications.iter().any(|application| application.owner == *owner) {
                 let text = format!("no application of `{owner}` is named");
                 return Err(Failure::usage(text).hint("give --application KIND=OWNER for it"));
@@ -98,17 +94,16 @@ impl Personalise {
         Ok(())
     }
 
-    fn plan<'p>(&'p self, batches: &'p [Batch]) -> Plan<'p> {
+    fn plan(&self) -> Plan {
         let planned = self.applications.iter().map(|Application { kind, owner }| Planned {
             place: owner.place(),
             kind: kind.byte(),
             value: self.values.iter().find(|it| it.owner == *owner).map(|it| it.value),
-            batches: of(batches, owner).map(|batch| batch.bytes.as_slice()).collect(),
         });
         Plan { root: root(&self.issuer), applications: planned.collect() }
     }
 
-    fn show(&self, done: &Done, batches: &[Batch]) -> Json {
+    fn show(&self, done: &Done) -> Json {
         let applications = self.applications.iter().zip(&done.applications);
         let applications = applications.map(|(Application { kind, owner }, done)| {
             json!({
@@ -116,7 +111,6 @@ impl Personalise {
                 "kind": kind.as_str(),
                 "is_new": done.is_new,
                 "keys_moved": done.keys_moved,
-                "epochs_loaded": of(batches, owner).map(|it| it.epoch).collect::<Vec<_>>(),
             })
         });
         json!({
@@ -126,10 +120,6 @@ impl Personalise {
             "applications": applications.collect::<Vec<_>>(),
         })
     }
-}
-
-fn of<'b>(batches: &'b [Batch], owner: &'b Owner) -> impl Iterator<Item = &'b Batch> {
-    batches.iter().filter(move |batch| batch.owner == *owner)
 }
 
 fn told(done: &Json) -> String {
@@ -145,12 +135,11 @@ fn told(done: &Json) -> String {
     );
     for application in get(done, "applications").as_array().into_iter().flatten() {
         lines.push_str(&format!(
-            "{} {}: {}, {} keys moved on, {} batches of handles\n",
+            "{} {}: {}, {} keys moved on\n",
             text(&get(application, "kind")),
             text(&get(application, "application")),
             word(&get(application, "is_new")),
             number(&get(application, "keys_moved")),
-            get(application, "epochs_loaded").as_array().map_or(0, Vec::len),
         ));
     }
     lines

@@ -6,10 +6,7 @@ use std::fmt;
 use card::Kind;
 use credential::aws_lc::AwsLc;
 use credential::delivery::Scope;
-use edge::card_host::SoftwareCard;
-use edge::vpcd::CardApplication;
 use keys::vault::applications::{Place, ROOT};
-use keys::vault::exchange::Link;
 use presentation::express::ScopeId;
 use vocabulary::code::OperatorCode;
 
@@ -86,14 +83,5 @@ impl FromStr for Value {
         let wrong = || String::from("expected OWNER=NUMBER");
         let (owner, value) = text.split_once('=').ok_or_else(wrong)?;
         Ok(Self { owner: owner.parse()?, value: value.parse().map_err(|_| wrong())? })
-    }
-}
-
-/// A software card that is held to the desk.
-pub(super) struct Held(pub(super) SoftwareCard);
-
-impl Link for Held {
-    fn exchange(&mut self, command: &[u8]) -> Option<Vec<u8>> {
-        Some(self.0.command(command))
     }
 }

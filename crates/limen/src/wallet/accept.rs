@@ -59,11 +59,7 @@ impl Accept {
         // Every URL of the conversation comes from the offer and from the issuer's metadata.
         let here = String::from("http://127.0.0.1");
         let client = Client::new(Connection { server: here, token: None, ca: self.ca.clone() })?;
-        let offer = self.offer(&client)?;
-        if offer.needs_transaction_code && self.code.is_none() {
-            return Err(Failure::usage("this offer asks for a code")
-                .hint("it came over another channel; give it with `--code`"));
-        }
+        let offer = offer(&client, &self.link, self.code.as_deref())?;
         let presence =
             if self.confirm_each_use { PresenceRule::Needed } else { PresenceRule::NotNeeded };
         let wish = Wish { documents: usize::from(self.documents), presence };
@@ -118,28 +114,31 @@ impl Accept {
         }
         self.place.save(host)
     }
+}
 
-    fn offer(&self, client: &Client) -> Result<Offer, Failure> {
-        match offer::parse_link(&self.link).map_err(|error| Failure::usage(error.to_string()))? {
-            Link::Value(offer) => Ok(offer),
-            Link::Reference(url) => {
-                let reply =
-                    client.send(Method::GET, &url, &[("accept", "application/json")], &[])?;
-                if reply.status != 200 {
-                    let message = format!("the offer cannot be fetched: status {}", reply.status);
-                    return Err(
-                        Failure::broken(message).hint("it may have expired; ask for a new one")
-                    );
-                }
-                offer::parse(&reply.body).or_fail("the server's offer cannot be read")
+/// The offer behind a link; with the code, where it asks for one.
+pub(crate) fn offer(client: &Client, link: &str, code: Option<&str>) -> Result<Offer, Failure> {
+    let offer = match offer::parse_link(link).map_err(|error| Failure::usage(error.to_string()))? {
+        Link::Value(offer) => offer,
+        Link::Reference(url) => {
+            let reply = client.send(Method::GET, &url, &[("accept", "application/json")], &[])?;
+            if reply.status != 200 {
+                let message = format!("the offer cannot be fetched: status {}", reply.status);
+                return Err(Failure::broken(message).hint("it may have expired; ask for a new one"));
             }
+            offer::parse(&reply.body).or_fail("the server's offer cannot be read")?
         }
+    };
+    if offer.needs_transaction_code && code.is_none() {
+        return Err(Failure::usage("this offer asks for a code")
+            .hint("it came over another channel; give it with `--code`"));
     }
+    Ok(offer)
 }
 
 /// Talks to the issuer until everything is here. Where the city cannot sign at present, its access token is
 /// shown again for as long as `wait` lasts: a new collection would need a new offer.
-fn converse(
+pub(crate) fn converse(
     client: &Client,
     collection: &mut Collection,
     hands: &mut Hands<'_>,

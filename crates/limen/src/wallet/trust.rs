@@ -153,6 +153,16 @@ pub(super) fn follow(host: &mut WalletHost, told: &Told) -> Result<(), Failure> 
     Ok(())
 }
 
+/// Whom the wallet of a desk trusts, once it has heard of its city, where that answers.
+pub(crate) fn of_desk(place: &Place, ca: Option<PathBuf>) -> Result<Trust, Failure> {
+    let mut host = place.open()?;
+    if let Ok(told) = fetch(&host, ca) {
+        follow(&mut host, &told)?;
+        place.save(&host)?;
+    }
+    Ok(host.state.trust)
+}
+
 /// What the city tells of its authorities.
 fn told(client: &Client) -> Result<Told, Failure> {
     let trust: api::trust::Trust = client.get_json("/v1/trust")?;

@@ -2,10 +2,20 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 
 use credential::aws_lc::AwsLc;
-use credential::cbor::Encoder;
+use credential::crypto::P256Secret;
+use credential::delivery::Scope;
+use edge::card_host::SoftwareCard;
+use edge::vpcd::CardApplication;
+use keys::remote::{Remote, Settings};
+use keys::vault::applications::{Desk, Place};
+use keys::vault::exchange::Link;
+use keys::vault::remote::RemoteVault;
+use keys::wire::pairing::Pairing;
 use presentation::express::handle::{Content, Index};
+use presentation::express::issuing::Batch;
 use presentation::express::reader::{Counted, KeysInMemory, Proven, ReaderEnd, Step, Terms};
 use presentation::express::schedule::ScopeKeys;
 use presentation::express::wire::Apdu;
@@ -27,12 +37,15 @@ fn keys() -> ScopeKeys {
     ScopeKeys::derive(&AwsLc, &[7; 32], context())
 }
 
-/// A batch as the key service makes it.
-fn batch(count: u16) -> Vec<u8> {
-    let mut encoder = Encoder::new();
-    encoder.array(5).unsigned(1).text("harbour").text("pier").unsigned(EPOCH.into());
-    encoder.array(count.into());
-    for number in 0..count {
+/// A desk of the test's own loads a batch, as the key service seals one.
+fn load(works: &Works, count: u16) {
+    struct Held(SoftwareCard);
+    impl Link for Held {
+        fn exchange(&mut self, command: &[u8]) -> Option<Vec<u8>> {
+            Some(self.0.command(command))
+        }
+    }
+    let handles = (0..count).map(|number| {
         let content = Content {
             needs_presence: false,
             is_counted: true,
@@ -43,11 +56,26 @@ fn batch(count: u16) -> Vec<u8> {
             not_after: EPOCH * 86_400 + 86_399,
             number,
         };
-        let nonce = [u8::try_from(number).unwrap(); 12];
-        let (handle, key) = keys().seal(&AwsLc, &content, nonce);
-        encoder.array(2).bytes(&handle.0).bytes(key.danger_bytes());
-    }
-    encoder.as_bytes().to_vec()
+        keys().seal(&AwsLc, &content, [u8::try_from(number).unwrap(); 12])
+    });
+    let scope = Scope { operator: "harbour".parse().unwrap(), zone: Some("pier".parse().unwrap()) };
+    let batch = Batch { scope: scope.clone(), epoch: EPOCH.into(), handles: handles.collect() };
+    let place = Place { id: context().scope.0, scope };
+    let pairing = Pairing::open("personaliser", &works.folder.path("personaliser.pairing"));
+    let socket = works.folder.path("city/run/keys.sock");
+    let settings = Settings { socket, uid: None, pairing: pairing.unwrap() };
+    let mut held = Held(SoftwareCard::open(&works.folder.path("rider.card")).unwrap());
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let remote = Arc::new(Remote::connect(settings).await.unwrap());
+        let vault = RemoteVault::over(remote).await.unwrap();
+        let mut desk = Desk { vault: &vault, link: &mut held };
+        desk.select().unwrap();
+        let identifier = desk.identifier(&place).await.unwrap();
+        let mut session = desk.session(&place, &identifier).await.unwrap();
+        let point = session.draw_agreement().unwrap();
+        let sealed = batch.seal(&AwsLc, &P256Secret::from_bytes([9; 32]), &point).unwrap();
+        session.load(&sealed.encode()).unwrap();
+    });
 }
 
 /// A card whose process runs.
@@ -146,20 +174,16 @@ fn a_card_is_made_personalised_inspected_and_rides() {
     let masters = [("harbour", None), ("harbour", Some("pier")), ("museum", None)];
     masters.into_iter().for_each(|(operator, zone)| make_master(&works, operator, zone));
 
-    works.folder.file("pier.batch", batch(5));
-    let handles = ["--handles", "pier.batch", "--value", "harbour/pier=20", "--json"];
-    personalise(&works, &handles).expect(1, "others may read it");
-    let owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(works.folder.path("pier.batch"), owner).unwrap();
-    let done = personalise(&works, &handles).expect(0, "is_new").json();
+    let value = ["--value", "harbour/pier=20", "--json"];
+    let done = personalise(&works, &value).expect(0, "is_new").json();
     assert_eq!(done["is_new"], true);
     let first = json!({
         "application": "harbour/pier", "kind": "ticket", "is_new": true, "keys_moved": 0,
-        "epochs_loaded": [EPOCH],
     });
     assert_eq!(done["applications"][0], first);
-    let again = personalise(&works, &handles).expect(0, "is_new").json();
+    let again = personalise(&works, &value).expect(0, "is_new").json();
     assert_eq!((&again["is_new"], &again["card"]), (&false.into(), &done["card"]));
+    load(&works, 5);
 
     let mut field = Field::enter(&works);
     works.folder.limen(&["card", "inspect", "rider.card"]).expect(1, "another process has it");
@@ -214,11 +238,8 @@ fn a_card_whose_process_is_killed_shows_no_handle_twice_and_pays_no_ride_twice()
     works.folder.limen(&["card", "make", "rider.card"]).expect(0, "blank");
     let masters = [("harbour", None), ("harbour", Some("pier")), ("museum", None)];
     masters.into_iter().for_each(|(operator, zone)| make_master(&works, operator, zone));
-    works.folder.file("pier.batch", batch(60));
-    let owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(works.folder.path("pier.batch"), owner).unwrap();
-    let more = ["--handles", "pier.batch", "--value", "harbour/pier=100"];
-    personalise(&works, &more).expect(0, "new");
+    personalise(&works, &["--value", "harbour/pier=100"]).expect(0, "new");
+    load(&works, 60);
     let (mut numbers, mut sequences, mut taps) = (Vec::new(), Vec::new(), 0);
     for round in 0..8 {
         let mut field = Field::enter(&works);

@@ -87,6 +87,10 @@ impl City {
         done.json()
     }
 
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     pub(crate) fn door(&self, place: &str, zone: &str) {
         let (site, _) = place.split_once('/').unwrap();
         let call = ["--server", &self.url, "--token", &self.token];

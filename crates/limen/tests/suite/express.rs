@@ -26,14 +26,14 @@ use crate::deliveries::{
 };
 
 /// A city with a gate, and a phone with a ticket for its zone.
-struct Town {
-    city: City,
-    pass: String,
+pub(crate) struct Town {
+    pub(crate) city: City,
+    pub(crate) pass: String,
     handles: u64,
 }
 
 impl Town {
-    fn new(city: City, product: &[&str]) -> Self {
+    pub(crate) fn new(city: City, product: &[&str]) -> Self {
         city.door("quay/gate-1", "B");
         city.reader("gate-1", "quay/gate-1", &[]);
         let add = ["product", "add", "--code", "day", "--name", "Day ticket", "--zone", "B"];
@@ -59,7 +59,7 @@ impl Town {
     }
 
     /// One tap: the phone as a process of its own, the gate with the element of the enrolled reader.
-    fn tap(&self, number: u8) -> Result<Proven, ReaderError> {
+    pub(crate) fn tap(&self, number: u8) -> Result<Proven, ReaderError> {
         let field = Field::open(0).unwrap();
         let address = field.address().unwrap().to_string();
         let present = ["wallet", "present", "--folder", "phone", "--reader", &address, "--json"];
@@ -106,7 +106,7 @@ fn accept(city: &City, pass: &str) -> u64 {
     told["express_handles"].as_u64().unwrap()
 }
 
-fn today() -> u32 {
+pub(crate) fn today() -> u32 {
     epoch_at(now()).try_into().unwrap()
 }
 

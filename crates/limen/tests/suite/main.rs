@@ -9,6 +9,7 @@
 )]
 
 mod card;
+mod card_pass;
 mod cards;
 mod ceremony;
 mod city;
@@ -27,6 +28,7 @@ mod migrate;
 mod migrate_token;
 mod on_token;
 mod readers;
+mod reconciliation;
 mod run;
 mod serve;
 mod status;

@@ -39,6 +39,10 @@ fn a_program_without_pcsc_says_so_and_how_to_get_it() {
 mod service;
 
 #[cfg(feature = "pcsc")]
+#[path = "card_reader.rs"]
+mod cards;
+
+#[cfg(feature = "pcsc")]
 mod real {
     use std::io::{BufRead, BufReader, Lines};
     use std::os::unix::fs::PermissionsExt;

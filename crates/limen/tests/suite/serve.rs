@@ -82,6 +82,47 @@ fn a_city_that_cannot_be_founded_leaves_nothing_in_the_way_of_the_next_try() {
 }
 
 #[test]
+fn a_city_that_cannot_be_founded_in_a_folder_takes_away_what_it_made_and_no_more() {
+    let folder = Folder::new();
+    // The folder is there, and a part of a city has the name of another's.
+    std::fs::create_dir_all(folder.path("city/keys/old")).unwrap();
+    let theirs = ["city/note", "city/keys/front-door", "city/keys/old/shed"];
+    for file in theirs {
+        folder.file(file, "theirs");
+    }
+    let all = || {
+        let (mut found, mut left) = (Vec::new(), vec![folder.path("city")]);
+        while let Some(path) = left.pop() {
+            if path.is_dir() {
+                left.extend(std::fs::read_dir(&path).unwrap().map(|it| it.unwrap().path()));
+            }
+            found.push(path);
+        }
+        found.sort();
+        found
+    };
+    let before = all();
+    let create = ["city", "create", "--folder", "city", "--name", "Test City", "--operator"];
+    let create = [&create[..], &["harbour=Harbour"]].concat();
+    let wrong = [&create[..], &["--country", "nowhere"]].concat();
+    for embedded in [&[][..], &["--embedded"]] {
+        folder.limen(&[&wrong[..], embedded].concat()).expect(1, "a country of two capitals");
+        assert_eq!(all(), before);
+    }
+    folder.limen(&create).expect(0, "created");
+    let made = all();
+    assert!(made.len() > before.len() + 10, "control: {made:?}");
+    // What is there stays when a city is there, whole or not.
+    std::fs::remove_file(folder.path("city/limen.toml")).unwrap();
+    let rest = all();
+    folder.limen(&wrong).expect(2, "holds a city already");
+    assert_eq!(all(), rest);
+    for file in theirs {
+        assert_eq!(std::fs::read(folder.path(file)).unwrap(), b"theirs");
+    }
+}
+
+#[test]
 fn tls_serves_whoever_trusts_its_root_and_nobody_else() {
     let folder = Folder::new();
     let (port, token) = city(&folder);

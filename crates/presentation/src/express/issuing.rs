@@ -97,13 +97,26 @@ impl Request {
     }
 }
 
-/// The device's word that a point is its own.
+/// For which pass a device wants handles, and where they shall be good.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// The IssuerSigned of the pass.
+    pub issuer_signed: &'a [u8],
+    /// Where.
+    pub scope: &'a Scope,
+    /// When: whole days since 1970 UTC.
+    pub epoch: u64,
+}
+
+/// The device's word that it wants handles, and that a point is its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// The point, of a key for agreement alone, drawn for this request.
     pub point: [u8; POINT_BYTES],
     /// When, Unix seconds.
     pub at: u64,
+    /// How many handles at most.
+    pub count: u16,
     /// ES256 over [`Statement::message`] by the device key of the pass.
     pub by_device: Signature,
 }
@@ -115,25 +128,30 @@ impl Statement {
         crypto: &dyn Crypto,
         point: &[u8; POINT_BYTES],
         at: u64,
-        issuer_signed: &[u8],
+        count: u16,
+        wish: &Wish<'_>,
     ) -> Vec<u8> {
-        let digest = crypto.sha256(issuer_signed);
-        [STATEMENT_LABEL, point, &at.to_be_bytes(), &digest].concat()
+        let Scope { operator, zone } = wish.scope;
+        let zone = zone.as_ref().map_or("", |zone| zone.as_str());
+        let scope = crypto.sha256(&[operator.as_str().as_bytes(), &[0], zone.as_bytes()].concat());
+        let (at, count, epoch) = (at.to_be_bytes(), count.to_be_bytes(), wish.epoch.to_be_bytes());
+        let pass = crypto.sha256(wish.issuer_signed);
+        [STATEMENT_LABEL, point, &at, &count, &epoch, &scope, &pass].concat()
     }
 
-    /// Whether `device` signed this for the pass `issuer_signed`, not longer than
-    /// [`STATEMENT_SECONDS_MAX`] before `now` or after it.
+    /// Whether `device` signed this for `wish`, not longer than [`STATEMENT_SECONDS_MAX`] before `now` or
+    /// after it. Who takes a statement must take it once.
     #[must_use]
     pub fn holds(
         &self,
         crypto: &dyn Crypto,
         device: &PublicKey,
-        issuer_signed: &[u8],
+        wish: &Wish<'_>,
         now: i64,
     ) -> bool {
         let is_fresh =
             u64::try_from(now).is_ok_and(|now| now.abs_diff(self.at) <= STATEMENT_SECONDS_MAX);
-        let message = Self::message(crypto, &self.point, self.at, issuer_signed);
+        let message = Self::message(crypto, &self.point, self.at, self.count, wish);
         is_fresh && crypto.verify(device, &message, self.by_device.as_bytes()).is_ok()
     }
 
@@ -157,14 +175,16 @@ impl Statement {
     }
 
     fn write(&self, out: &mut Encoder) {
-        out.array(3).bytes(&self.point).unsigned(self.at).bytes(self.by_device.as_bytes());
+        out.array(4).bytes(&self.point).unsigned(self.at).unsigned(self.count.into());
+        out.bytes(self.by_device.as_bytes());
     }
 
     fn read(decoder: &mut Decoder<'_>) -> Result<Self, BadForm> {
-        decoder.array_of(3)?;
+        decoder.array_of(4)?;
         let (point, at) = (decoder.byte_array()?, decoder.unsigned()?);
+        let count = short(decoder.unsigned()?)?;
         let by_device = Signature::new(Algorithm::Es256, decoder.bytes()?).map_err(|_| BadForm)?;
-        Ok(Self { point, at, by_device })
+        Ok(Self { point, at, count, by_device })
     }
 }
 
@@ -335,12 +355,14 @@ mod tests {
 
     fn request() -> Request {
         let device = P256Secret::from_bytes([7; 32]);
-        let message = Statement::message(&RustCrypto, &[4; 65], 1_000, b"pass");
+        let scope = Scope { operator: "harbour".parse().unwrap(), zone: "B".parse().ok() };
+        let wish = Wish { issuer_signed: b"pass", scope: &scope, epoch: 20_000 };
+        let message = Statement::message(&RustCrypto, &[4; 65], 1_000, 8, &wish);
         let by_device = RustCrypto.p256_sign(&device, &message).unwrap();
         Request {
             issuer_signed: b"pass".to_vec(),
-            statement: Statement { point: [4; 65], at: 1_000, by_device },
-            scope: Scope { operator: "harbour".parse().unwrap(), zone: "B".parse().ok() },
+            statement: Statement { point: [4; 65], at: 1_000, count: 8, by_device },
+            scope,
             epoch: 20_000,
             first: 16,
             count: 8,
@@ -364,14 +386,15 @@ mod tests {
     }
 
     #[test]
-    fn statement_holds_for_its_pass_its_device_and_its_time() {
-        let Request { statement, .. } = request();
+    fn statement_holds_for_what_it_asks_its_device_and_its_time() {
+        let Request { statement, scope, .. } = request();
         let key = |byte| {
             let secret = P256Secret::from_bytes([byte; 32]);
             PublicKey::P256(RustCrypto.p256_public(&secret).unwrap())
         };
         let holds = |statement: &Statement, key: &PublicKey, pass: &[u8], now| {
-            statement.holds(&RustCrypto, key, pass, now)
+            let wish = Wish { issuer_signed: pass, scope: &scope, epoch: 20_000 };
+            statement.holds(&RustCrypto, key, &wish, now)
         };
         for now in [700, 1_000, 1_300] {
             assert!(holds(&statement, &key(7), b"pass", now), "{now}");
@@ -385,6 +408,14 @@ mod tests {
         assert!(!holds(&moved, &key(7), b"pass", 1_000));
         let pointed = Statement { point: [5; 65], ..statement.clone() };
         assert!(!holds(&pointed, &key(7), b"pass", 1_000));
+        let more = Statement { count: 9, ..statement.clone() };
+        assert!(!holds(&more, &key(7), b"pass", 1_000));
+        let elsewhere = Scope { zone: "C".parse().ok(), ..scope.clone() };
+        let nowhere = Scope { zone: None, ..scope.clone() };
+        for (scope, epoch) in [(&elsewhere, 20_000), (&nowhere, 20_000), (&scope, 20_001)] {
+            let wish = Wish { issuer_signed: b"pass", scope, epoch };
+            assert!(!statement.holds(&RustCrypto, &key(7), &wish, 1_000), "{scope:?} {epoch}");
+        }
         assert_eq!(Statement::parse(&statement.encode()), Ok(statement));
     }
 

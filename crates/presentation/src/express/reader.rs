@@ -50,7 +50,8 @@ pub enum OpenError {
     Handle(HandleError),
 }
 
-/// Keys of scopes and epochs in memory; a gate with many taps takes [`PreparedKeys`].
+/// Keys of scopes and epochs in memory, for tests, on any provider of cryptography; a
+/// gate holds [`PreparedKeys`].
 pub struct KeysInMemory<'k> {
     /// Provider of cryptography.
     pub crypto: &'k dyn Crypto,

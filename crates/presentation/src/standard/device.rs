@@ -6,8 +6,8 @@
 //!
 //! The device proves itself only to a reader that has proved itself: by the key of its group or by a
 //! certificate that the group's issuer signed and that is valid now. A certificate vouches for the
-//! group and not for the sub-group that the reader names. A device without a clock must have no
-//! credential with [`ReaderKey::Issuer`].
+//! group and not for the sub-group that the reader names. A device without a clock has credentials with
+//! [`ReaderKey::IssuerSince`] alone.
 
 mod error;
 mod session;
@@ -84,6 +84,9 @@ pub enum ReaderKey {
     Group([u8; 65]),
     /// Each has a certificate that this key signed.
     Issuer([u8; 65]),
+    /// As that, for a device that has no clock and knows only what the time is not before: a certificate
+    /// that ended then has ended, and one that begins later proves that it is later.
+    IssuerSince([u8; 65], Instant),
 }
 
 impl ReaderKey {
@@ -91,7 +94,7 @@ impl ReaderKey {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 65] {
         match self {
-            Self::Group(key) | Self::Issuer(key) => key,
+            Self::Group(key) | Self::Issuer(key) | Self::IssuerSince(key, _) => key,
         }
     }
 }
@@ -150,6 +153,8 @@ pub enum Output {
         reader: ReaderIdentifier,
         /// The common name in its certificate, if it has one.
         name: Option<String>,
+        /// When its certificate began, if it has one: a device without a clock keeps the latest.
+        since: Option<Instant>,
         /// Tag 42 of AUTH0, which may ask for the owner's consent.
         policy: u8,
     },

@@ -179,7 +179,7 @@ impl Context {
             x(&self.group_key),
             word,
             &self.reader.to_bytes(),
-            &[self.transport.code(), 0x5C, 0x02],
+            &[self.transport.byte(), 0x5C, 0x02],
             &self.version.0,
             x(&self.reader_ephemeral),
             &self.transaction,

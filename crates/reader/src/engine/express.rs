@@ -12,7 +12,7 @@ use super::judge::Verdict;
 use super::tap::Tap;
 use super::{Engine, ReaderKey, WAITING_MAX};
 use crate::decision::{Decision, Reason};
-use crate::journal::RESERVE;
+use crate::journal::{HandleTrace, RESERVE, handle_in};
 
 /// What one tap draws.
 pub(super) struct Drawn {
@@ -83,6 +83,15 @@ impl Engine {
         Some(Terms { transport: Transport::Nfc, context, fresh, reader, at })
     }
 
+    /// Learns from records of its own journal, oldest first, which handles were used here before it woke
+    /// up; others are passed over. The newest [`crate::express::SEEN_MAX`] count.
+    pub fn recall<'r>(&mut self, records: impl IntoIterator<Item = &'r [u8]>) {
+        for HandleTrace { context, status, number, .. } in records.into_iter().filter_map(handle_in)
+        {
+            self.seen.note(context, status, number);
+        }
+    }
+
     /// The holder has proved itself: judge, and have a counted use written. Whether the tap is over.
     pub(super) fn proven(
         &mut self,
@@ -91,7 +100,7 @@ impl Engine {
         tap: &mut Tap,
         (context, proven): (Context, &Proven),
     ) -> bool {
-        let is_copied = self.seen.note(context, &proven.content);
+        let is_copied = self.seen.note(context, proven.content.status, proven.content.number);
         let mut verdict = self.bench(crypto, now, tap.door(), |bench, _| {
             bench.judge_express(context, proven, is_copied)
         });

@@ -11,7 +11,7 @@ use super::judge::{Bench, Verdict};
 use super::pace::Pace;
 use super::tap::{self, Plan, Tap};
 use super::{Engine, Output};
-use crate::decision::Reason;
+use crate::decision::{Decision, Reason};
 use crate::table::{Door, ZoneClass};
 use crate::taps::TapPolicy;
 
@@ -135,7 +135,8 @@ impl Engine {
         }
     }
 
-    /// Has a verdict made by what the reader knows now.
+    /// Has a verdict made by what the reader knows now, the least profile of the door included: a bundle
+    /// that raises it binds a tap under way.
     pub(super) fn bench(
         &mut self,
         crypto: &dyn Crypto,
@@ -157,7 +158,13 @@ impl Engine {
             #[cfg(feature = "danger-sabotage")]
             sabotage: self.sabotage,
         };
-        judge(&bench, &mut self.cache)
+        let verdict = judge(&bench, &mut self.cache);
+        let is_granted = matches!(verdict.decision, Decision::Granted { .. });
+        let least = self.taps_at(door).map(|taps| taps.least);
+        if is_granted && verdict.trace.profile() < least {
+            return Verdict { decision: Decision::Refused(Reason::ProfileTooLow), ..verdict };
+        }
+        verdict
     }
 
     #[cfg(not(feature = "danger-sabotage"))]

@@ -9,7 +9,7 @@ use presentation::express::holder::{Gate as Gatekeeper, Hands, HolderEnd, Pocket
 use presentation::express::holder::{Shown, Standing};
 use presentation::express::reader::{Counted, HandleOpener, KeysInMemory, Presence};
 use presentation::express::schedule::ScopeKeys;
-use presentation::express::wire::{COMMIT, OPEN};
+use presentation::express::wire::{COMMIT, OPEN, PROVE};
 use presentation::express::{Context, ScopeId, Transport, class_tag, list_tag, product_tag};
 use reader::bundle::Bundle;
 use reader::decision::Reason;
@@ -56,6 +56,8 @@ struct Card {
     counted: Counted,
     /// The instruction at which it is pulled away: before it is carried out, or after.
     torn: Option<(u8, bool)>,
+    /// A bundle that comes to the gate before the answer to this instruction.
+    news: Option<(u8, Vec<u8>)>,
 }
 
 impl Card {
@@ -66,7 +68,7 @@ impl Card {
         };
         let handles = contents.into_iter().map(seal).collect();
         let counted = Counted { sequence: 0, value: 2, mark: [0; 4] };
-        Self { handles, taps: 0, presence: Presence::None, counted, torn: None }
+        Self { handles, taps: 0, presence: Presence::None, counted, torn: None, news: None }
     }
 }
 
@@ -101,6 +103,10 @@ fn tap(gate: &mut Gate, card: &mut Card, door: &str, secret: P256Secret) -> (Vec
         match output {
             Output::Command(command) => {
                 commands += 1;
+                let news = card.news.take_if(|(it, _)| command.get(1) == Some(it));
+                if let Some((_, bundle)) = news {
+                    gate.give(Input::Bundle(&bundle));
+                }
                 let torn = card.torn.filter(|(instruction, _)| command.get(1) == Some(instruction));
                 let is_here = torn.is_none_or(|(_, is_after)| is_after);
                 let mut answer = Vec::new();
@@ -263,6 +269,51 @@ fn a_copied_handle_is_found_where_it_was_used() {
     assert_eq!(tap(&mut gate, &mut copy, GATE, key(3)).0, [Seen::Unlocked], "its own second one");
     // The copies tell themselves apart by what they count.
     assert_eq!(tap(&mut gate, &mut card, GATE, key(4)).0, [refused(Reason::HandleCopied)]);
+}
+
+#[test]
+fn a_copied_handle_is_found_after_a_restart() {
+    let city = City::new();
+    for is_recalled in [true, false] {
+        let mut gate = ready(&city, express_only());
+        let mut card = Card::new([content(0), content(1)]);
+        let mut copy = card.clone();
+        assert_eq!(tap(&mut gate, &mut card, GATE, key(1)).0, [Seen::Unlocked]);
+        let mut woken = gate.restart(&city);
+        woken.engine.hold_epoch_keys(vec![context(epoch())]);
+        if is_recalled {
+            let records = [&b"no record"[..]].into_iter();
+            woken.engine.recall(records.chain(gate.journal.iter().map(Vec::as_slice)));
+        }
+        // The control: a gate that forgot takes it.
+        let expected = if is_recalled { refused(Reason::HandleCopied) } else { Seen::Unlocked };
+        assert_eq!(tap(&mut woken, &mut copy, GATE, key(2)).0, [expected]);
+        assert_eq!(tap(&mut woken, &mut copy, GATE, key(3)).0, [Seen::Unlocked], "its own");
+    }
+}
+
+#[test]
+fn a_bundle_that_raises_a_door_binds_a_tap_under_way() {
+    let city = City::new();
+    let raised = TapPolicy { least: Profile::Standard, ..express_only().low };
+    let raised = Taps { low: raised, ..express_only() };
+    for (taps, expected) in
+        [(express_only(), Seen::Unlocked), (raised, refused(Reason::ProfileTooLow))]
+    {
+        for instruction in [OPEN, PROVE] {
+            let mut gate = ready(&city, express_only());
+            let mut card = Card::new([Content { is_counted: true, ..content(0) }]);
+            card.news = Some((instruction, city.signed(&Bundle { taps, ..city.bundle(2) })));
+            assert_eq!(tap(&mut gate, &mut card, GATE, key(1)).0, [expected]);
+            assert_eq!(gate.engine.watermark().bundle_epoch, 2);
+            let is_paid = card.counted.value == 1;
+            assert_eq!(
+                is_paid,
+                expected == Seen::Unlocked,
+                "nobody pays for a door that stays closed"
+            );
+        }
+    }
 }
 
 #[test]

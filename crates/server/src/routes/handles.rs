@@ -4,15 +4,19 @@
 //! what it gives out; it passes the device's request to the key service, which looks at it once more,
 //! and what comes back to the device, for which it is sealed.
 
+use std::time::Duration;
+
 use api::express::{Handles, HandlesRequest};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use credential::crypto::Crypto;
 use credential::delivery::Scope;
 use credential::jose::{base64url, jwk};
 use credential::mdoc::{Expectation, verify_issuer_signed};
 use credential::x509::TrustAnchors;
 use issuance::handles::{Drawn, HandlesState, draw_handles, may_draw};
+use issuance::once::{Once, OnceScope};
 use issuance::status_list::{StatusList, draw_indexes};
 use keys::purpose::Purpose;
 use keys::vault::express::HandlesError;
@@ -20,8 +24,8 @@ use keys::vault::remote::RemoteVault;
 use policy::action::Action;
 use policy::actor::{Actor, Resource};
 use policy::authorize::authorize;
-use presentation::express::issuing::{Request, Statement};
-use store::commit::CommitError;
+use presentation::express::issuing::{Request, STATEMENT_SECONDS_MAX, Statement, Wish};
+use store::commit::{CommitError, Table};
 use store::store::TenantStore;
 use vocabulary::code::{OperatorCode, ZoneCode};
 use vocabulary::id::PassId;
@@ -83,14 +87,24 @@ async fn ask(server: &Server, request: &HandlesRequest, at: Instant) -> Result<A
         Problem::form(StatusCode::FORBIDDEN, "handles-device", detail)
     };
     let key = device_key(server, &operator, &issuer_signed, at).ok_or_else(refused)?;
-    if !statement.holds(&server.crypto, &key, &issuer_signed, at.unix_seconds()) {
+    let (epoch, crypto) = (request.epoch, &server.crypto);
+    let scope = Scope { operator, zone: Some(zone.clone()) };
+    let wish = Wish { issuer_signed: &issuer_signed, scope: &scope, epoch: epoch.into() };
+    if !statement.holds(crypto, &key, &wish, at.unix_seconds()) {
         return Err(refused());
     }
-    let thumbprint = jwk::thumbprint(&server.crypto, &key);
-    let pass = server.store.for_operator(&operator).pass_of_key(&thumbprint).await?;
+    let device = jwk::thumbprint(crypto, &key);
+    let operator = scope.operator;
+    let pass = server.store.for_operator(&operator).pass_of_key(&device).await?;
     let pass = pass.ok_or_else(refused)?;
-    let (epoch, count) = (request.epoch, request.count);
-    let request = issuance::handles::HandlesRequest { zone, epoch, count };
+    // A signature has more than one form, a point is drawn for one statement.
+    let once = Once {
+        scope: OnceScope::HandlesPoint,
+        digest: crypto.sha256(&statement.point),
+        expires_at: at.saturating_add(Duration::from_secs(2 * STATEMENT_SECONDS_MAX + 1)),
+    };
+    let count = statement.count;
+    let request = issuance::handles::HandlesRequest { zone, epoch, count, device, once };
     Ok(Asked { operator, request, issuer_signed, statement, pass })
 }
 
@@ -154,6 +168,10 @@ async fn attempt(
             Ok(Some(Handles { count: drawn.count, answer }))
         }
         // What was made for this try leaves nowhere.
+        Err(CommitError::Conflict(row)) if row.table == Table::Once => {
+            let text = "the statement was used before; sign a new one, with another point";
+            Err(Problem::refused("handles-repeated", text))
+        }
         Err(CommitError::Conflict(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -17,6 +17,7 @@ use axum::routing::{MethodFilter, on};
 use crate::problem::Problem;
 use crate::server::Server;
 
+pub(crate) mod findings;
 pub(crate) mod handles;
 pub(crate) mod log;
 pub(crate) mod offers;
@@ -115,6 +116,7 @@ fn v1() -> Routes {
         .on(Get, "/v1/status-lists", status::list)
         .on(Get, "/v1/status-lists/{operator}/{number}", status::fetch)
         .on(Get, "/v1/trust", trust::show)
+        .on(Get, "/v1/findings", findings::list)
         .on(Get, "/v1/events", log::events)
         .on(Get, "/v1/log/checkpoint", log::checkpoint)
         .on(Get, "/v1/log/tile/{path}", log::tile)

@@ -77,8 +77,10 @@ pub(super) async fn show(
 ) -> Result<impl IntoResponse, Problem> {
     let id: PassId = path(&id)?;
     let permit = caller.permit(Action::PassShow)?;
-    let pass = server.store.for_operator(permit.operator()).pass(id).await?;
-    Ok(Shown(wire(&pass.ok_or_else(Problem::not_found)?)))
+    let tenant = server.store.for_operator(permit.operator());
+    let pass = tenant.pass(id).await?.ok_or_else(Problem::not_found)?;
+    let findings = u64::try_from(tenant.findings_of_pass(id).await?).ok();
+    Ok(Shown(Pass { findings, ..wire(&pass) }))
 }
 
 pub(super) async fn suspend(
@@ -172,5 +174,6 @@ fn wire(pass: &issuance::pass::Pass) -> Pass {
         valid_from: pass.valid_from.to_string(),
         valid_until: pass.valid_until.to_string(),
         version: pass.version,
+        findings: None,
     }
 }

@@ -19,7 +19,7 @@ use keys::vault::desk::VaultRight;
 use keys::vault::software::SoftwareVault;
 use keys::vault::{NewSecret, SecretKind, Vault};
 use keys::wire::pairing::Pairing;
-use presentation::express::issuing::{Answer as Sealed, Batch, Statement};
+use presentation::express::issuing::{Answer as Sealed, Batch, Statement, Wish};
 use serde_json::{Value, json};
 use server::config::CLIENT;
 use server::world::now;
@@ -109,6 +109,7 @@ struct Wallet {
     document: Vec<u8>,
     key: Key,
     agreement: P256Secret,
+    points: u8,
 }
 
 impl Wallet {
@@ -119,24 +120,38 @@ impl Wallet {
         let key = Key::new(31);
         let collected = documents(&phone.collect(&token, "mso_mdoc", &[&key], false));
         let document = base64url::decode(&collected[0]).unwrap();
-        Self { pass, document, key, agreement: P256Secret::from_bytes([55; 32]) }
+        let agreement = P256Secret::from_bytes([55; 32]);
+        Self { pass, document, key, agreement, points: 55 }
     }
 
     /// Tomorrow's handles: midnight does not take them away.
-    fn request(&self, count: u16) -> Value {
-        self.request_by(&self.key, 0, count)
+    fn request(&mut self, count: u16) -> Value {
+        self.request_at("B", epoch_at(now()) + 1, count)
     }
 
-    fn request_by(&self, key: &Key, seconds_off: i64, count: u16) -> Value {
+    fn request_at(&mut self, zone: &str, epoch: u64, count: u16) -> Value {
+        self.draw_point();
+        self.request_by(&self.key, 0, (zone, epoch, count))
+    }
+
+    /// A key for agreement that was in no statement.
+    fn draw_point(&mut self) {
+        self.points += 1;
+        self.agreement = P256Secret::from_bytes([self.points; 32]);
+    }
+
+    fn request_by(&self, key: &Key, seconds_off: i64, what: (&str, u64, u16)) -> Value {
+        let (zone, epoch, count) = what;
         let point = AwsLc.p256_public(&self.agreement).unwrap();
         let at = u64::try_from(now().unix_seconds() + seconds_off).unwrap();
-        let message = Statement::message(&AwsLc, &point, at, &self.document);
-        let statement = Statement { point, at, by_device: key.sign(&message) };
+        let scope = Scope { operator: "harbour".parse().unwrap(), zone: zone.parse().ok() };
+        let wish = Wish { issuer_signed: &self.document, scope: &scope, epoch };
+        let message = Statement::message(&AwsLc, &point, at, count, &wish);
+        let statement = Statement { point, at, count, by_device: key.sign(&message) };
         json!({
             "operator": "harbour",
-            "zone": "B",
-            "epoch": epoch_at(now()) + 1,
-            "count": count,
+            "zone": zone,
+            "epoch": epoch,
             "pass": base64url::encode(&self.document),
             "statement": base64url::encode(&statement.encode()),
         })
@@ -169,7 +184,7 @@ fn open_town(rights: &[VaultRight]) -> (Keys, Town) {
 #[test]
 fn the_signature_of_the_device_is_what_a_wallet_shows() {
     let (_keys, town) = open_town(&[VaultRight::Readers, VaultRight::Handles]);
-    let wallet = Wallet::of(&town, &ticket("day"));
+    let mut wallet = Wallet::of(&town, &ticket("day"));
     let anyone = town.anyone();
     let good = wallet.request(4);
     let batch = wallet.open(&anyone.post(PATH, &good));
@@ -177,21 +192,27 @@ fn the_signature_of_the_device_is_what_a_wallet_shows() {
     let refused = |request: &Value, status, code: &str| {
         assert_eq!(anyone.post(PATH, request).problem(status), code, "{code}");
     };
-    refused(&wallet.request_by(&Key::new(99), 0, 4), 403, "handles-device");
-    refused(&wallet.request_by(&wallet.key, -400, 4), 403, "handles-device");
-    refused(&wallet.request_by(&wallet.key, 400, 4), 403, "handles-device");
+    // Who saw a request draws nothing by it, here or elsewhere.
+    refused(&good, 409, "handles-repeated");
+    refused(&with(good.clone(), "zone", json!("C")), 403, "handles-device");
+    refused(&with(good.clone(), "epoch", json!(epoch_at(now()))), 403, "handles-device");
+    let tomorrow = ("B", epoch_at(now()) + 1, 4);
+    refused(&wallet.request_by(&Key::new(99), 0, tomorrow), 403, "handles-device");
+    refused(&wallet.request_by(&wallet.key, -400, tomorrow), 403, "handles-device");
+    refused(&wallet.request_by(&wallet.key, 400, tomorrow), 403, "handles-device");
     refused(&with(good.clone(), "operator", json!("hill")), 403, "handles-device");
     let mut changed = wallet.document.clone();
     let at = changed.windows(5).position(|window| window == b"first").unwrap();
     changed[at] = b'F';
     let changed = json!(base64url::encode(&changed));
     refused(&with(good.clone(), "pass", changed), 403, "handles-device");
-    refused(&with(good.clone(), "zone", json!("C")), 422, "handles-scope");
-    refused(&with(good.clone(), "epoch", json!(epoch_at(now()) + 3)), 422, "handles-epoch");
-    refused(&with(good.clone(), "epoch", json!(epoch_at(now()) - 1)), 422, "handles-epoch");
+    let today = epoch_at(now());
+    refused(&wallet.request_at("C", today + 1, 4), 422, "handles-scope");
+    refused(&wallet.request_at("B", today + 3, 4), 422, "handles-epoch");
+    refused(&wallet.request_at("B", today - 1, 4), 422, "handles-epoch");
     // The pass names zone A, for whose gates nobody has made a key.
-    refused(&with(good.clone(), "zone", json!("A")), 422, "handles-epoch");
-    refused(&with(good.clone(), "count", json!(0)), 409, "handles-exhausted");
+    refused(&wallet.request_at("A", today + 1, 4), 422, "handles-epoch");
+    refused(&wallet.request(0), 409, "handles-exhausted");
     for (field, value) in [
         ("pass", json!("!")),
         ("statement", json!("AAAA")),
@@ -201,15 +222,17 @@ fn the_signature_of_the_device_is_what_a_wallet_shows() {
         refused(&with(good.clone(), field, value), 400, "invalid-field");
     }
     anyone.post(PATH, &with(good.clone(), "more", json!(1))).expect(400);
-    assert_eq!(wallet.open(&anyone.post(PATH, &good)).handles.len(), 4, "control");
+    let again = wallet.request(4);
+    assert_eq!(wallet.open(&anyone.post(PATH, &again)).handles.len(), 4, "control");
     // A pass that is suspended gets none, and the log of the city says who drew.
     let path = format!("/v1/passes/{}", wallet.pass);
     town.harbour().post(&format!("{path}/suspend"), &json!({})).expect(200);
-    refused(&good, 409, "pass-state");
+    let waits = wallet.request(4);
+    refused(&waits, 409, "pass-state");
     town.harbour().post(&format!("{path}/resume"), &json!({})).expect(200);
-    anyone.post(PATH, &good).expect(200);
+    anyone.post(PATH, &waits).expect(200);
     town.harbour().post(&format!("{path}/revoke"), &json!({})).expect(200);
-    refused(&good, 409, "pass-state");
+    refused(&wallet.request(4), 409, "pass-state");
     let events = town.harbour().get("/v1/events?limit=100").expect(200);
     let events = events["items"].as_array().unwrap();
     let drawn = events.iter().filter(|event| event["kind"] == "handles-draw").count();
@@ -221,30 +244,38 @@ fn requests_at_the_same_time_get_no_more_than_the_product_allows() {
     let (_keys, town) = open_town(&[VaultRight::Readers, VaultRight::Handles]);
     let mut product = ticket("day");
     product["terms"]["handles_max"] = json!(40);
-    let wallet = Wallet::of(&town, &product);
-    let request = wallet.request(16);
+    let mut wallet = Wallet::of(&town, &product);
+    let asked: Vec<(P256Secret, Value)> = (0..8)
+        .map(|_| (wallet.request(16), P256Secret::from_bytes([wallet.points; 32])))
+        .map(|(request, agreement)| (agreement, request))
+        .collect();
     let answers: Vec<Answer> = std::thread::scope(|scope| {
-        let ask = || {
+        let ask = |request: &Value| {
             // Who was overtaken too often asks again.
             for _ in 0..20 {
-                let answer = town.anyone().post(PATH, &request);
+                let answer = town.anyone().post(PATH, request);
                 if answer.status == 200 || answer.problem(409) != "conflict" {
                     return answer;
                 }
             }
             panic!("overtaken all the time");
         };
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+        let threads: Vec<_> =
+            asked.iter().map(|(_, request)| scope.spawn(move || ask(request))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    let (got, none): (Vec<&Answer>, Vec<&Answer>) =
-        answers.iter().partition(|answer| answer.status == 200);
-    let mut handles: Vec<[u8; 60]> = Vec::new();
-    for answer in &got {
-        handles.extend(wallet.open(answer).handles.iter().map(|(handle, _)| handle.0));
+    let (mut handles, mut got, mut none): (Vec<[u8; 60]>, _, _) = (Vec::new(), 0, 0);
+    for (answer, (agreement, _)) in answers.iter().zip(asked) {
+        if answer.status == 200 {
+            wallet.agreement = agreement;
+            handles.extend(wallet.open(answer).handles.iter().map(|(handle, _)| handle.0));
+            got += 1;
+        } else {
+            assert_eq!(answer.problem(409), "handles-exhausted");
+            none += 1;
+        }
     }
-    assert_eq!((got.len(), none.len(), handles.len()), (3, 5, 40));
-    assert!(none.iter().all(|answer| answer.problem(409) == "handles-exhausted"));
+    assert_eq!((got, none, handles.len()), (3, 5, 40));
     handles.sort_unstable();
     handles.dedup();
     assert_eq!(handles.len(), 40);
@@ -253,17 +284,17 @@ fn requests_at_the_same_time_get_no_more_than_the_product_allows() {
 #[test]
 fn a_city_whose_keys_make_no_handles_says_so() {
     let town = Town::new();
-    let wallet = Wallet::of(&town, &ticket("day"));
+    let mut wallet = Wallet::of(&town, &ticket("day"));
     let answer = town.anyone().post(PATH, &wallet.request(4));
     assert_eq!(answer.problem(503), "key-missing");
     let (_keys, town) = open_town(&[VaultRight::Readers]);
-    let wallet = Wallet::of(&town, &ticket("day"));
+    let mut wallet = Wallet::of(&town, &ticket("day"));
     let answer = town.anyone().post(PATH, &wallet.request(4));
     assert_eq!(answer.problem(503), "key-missing");
     let mut own = ticket("own");
     own["terms"]["rights"]["holder_only"] = json!(true);
     let (_keys, town) = open_town(&[VaultRight::Readers, VaultRight::Handles]);
-    let wallet = Wallet::of(&town, &own);
+    let mut wallet = Wallet::of(&town, &own);
     let answer = town.anyone().post(PATH, &wallet.request(4));
     assert_eq!(answer.problem(422), "handles-holder-only");
 }

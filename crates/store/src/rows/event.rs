@@ -1,7 +1,7 @@
 //! The audit log's leaves and what they commit to.
 
 use audit::entry::Entry;
-use vocabulary::id::EventId;
+use vocabulary::id::{EventId, PassId};
 
 use crate::commit::{AuditEntry, CommitError, Detail, PAYLOAD_BYTES_MAX, Plan, Table, row};
 use crate::engine::{Statement, Value};
@@ -37,6 +37,25 @@ pub(crate) fn plan(plan: &mut Plan<'_>, audit: &AuditEntry) -> Result<(), Commit
          ON CONFLICT DO NOTHING RETURNING sequence",
         vec![entry.event.as_bytes().into(), entry.operator.as_str().into(), entry.encode().into()],
     );
+    Ok(())
+}
+
+/// As [`plan`], and that it is a finding.
+pub(crate) fn plan_finding(
+    of: &mut Plan<'_>,
+    audit: &AuditEntry,
+    pass: Option<PassId>,
+) -> Result<(), CommitError> {
+    plan(of, audit)?;
+    let entry = &audit.entry;
+    let values = vec![
+        entry.event.as_bytes().into(),
+        entry.operator.as_str().into(),
+        pass.map(|pass| pass.as_bytes().to_vec()).into(),
+    ];
+    let sql = "INSERT INTO finding (event, operator, pass) VALUES ($1, $2, $3) \
+               ON CONFLICT DO NOTHING";
+    of.one(row(Table::Finding, entry.event), sql, values);
     Ok(())
 }
 
@@ -78,6 +97,33 @@ impl TenantStore {
         let rows = self.engine().read(Statement::page(sql, values)).await?;
         let items = entities(rows, Table::Leaf, event)?;
         Ok(Listing::of(items, page.size, |item| Key::Number(item.sequence)))
+    }
+
+    /// The events that tell of taps that should not have been, in the order of the log.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn findings(&self, page: &Page) -> Result<Listing<Event>, ReadError> {
+        let sql = "SELECT leaf.sequence, leaf.entry, event_detail.payload, \
+                   event_detail.commitment_key FROM finding \
+                   JOIN leaf ON leaf.event = finding.event \
+                   LEFT JOIN event_detail ON event_detail.event = finding.event \
+                   WHERE finding.operator = $1 AND leaf.sequence > $2 \
+                   ORDER BY leaf.sequence LIMIT $3";
+        let values = vec![self.tenant(), Cursor::number(page.after.as_ref()), page.size.and_one()];
+        let rows = self.engine().read(Statement::page(sql, values)).await?;
+        let items = entities(rows, Table::Finding, event)?;
+        Ok(Listing::of(items, page.size, |item| Key::Number(item.sequence)))
+    }
+
+    /// How many findings are of `pass`.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn findings_of_pass(&self, pass: PassId) -> Result<usize, ReadError> {
+        let sql = "SELECT count(*) FROM finding WHERE operator = $1 AND pass = $2";
+        let values = vec![self.tenant(), pass.as_bytes().into()];
+        self.count(sql, values, Table::Finding).await
     }
 }
 

@@ -7,12 +7,13 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::OpenError;
 
 /// The version that this program writes.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_city.sql"),
     include_str!("migrations/0002_delivery_keys.sql"),
     include_str!("migrations/0003_express_handles.sql"),
+    include_str!("migrations/0004_reconciliation.sql"),
 ];
 
 /// Brings the database to [`SCHEMA_VERSION`].

@@ -2,9 +2,10 @@
 
 use issuance::change::Change as Issuance;
 use issuance::document::Standing;
-use issuance::handles::HandleIndex;
+use issuance::handles::{Draw, HandleIndex, Tap};
 use issuance::status_list::StatusList;
 use store::commit::{Change, Setting};
+use vocabulary::id::ReaderId;
 
 use crate::entities::Clerk;
 use crate::folder::Folder;
@@ -24,6 +25,14 @@ fn index(number: u32, epoch: u32) -> HandleIndex {
         status_index: number,
         standing: Standing::Valid,
         given: 16,
+        draws: vec![Draw { first: 0, device: [4; 32] }, Draw { first: 10, device: [5; 32] }],
+        seen: vec![Tap {
+            number: 3,
+            taps: 1,
+            reader: ReaderId::from_bytes([6; 16]),
+            sequence: 1 << 40,
+            at: at(-7),
+        }],
         version: 1,
     }
 }
@@ -113,7 +122,7 @@ async fn a_database_of_before_is_brought_forward() {
     let connection = rusqlite::Connection::open(path).unwrap();
     connection
         .execute_batch(
-            "DROP TABLE handle_index; ALTER TABLE status_list DROP COLUMN epoch; \
+            "DROP TABLE finding; DROP TABLE handle_index; ALTER TABLE status_list DROP COLUMN epoch; \
              UPDATE product SET terms = replace(terms, '\"handles_max\":40,', ''); \
              PRAGMA user_version = 2;",
         )

@@ -10,7 +10,7 @@ use credential::jose::json;
 use credential::mdoc::IssuerSigned;
 use credential::rights::{NAME_SPACE, Rights};
 use presentation::express::handle::HANDLES_MAX;
-use presentation::express::issuing::{ANSWER_BYTES_MAX, Answer, POINT_BYTES, Statement};
+use presentation::express::issuing::{ANSWER_BYTES_MAX, Answer, POINT_BYTES, Statement, Wish};
 use presentation::express::reader::Counted;
 use presentation::express::{Context, ScopeId};
 use serde_json::Value;
@@ -119,6 +119,14 @@ fn document(pass: &Pass, now: Instant) -> Option<(&Document, Rights)> {
     })
 }
 
+/// Whether `pass` holds at `now`, by its document and its hours.
+pub(super) fn holds(pass: &Pass, now: Instant) -> bool {
+    document(pass, now).is_some_and(|(_, rights)| {
+        let is_valid = (rights.valid_from..=rights.valid_until).contains(&now.floor_to_second());
+        is_valid && rights.hold_at(now)
+    })
+}
+
 impl Fetch {
     /// The body of the request for `short`, JSON for [`PATH`], and what takes the answer.
     ///
@@ -139,18 +147,19 @@ impl Fetch {
         let made = element.generate_agreement(crypto, entropy);
         let (key, point) = made.map_err(FetchError::Element)?;
         let at = u64::try_from(now.unix_seconds()).unwrap_or(0);
-        let message = Statement::message(crypto, &point, at, bytes);
+        let (count, epoch) = (short.count, short.epoch.into());
+        let wish = Wish { issuer_signed: bytes, scope: &short.scope, epoch };
+        let message = Statement::message(crypto, &point, at, count, &wish);
         let signed = element.sign(crypto, document.key, &message, Presence::Unknown);
         let by_device = signed.map_err(|error| {
             element.destroy(key);
             FetchError::Element(error)
         })?;
-        let statement = Statement { point, at, by_device }.encode();
+        let statement = Statement { point, at, count, by_device }.encode();
         let body = serde_json::json!({
             "operator": short.scope.operator.as_str(),
             "zone": short.scope.zone.as_ref().map(|zone| zone.as_str()),
             "epoch": short.epoch,
-            "count": short.count,
             "pass": Base64UrlUnpadded::encode_string(bytes),
             "statement": Base64UrlUnpadded::encode_string(&statement),
         });
@@ -176,7 +185,7 @@ impl Fetch {
         body: &[u8],
     ) -> Result<usize, FetchError> {
         let Self { short, key, point, uses_max } = self;
-        let answer = read(body);
+        let answer = sealed(body);
         let opened = answer.and_then(|answer| {
             let agreed = element.agree(crypto, key, &answer.ephemeral);
             let agreed = agreed.map_err(FetchError::Element)?;
@@ -211,7 +220,11 @@ impl Fetch {
     }
 }
 
-fn read(body: &[u8]) -> Result<Answer, FetchError> {
+/// The sealed handles in the city's answer, for a device that opens them itself.
+///
+/// # Errors
+/// [`FetchError::Answer`].
+pub fn sealed(body: &[u8]) -> Result<Answer, FetchError> {
     let body = json::parse(body).map_err(|_| FetchError::Answer)?;
     let text = body.get("answer").and_then(Value::as_str).ok_or(FetchError::Answer)?;
     if text.len() > ANSWER_BYTES_MAX * 2 {

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use credential::crypto::PublicKey;
 use credential::delivery::Scope;
+use credential::rights::{Recurrence, Rights, Window};
 use presentation::apdu::{LinkLimits, Response, StatusWord};
 use presentation::express::handle::{Content, HANDLE_BYTES, Handle, HandleError, Index};
-use presentation::express::issuing::{Batch, Statement};
+use presentation::express::issuing::{Batch, Statement, Wish};
 use presentation::express::reader::{
     Counted, KeysInMemory, OpenError, Proven, ReaderEnd, ReaderError, Step, Terms,
 };
@@ -38,9 +39,12 @@ fn served(phone: &Phone, short: &Short, body: &[u8], number: u16) -> Vec<u8> {
     let body: Value = serde_json::from_slice(body).unwrap();
     let bytes = |name: &str| Base64UrlUnpadded::decode_vec(body[name].as_str().unwrap()).unwrap();
     let statement = Statement::parse(&bytes("statement")).unwrap();
-    let device = phone.state.passes[0].documents[0].key;
+    let pass = &phone.state.passes[usize::try_from(short.pass).unwrap()];
+    let device = pass.documents[0].key;
     let device: PublicKey = phone.element.public_key(device).unwrap();
-    assert!(statement.holds(CRYPTO, &device, &bytes("pass"), noon().unix_seconds()));
+    let (issuer_signed, epoch) = (&bytes("pass")[..], body["epoch"].as_u64().unwrap());
+    let wish = Wish { issuer_signed, scope: &short.scope, epoch };
+    assert!(statement.holds(CRYPTO, &device, &wish, noon().unix_seconds()));
     assert_eq!(body["zone"], short.scope.zone.as_ref().unwrap().as_str());
     let keys = keys_of(&short.scope, short.epoch);
     let handles = (number..number + short.count).map(|number| {
@@ -76,7 +80,7 @@ fn fetch(phone: &mut Phone, short: &Short, number: u16) -> Result<usize, FetchEr
 fn ready() -> (Phone, Short) {
     let city = City::new();
     let mut phone = Phone::empty(&city);
-    let rights = credential::rights::Rights { uses_max: Some(10), holder_only: false, ..ticket() };
+    let rights = Rights { uses_max: Some(10), holder_only: false, ..ticket() };
     phone.add_with(&city, "Ticket", (1, PresenceRule::NotNeeded), &rights);
     let shorts = shortages(&phone.state, &phone.element, noon());
     assert_eq!(shorts.len(), 2 * rights.zones.len());
@@ -306,6 +310,56 @@ fn a_pocket_that_cannot_store_shows_nothing_and_loses_nothing() {
     let mut keep = |_: &State| true;
     let proven = Gate::new(&short, &mut keep).tap(&mut phone, true).unwrap();
     assert_eq!(proven.taps, 1, "what was not answered was not counted");
+}
+
+#[test]
+fn what_was_switched_off_and_on_counts_its_taps_on() {
+    let (mut phone, short) = ready();
+    let mut keep = |_: &State| true;
+    for expected in [1, 2] {
+        let proven = Gate::new(&short, &mut keep).tap(&mut phone, false).unwrap();
+        assert_eq!(proven.taps, expected);
+    }
+    phone.state.express.switch(None, false);
+    assert!(phone.state.express.left().all(|left| left.handles == 0));
+    assert_eq!(phone.state.express.danger_tap_keys().count(), 0);
+    let sealed = phone.state.seal(CRYPTO, &HOST_KEY, [0; 12]);
+    phone.state = State::open(CRYPTO, &HOST_KEY, &sealed).unwrap();
+    phone.state.express.switch(None, true);
+    let shorts = shortages(&phone.state, &phone.element, noon());
+    let again = shorts.iter().find(|it| (&it.scope, it.epoch) == (&short.scope, short.epoch));
+    assert_eq!(fetch(&mut phone, again.unwrap(), 16), Ok(WANTED.into()));
+    let proven = Gate::new(&short, &mut keep).tap(&mut phone, false).unwrap();
+    assert_eq!(proven.taps, 3, "else the city would see two devices");
+}
+
+#[test]
+fn a_newer_pass_does_not_stand_before_one_that_opens() {
+    let (mut phone, short) = ready();
+    let city = City::new();
+    let once = Rights { uses_max: Some(1), holder_only: false, ..ticket() };
+    phone.add_with(&city, "Once", (1, PresenceRule::NotNeeded), &once);
+    let night = "FREQ=DAILY".parse::<Recurrence>().unwrap();
+    let recurrence = Some(night.within(Window::new(0, 60).unwrap()));
+    let by_night = Rights { uses_max: None, holder_only: false, recurrence, ..ticket() };
+    phone.add_with(&city, "Night", (1, PresenceRule::NotNeeded), &by_night);
+    for more in shortages(&phone.state, &phone.element, noon()) {
+        assert_eq!(fetch(&mut phone, &more, 0), Ok(WANTED.into()));
+    }
+    let mut keep = |_: &State| true;
+    let mut tap = |phone: &mut Phone, is_written| {
+        Gate::new(&short, &mut keep).tap(phone, is_written).unwrap();
+        phone.state.log.last().unwrap().pass.clone()
+    };
+    // The night has the newest pass; the next newest is used up by one ride.
+    assert_eq!(tap(&mut phone, true), "Once");
+    assert_eq!(tap(&mut phone, true), "Ticket");
+    // A gate may owe the last ride of what is used up: it is shown where nothing else is.
+    phone.state.express.switch(Some(0), false);
+    assert_eq!(tap(&mut phone, false), "Once");
+    phone.state.express.switch(Some(1), false);
+    let refused = Gate::new(&short, &mut |_: &State| true).tap(&mut phone, false).unwrap_err();
+    assert_eq!(refused, ReaderError::Open(OpenError::Handle(HandleError::Sealed)), "noise");
 }
 
 #[test]

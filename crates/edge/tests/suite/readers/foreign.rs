@@ -24,7 +24,7 @@ impl Drop for Ends {
 }
 
 /// The Python with the foreign peers, which must be there under `CI=true`.
-fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let python = root.join("target/peers/venv/bin/python");
     if python.is_file() {
@@ -63,7 +63,7 @@ fn foreign_card_is_refused_politely_and_the_next_tap_works() {
     });
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -8,24 +8,22 @@ use crate::vault::personalise::Process;
 
 /// What a card is to hold.
 #[derive(Clone, Debug)]
-pub struct Plan<'p> {
+pub struct Plan {
     /// The card itself.
     pub root: Place,
     /// Its applications.
-    pub applications: Vec<Planned<'p>>,
+    pub applications: Vec<Planned>,
 }
 
 /// An application that a card is to have.
 #[derive(Clone, Debug)]
-pub struct Planned<'p> {
+pub struct Planned {
     /// Which.
     pub place: Place,
     /// What it is for, as the card numbers it.
     pub kind: u8,
     /// What its counted state begins with. One that has begun keeps what it has.
     pub value: Option<u32>,
-    /// Its handles, a batch for each epoch.
-    pub batches: Vec<&'p [u8]>,
 }
 
 /// What was done.
@@ -58,7 +56,7 @@ impl Desk<'_> {
     pub async fn personalise(
         &mut self,
         process: &mut Process,
-        plan: &Plan<'_>,
+        plan: &Plan,
         at: Instant,
     ) -> Result<Done, DeskError> {
         let root = &plan.root;
@@ -71,7 +69,7 @@ impl Desk<'_> {
         let keys_moved = self.rekey(process, root, &identifier, at).await?;
         let there = self.applications(root, &identifier).await?;
         let mut applications = Vec::new();
-        for Planned { place, kind, value, batches } in &plan.applications {
+        for Planned { place, kind, value } in &plan.applications {
             let is_new = !there.contains(&place.id);
             if is_new {
                 self.create(process, root, (place, *kind), &identifier, at).await?;
@@ -82,9 +80,6 @@ impl Desk<'_> {
                 if held.counted.is_some_and(|(sequence, ..)| sequence == 0) {
                     self.set_value(place, &identifier, *value).await?;
                 }
-            }
-            for batch in batches {
-                self.load(place, &identifier, batch).await?;
             }
             applications.push(DoneApplication { is_new, keys_moved });
         }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use credential::crypto::{Agreement, Crypto, PublicKey, Signature};
-use credential::x509::compressed;
+use credential::x509::compressed::{self, VerifiedReader};
 
 use super::super::exchange::{
     EXCHANGE_BYTES_MAX, Exchange, ExchangeAnswer, ExchangeResult, Operation,
@@ -232,13 +232,11 @@ impl Device {
             (loaded, carried) => loaded.or(carried),
         };
         let credential = keyed.credential.take().ok_or(DeviceError::UnknownReader)?;
-        let (key, name) = match (credential.reader_key, certificate) {
-            (ReaderKey::Group(key), None) => (PublicKey::P256(key), None),
-            (ReaderKey::Issuer(issuer), Some(certificate)) => {
-                let issuer = PublicKey::P256(issuer);
-                let reader = compressed::verify(crypto, &certificate, &issuer, self.latest)
-                    .map_err(DeviceError::CertificateRejected)?;
-                (reader.key, Some(reader.name))
+        let (key, name, since) = match (credential.reader_key, certificate) {
+            (ReaderKey::Group(key), None) => (PublicKey::P256(key), None, None),
+            (by, Some(certificate)) => {
+                let reader = self.certified(crypto, &certificate, by)?;
+                (reader.key, Some(reader.name), Some(reader.not_before))
             }
             _ => return Err(DeviceError::Certificate),
         };
@@ -257,6 +255,7 @@ impl Device {
             message: context.signed(Usage::Device),
             reader: context.reader,
             name,
+            since,
             policy: keyed.policy,
         });
         let naming = command.naming;
@@ -264,6 +263,25 @@ impl Device {
         self.stage = Stage::Signing(Box::new(signing));
         self.wait(CALLER_TIMEOUT);
         Ok(())
+    }
+
+    fn certified(
+        &self,
+        crypto: &dyn Crypto,
+        certificate: &[u8],
+        by: ReaderKey,
+    ) -> Result<VerifiedReader, DeviceError> {
+        let verified = match by {
+            ReaderKey::Group(_) => return Err(DeviceError::Certificate),
+            ReaderKey::Issuer(issuer) => {
+                compressed::verify(crypto, certificate, &PublicKey::P256(issuer), self.latest)
+            }
+            ReaderKey::IssuerSince(issuer, floor) => {
+                let issuer = PublicKey::P256(issuer);
+                compressed::verify_without_clock(crypto, certificate, &issuer, floor)
+            }
+        };
+        verified.map_err(DeviceError::CertificateRejected)
     }
 
     /// The caller signs with the key of another credential for the same readers.

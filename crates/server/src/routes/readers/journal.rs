@@ -12,16 +12,20 @@ use fleet::reader::Reader;
 use policy::action::Action;
 use policy::authorize::Permit;
 use serde_json::{Value, json};
-use store::commit::AuditEntry;
+use store::commit::{AuditEntry, CommitError};
 use vocabulary::id::ReaderId;
 use vocabulary::time::Instant;
 
+use super::reconciliation::{self, reconcile};
 use crate::body::{Json, Path, Shown, path};
 use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::record::Deed;
 use crate::server::Server;
 use crate::world::now;
+
+/// Tries against others who change what a piece tells of.
+const TRIES_MAX: usize = 8;
 
 pub(in crate::routes) async fn upload(
     State(server): State<Server>,
@@ -41,11 +45,26 @@ pub(in crate::routes) async fn upload(
     let signed_head = decode("signed_head", &request.signed_head)?;
     let piece = Piece { records: &records, signed_head: &signed_head };
 
+    for _ in 0..TRIES_MAX {
+        if let Some(receipt) = attempt(&server, &permit, id, &piece).await? {
+            return Ok(Shown(receipt));
+        }
+    }
+    Err(Problem::refused("conflict", "others change the same things all the time; try again"))
+}
+
+/// One try; nothing when somebody else changed the journal or a pass that it tells of.
+async fn attempt(
+    server: &Server,
+    permit: &Permit,
+    id: ReaderId,
+    piece: &Piece<'_>,
+) -> Result<Option<JournalReceipt>, Problem> {
     let tenant = server.store.for_operator(permit.operator());
     let reader = tenant.reader(id).await?.ok_or_else(Problem::not_found)?;
     let stored = tenant.journal_record(id, piece.last_sequence()?).await?;
     let at = now();
-    let taken = take_journal(&permit, &reader, stored.as_ref(), &piece, &server.crypto, at);
+    let taken = take_journal(permit, &reader, stored.as_ref(), piece, &server.crypto, at);
     let taken = taken.inspect_err(|refusal| {
         if refusal.is_alarm() {
             tracing::error!(reader = %id, %refusal, "a journal raises an alarm");
@@ -53,7 +72,7 @@ pub(in crate::routes) async fn upload(
     });
     let (change, events) = match taken? {
         Intake::Known => {
-            return Ok(Shown(JournalReceipt { next: reader.journal.next, accepted: 0 }));
+            return Ok(Some(JournalReceipt { next: reader.journal.next, accepted: 0 }));
         }
         Intake::New { change, events } => (*change, events),
     };
@@ -62,18 +81,26 @@ pub(in crate::routes) async fn upload(
         next: reader.journal.next,
         accepted: u64::try_from(events.len()).unwrap_or(u64::MAX),
     };
-    let alarm = foreign_doors(reader, &events, &permit, at);
+    let alarm = foreign_doors(reader, &events, permit, at);
+    let (reconciled, findings) = reconcile(server, permit, id, &events, at).await?;
     let mut changes = vec![change.into()];
     for told in &events {
-        changes.push(store::commit::Change::Noted(leaf(&server, &permit, told, at)?));
+        changes.push(store::commit::Change::Noted(leaf(server, permit, told, at)?));
     }
+    changes.extend(reconciled);
     if let Some(alarm) = alarm {
         tracing::error!(reader = %id, "a journal tells of doors that are not its reader's");
         changes.push(store::commit::Change::Noted(server.recorder.entry(&alarm)?));
     }
-    let deed = Deed::of(&permit, id.to_string(), at);
-    server.commit(deed, changes, Vec::new()).await?;
-    Ok(Shown(receipt))
+    let deed = Deed::of(permit, id.to_string(), at);
+    match server.attempt(deed, changes, Vec::new()).await {
+        Ok(_) => {
+            reconciliation::alarm(id, &findings);
+            Ok(Some(receipt))
+        }
+        Err(CommitError::Conflict(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The alarm that some of `events` are not of the reader's own doors: one for them all, with the

@@ -37,6 +37,7 @@ use crate::world::{entropy, now};
 pub(super) mod bundle;
 pub(super) mod delivery;
 pub(super) mod journal;
+mod reconciliation;
 
 pub(super) async fn invite(
     State(server): State<Server>,

@@ -1,10 +1,11 @@
 //! Indexes of handles of the express tap.
 
 use issuance::document::Standing;
-use issuance::handles::HandleIndex;
+use issuance::handles::{Draw, HandleIndex, Tap};
 use issuance::secret::Digest;
-use vocabulary::code::ZoneCode;
-use vocabulary::id::PassId;
+use vocabulary::code::{ProductCode, ZoneCode};
+use vocabulary::id::{PassId, ReaderId};
+use vocabulary::time::Instant;
 
 use crate::commit::{CommitError, Plan, Table, row};
 use crate::engine::{EngineError, Statement};
@@ -18,14 +19,14 @@ pub(super) fn plan(plan: &mut Plan<'_>, index: &HandleIndex) -> Result<(), Commi
     plan.own(&index.operator)?;
     let sql = match index.version {
         1 => {
-            "INSERT INTO handle_index (status_list, status_index, standing, given, version, \
-             operator, pass, zone, epoch) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-             ON CONFLICT DO NOTHING"
+            "INSERT INTO handle_index (status_list, status_index, standing, given, draws, seen, \
+             version, operator, pass, zone, epoch) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING"
         }
         _ => {
             "UPDATE handle_index SET status_list = $1, status_index = $2, standing = $3, \
-             given = $4, version = $5 WHERE operator = $6 AND pass = $7 AND zone = $8 \
-             AND epoch = $9 AND version = $5 - 1"
+             given = $4, draws = $5, seen = $6, version = $7 WHERE operator = $8 AND pass = $9 \
+             AND zone = $10 AND epoch = $11 AND version = $7 - 1"
         }
     };
     let values = vec![
@@ -33,6 +34,8 @@ pub(super) fn plan(plan: &mut Plan<'_>, index: &HandleIndex) -> Result<(), Commi
         index.status_index.into(),
         index.standing.as_str().into(),
         u32::from(index.given).into(),
+        index.draws.iter().flat_map(draw_bytes).collect::<Vec<u8>>().into(),
+        index.seen.iter().flat_map(tap_bytes).collect::<Vec<u8>>().into(),
         index.version.into(),
         index.operator.as_str().into(),
         index.pass.as_bytes().into(),
@@ -53,8 +56,51 @@ fn index(columns: &mut Columns) -> Option<HandleIndex> {
         status_index: columns.take()?,
         standing: columns.named(Standing::named)?,
         given: columns.take::<u32>()?.try_into().ok()?,
+        draws: pieces(&columns.take::<Vec<u8>>()?, draw)?,
+        seen: pieces(&columns.take::<Vec<u8>>()?, tap)?,
         version: columns.take()?,
     })
+}
+
+const DRAW_BYTES: usize = 2 + 32;
+const TAP_BYTES: usize = 2 + 4 + 16 + 8 + 8;
+
+fn draw_bytes(draw: &Draw) -> Vec<u8> {
+    [&draw.first.to_be_bytes()[..], &draw.device].concat()
+}
+
+fn draw(bytes: &[u8; DRAW_BYTES]) -> Option<Draw> {
+    let (first, device) = bytes.split_first_chunk()?;
+    Some(Draw { first: u16::from_be_bytes(*first), device: device.try_into().ok()? })
+}
+
+fn tap_bytes(tap: &Tap) -> Vec<u8> {
+    let (number, taps) = (tap.number.to_be_bytes(), tap.taps.to_be_bytes());
+    let (sequence, at) = (tap.sequence.to_be_bytes(), tap.at.unix_micros().to_be_bytes());
+    [&number[..], &taps, tap.reader.as_bytes(), &sequence, &at].concat()
+}
+
+fn tap(bytes: &[u8; TAP_BYTES]) -> Option<Tap> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    let (taps, rest) = rest.split_first_chunk()?;
+    let (reader, rest) = rest.split_first_chunk()?;
+    let (sequence, at) = rest.split_first_chunk()?;
+    Some(Tap {
+        number: u16::from_be_bytes(*number),
+        taps: u32::from_be_bytes(*taps),
+        reader: ReaderId::from_bytes(*reader),
+        sequence: u64::from_be_bytes(*sequence),
+        at: Instant::from_unix_micros(i64::from_be_bytes(at.try_into().ok()?)),
+    })
+}
+
+/// A column of pieces of one length.
+fn pieces<const N: usize, T>(
+    bytes: &[u8],
+    piece: impl Fn(&[u8; N]) -> Option<T>,
+) -> Option<Vec<T>> {
+    let (pieces, rest) = bytes.as_chunks::<N>();
+    if rest.is_empty() { pieces.iter().map(piece).collect() } else { None }
 }
 
 impl TenantStore {
@@ -80,12 +126,34 @@ impl TenantStore {
         epoch: u32,
     ) -> Result<Option<HandleIndex>, ReadError> {
         let sql = "SELECT operator, pass, zone, epoch, status_list, status_index, standing, given, \
-                   version FROM handle_index \
+                   draws, seen, version FROM handle_index \
                    WHERE operator = $1 AND pass = $2 AND zone = $3 AND epoch = $4";
         let values =
             vec![self.tenant(), pass.as_bytes().into(), zone.as_str().into(), epoch.into()];
         let rows = self.engine().read(Statement::row(sql, values)).await?;
         entity(rows, Table::HandleIndex, index)
+    }
+
+    /// The indexes of `epoch` that have `status_index` in some status list, with their passes' products.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn handle_indexes_at(
+        &self,
+        epoch: u32,
+        status_index: u32,
+    ) -> Result<Vec<(HandleIndex, ProductCode)>, ReadError> {
+        let sql = "SELECT pass.product, handle_index.operator, handle_index.pass, zone, epoch, \
+                   status_list, status_index, standing, given, draws, seen, handle_index.version \
+                   FROM handle_index JOIN pass ON pass.operator = handle_index.operator \
+                   AND pass.id = handle_index.pass WHERE handle_index.operator = $1 \
+                   AND epoch = $2 AND status_index = $3 ORDER BY status_list";
+        let values = vec![self.tenant(), epoch.into(), status_index.into()];
+        let rows = self.engine().read(Statement::row(sql, values)).await?;
+        entities(rows, Table::HandleIndex, |columns| {
+            let product = columns.parse()?;
+            Some((index(columns)?, product))
+        })
     }
 
     /// The indexes of the handles of `pass` from `epoch` on.
@@ -98,7 +166,7 @@ impl TenantStore {
         epoch: u32,
     ) -> Result<Vec<HandleIndex>, ReadError> {
         let sql = "SELECT operator, pass, zone, epoch, status_list, status_index, standing, given, \
-                   version FROM handle_index WHERE operator = $1 AND pass = $2 AND epoch >= $3 \
+                   draws, seen, version FROM handle_index WHERE operator = $1 AND pass = $2 AND epoch >= $3 \
                    ORDER BY zone, epoch";
         let values = vec![self.tenant(), pass.as_bytes().into(), epoch.into()];
         let rows = self.engine().read(Statement::page(sql, values)).await?;
@@ -114,7 +182,7 @@ impl TenantStore {
         number: u32,
     ) -> Result<Vec<HandleIndex>, ReadError> {
         let sql = "SELECT operator, pass, zone, epoch, status_list, status_index, standing, given, \
-                   version FROM handle_index WHERE operator = $1 AND status_list = $2 \
+                   draws, seen, version FROM handle_index WHERE operator = $1 AND status_list = $2 \
                    AND standing <> 'valid' ORDER BY status_index";
         let values = vec![self.tenant(), number.into()];
         let rows = self.engine().read(Statement::page(sql, values)).await?;
