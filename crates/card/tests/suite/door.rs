@@ -38,6 +38,9 @@ fn sign<T: 'static>(key: &P256Secret, unsigned: Unsigned<T>) -> T {
     unsigned.complete(&signature)
 }
 
+/// What a wire makes of the answer to a command.
+pub(crate) type Wire<'w> = &'w mut dyn FnMut(&[u8], Vec<u8>) -> Vec<u8>;
+
 /// A door whose reader the authority with this number certified.
 pub(crate) struct Door {
     pub(crate) authority: P256Secret,
@@ -95,11 +98,7 @@ impl Door {
     }
 
     /// As [`Door::tap`], over a wire that may change what the card answers to a command.
-    pub(crate) fn tap_heard(
-        &self,
-        bench: &mut Bench,
-        wire: &mut dyn FnMut(&[u8], Vec<u8>) -> Vec<u8>,
-    ) -> Result<Rights, String> {
+    pub(crate) fn tap_heard(&self, bench: &mut Bench, wire: Wire<'_>) -> Result<Rights, String> {
         let now = at(LOADED);
         let entropy =
             Entropy { ephemeral: P256Secret::from_bytes([0x3C; 32]), transaction: [0x42; 16] };

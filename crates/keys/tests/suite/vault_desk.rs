@@ -3,6 +3,7 @@
 use card::memory::{Memory, MemoryFault, PAGE_BYTES};
 use card::{Card, ENTROPY_BYTES, PAGES};
 use credential::aws_lc::AwsLc;
+use credential::crypto::P256Secret;
 use credential::delivery::Scope;
 use keys::custody::State;
 use keys::vault::applications::plan::{Done, DoneApplication, Plan, Planned};
@@ -12,6 +13,9 @@ use keys::vault::exchange::{self, CardKey, Link, Outcome};
 use keys::vault::personalise::Process;
 use keys::vault::software::SoftwareVault;
 use keys::vault::{CardError, NewSecret, SecretKind, Vault};
+use presentation::express::ScopeId;
+use presentation::express::handle::{Handle, TapKey};
+use presentation::express::issuing::Batch;
 
 use crate::folder::Folder;
 use crate::keystore::wait;
@@ -84,8 +88,9 @@ fn scope(operator: &str) -> Scope {
     Scope { operator: operator.parse().unwrap(), zone: None }
 }
 
-fn place(operator: &str, id: u8) -> Place {
-    Place { id: [id; 8], scope: scope(operator) }
+fn place(operator: &str) -> Place {
+    let scope = scope(operator);
+    Place { id: ScopeId::new(&AwsLc, &scope.operator, None).0, scope }
 }
 
 fn root() -> Place {
@@ -125,8 +130,8 @@ impl Works {
     }
 
     fn run(&self, held: &mut AtDesk) -> Result<Done, DeskError> {
-        let ticket = Planned { place: place("metro", 1), kind: TICKET, value: Some(20) };
-        let library = Planned { place: place("library", 2), kind: LIBRARY, value: None };
+        let ticket = Planned { place: place("metro"), kind: TICKET, value: Some(20) };
+        let library = Planned { place: place("library"), kind: LIBRARY, value: None };
         let plan = Plan { root: root(), applications: vec![ticket, library] };
         let mut desk = Desk { vault: &self.vault, link: held };
         wait(desk.personalise(&mut self.process(), &plan, now()))
@@ -153,19 +158,20 @@ fn a_blank_card_gets_keys_applications_and_handles_and_a_second_run_changes_noth
     let old = DoneApplication { is_new: false, keys_moved: 0 };
     let expected = Done { is_new: false, applications: vec![old, old], ..expected };
     assert_eq!(works.run(&mut held).unwrap(), expected);
-    let ticket = works.held(&mut held, &place("metro", 1)).unwrap();
+    let ticket = works.held(&mut held, &place("metro")).unwrap();
     assert_eq!(ticket.counted, Some((1, 20, [0; 4])));
     assert_eq!(ticket.versions, [1, 1, 1]);
-    let library = works.held(&mut held, &place("library", 2)).unwrap();
+    let library = works.held(&mut held, &place("library")).unwrap();
     assert_eq!((library.kind, library.counted, library.batches), (LIBRARY, None, vec![]));
     // Each key that came out stands in the ledger: three of the card, three of each application.
     let ledger = std::fs::read_to_string(works.folder.path("ledger")).unwrap();
     assert_eq!(ledger.lines().count(), 3);
     assert!(ledger.lines().all(|line| line.contains("card.create-application")));
     // An operator without an application on this card is told so, and one without a master, too.
-    let stranger = works.held(&mut held, &place("library", 7)).unwrap_err();
+    let stranger =
+        works.held(&mut held, &Place { id: [7; 8], scope: scope("library") }).unwrap_err();
     assert!(stranger.to_string().contains("no such application"), "{stranger}");
-    let unknown = works.held(&mut held, &place("harbour", 1)).unwrap_err();
+    let unknown = works.held(&mut held, &place("harbour")).unwrap_err();
     assert!(matches!(unknown, DeskError::NoMaster { .. }), "{unknown}");
 }
 
@@ -185,9 +191,9 @@ fn a_card_that_is_pulled_away_at_any_command_is_held_there_again_and_is_whole() 
             held.pulled = None;
             held.card.reset();
             works.run(&mut held).unwrap_or_else(|error| panic!("{at}: {error}"));
-            let ticket = works.held(&mut held, &place("metro", 1)).unwrap();
+            let ticket = works.held(&mut held, &place("metro")).unwrap();
             assert_eq!(ticket.counted, Some((1, 20, [0; 4])), "{at}");
-            works.held(&mut held, &place("library", 2)).unwrap();
+            works.held(&mut held, &place("library")).unwrap();
         }
     }
 }
@@ -215,7 +221,7 @@ fn keys_move_on_in_a_pocket_wherever_the_card_is_pulled_away() {
             held.pulled = None;
             held.card.reset();
             works.run(&mut held).unwrap_or_else(|error| panic!("{at}: {error}"));
-            let ticket = works.held(&mut held, &place("metro", 1)).unwrap();
+            let ticket = works.held(&mut held, &place("metro")).unwrap();
             assert_eq!((ticket.versions, ticket.counted), (vec![2, 2, 2], Some((1, 20, [0; 4]))));
         }
     }
@@ -228,7 +234,7 @@ fn the_exchange_of_one_key_changes_the_master_key_of_an_application() {
     let mut held = AtDesk::blank();
     works.run(&mut held).unwrap();
     works.master("metro");
-    let metro = place("metro", 1);
+    let metro = place("metro");
     let input = [&IDENTIFIER[..], &metro.id, &[0], b"limen"].concat();
     let input = keys::vault::diversify::CardInput::new(&input).unwrap();
     let card = CardKey { input, number: 0, scope: scope("metro") };
@@ -266,7 +272,7 @@ fn an_answer_that_was_changed_on_its_way_is_noticed() {
         let mut bent = Bent(held, at, byte);
         let mut desk = Desk { vault: &works.vault, link: &mut bent };
         desk.select()?;
-        wait(desk.held(&place("metro", 1), &IDENTIFIER))
+        wait(desk.held(&place("metro"), &IDENTIFIER))
     };
     let expected = ask(&mut held, 0, 0).unwrap();
     let commands = held.commands;
@@ -282,4 +288,59 @@ fn an_answer_that_was_changed_on_its_way_is_noticed() {
         }
     }
     assert!(noticed > 200, "{noticed}");
+}
+
+/// The key service seals five handles for the card.
+fn load(works: &Works, held: &mut AtDesk) -> Result<(), DeskError> {
+    let place = place("metro");
+    let mut desk = Desk { vault: &works.vault, link: held };
+    desk.select()?;
+    let identifier = wait(desk.identifier(&place))?;
+    let mut session = wait(desk.session(&place, &identifier))?;
+    let point = session.draw_agreement()?;
+    let handles =
+        (1..6).map(|number| (Handle([number; 60]), TapKey::from_bytes([number; 32]))).collect();
+    let batch = Batch { scope: place.scope.clone(), epoch: 20_000, handles };
+    let sealed = batch.seal(&AwsLc, &P256Secret::from_bytes([9; 32]), &point).unwrap();
+    session.load(&sealed.encode())
+}
+
+#[test]
+fn a_card_that_is_pulled_away_from_its_handles_has_all_or_none_and_gets_them_later() {
+    let works = Works::new();
+    let mut first = AtDesk::blank();
+    works.run(&mut first).unwrap();
+    let memory = first.card.into_memory();
+    let again = |pulled| {
+        let card = Card::open(memory.clone(), &AwsLc).unwrap();
+        AtDesk { card, commands: 0, pulled }
+    };
+    let mut held = again(None);
+    load(&works, &mut held).unwrap();
+    let all = held.commands;
+    let mut seen = [false; 2];
+    for pulled in [Pulled::Before, Pulled::After] {
+        for at in 1..=all {
+            let mut held = again(Some((at, pulled)));
+            let error = load(&works, &mut held).unwrap_err();
+            assert!(matches!(error, DeskError::Gone { .. }), "{at}: {error}");
+            held.pulled = None;
+            held.card.reset();
+            let batches = works.held(&mut held, &place("metro")).unwrap().batches;
+            assert!(batches.iter().all(|batch| batch.count == 5));
+            seen[batches.len()] = true;
+            load(&works, &mut held).unwrap();
+            assert_eq!(works.held(&mut held, &place("metro")).unwrap().batches.len(), 1);
+        }
+    }
+    assert_eq!(seen, [true; 2]);
+    // A card without a pass says so, and one whose session has ended does nothing more.
+    let place = place("metro");
+    let mut desk = Desk { vault: &works.vault, link: &mut held };
+    assert!(wait(desk.pass(&place, &IDENTIFIER)).unwrap().is_none());
+    let mut session = wait(desk.session(&place, &IDENTIFIER)).unwrap();
+    let forbidden = session.sign(0, b"a message of any kind").unwrap_err();
+    assert!(matches!(forbidden, DeskError::Status { status: [0x91, 0x9D], .. }), "{forbidden}");
+    let over = session.draw_signing().unwrap_err();
+    assert!(matches!(over, DeskError::Status { status: [0x91, 0xAE], .. }), "{over}");
 }

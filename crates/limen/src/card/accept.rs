@@ -9,6 +9,7 @@ use clap::Args;
 use credential::access_document;
 use credential::aws_lc::AwsLc;
 use credential::crypto::PublicKey;
+use credential::delivery::Scope;
 use credential::rights::Rights;
 use credential::x509::Certificate;
 use keys::vault::applications::{Desk, HELD_KEY, Held as Standing, Identifier, Place};
@@ -124,7 +125,8 @@ impl Accept {
             let session = desk.session(&at.place, &identifier).await;
             let mut element = CardElement::new(session.or_fail(ATTEMPT)?);
             let mut state = State { trust: at.trust.clone(), ..State::default() };
-            let kept = collect(&at.client, collection, &mut element, &mut state, wait);
+            let kept =
+                collect(&at.client, collection, &mut element, &mut state, (&common.owner, wait));
             let rights = told(&element, kept)?;
             let names = state.passes.iter().map(|pass| pass.name.clone()).collect::<Vec<_>>();
             keep_handle_document(&mut state);
@@ -215,7 +217,7 @@ fn collect(
     mut collection: Collection,
     element: &mut CardElement<'_>,
     state: &mut State,
-    wait: Duration,
+    (owner, wait): (&Owner, Duration),
 ) -> Result<Rights, Failure> {
     let crypto = &AwsLc;
     let mut no_entropy = None;
@@ -228,7 +230,7 @@ fn collect(
     let mut hands = Hands { crypto, element, entropy: &mut entropy, now: world::now() };
     let kept = collecting::converse(client, &mut collection, &mut hands, wait).and_then(|()| {
         collection.keep(&mut hands, state).or_fail("cannot accept the offer")?;
-        blob(state, world::now())
+        blob(state, owner, world::now())
     });
     if collection.is_collected() {
         // That the issuer does not hear of it changes nothing for the holder.
@@ -243,7 +245,7 @@ fn collect(
 }
 
 /// The pass as a card takes it (`specs/card.md`, "Pass").
-fn blob(state: &State, now: Instant) -> Result<(Vec<u8>, Rights), Failure> {
+fn blob(state: &State, owner: &Owner, now: Instant) -> Result<(Vec<u8>, Rights), Failure> {
     let documents = || state.passes.iter().flat_map(|pass| &pass.documents);
     let lacks = |what: &str| {
         let text = format!("the offer has no {what}, without which a card cannot tap");
@@ -261,10 +263,7 @@ fn blob(state: &State, now: Instant) -> Result<(Vec<u8>, Rights), Failure> {
     let (mdoc_key, mdoc) = mdoc.ok_or_else(|| lacks("mdoc"))?;
     let rights = access_document::pass::danger_unverified_rights(access);
     let rights = rights.or_fail("cannot read the pass")?;
-    if rights.holder_only {
-        let text = "the pass is for its holder alone, and a card cannot ask who holds it";
-        return Err(Failure::broken(text).hint("such a pass needs a phone"));
-    }
+    check(&rights, owner)?;
     let authorities = state.trust.parts().readers.iter().filter_map(|der| {
         let authority = Certificate::parse(der).ok().filter(|it| it.is_current(now))?;
         match authority.public_key {
@@ -291,6 +290,20 @@ fn blob(state: &State, now: Instant) -> Result<(Vec<u8>, Rights), Failure> {
         return Err(Failure::broken(text));
     }
     Ok((pass, rights))
+}
+
+/// Whether a card may hold a pass with these rights in the application of `owner`.
+fn check(rights: &Rights, owner: &Owner) -> Result<(), Failure> {
+    if rights.holder_only {
+        let text = "the pass is for its holder alone, and a card cannot ask who holds it";
+        return Err(Failure::broken(text).hint("such a pass needs a phone"));
+    }
+    let Scope { operator, zone } = &owner.0;
+    if rights.operator != *operator || zone.as_ref().is_some_and(|zone| !rights.cover_zone(zone)) {
+        let text = format!("the pass is of `{}`, and not good for `{owner}`", rights.operator);
+        return Err(Failure::broken(text).hint("give the application of its owner to `--owner`"));
+    }
+    Ok(())
 }
 
 /// The mdoc is now bound to the key that the card holds.

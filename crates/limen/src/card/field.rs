@@ -10,7 +10,7 @@ use crate::failure::{Failure, OrFail};
 
 /// A card that is held to the desk.
 pub(super) enum Held {
-    Software(SoftwareCard),
+    Software(Box<SoftwareCard>),
     #[cfg(feature = "pcsc")]
     Reader(edge::pcsc::CardLink),
 }
@@ -21,7 +21,7 @@ impl Held {
         match (card, reader) {
             (Some(card), _) => {
                 let card = SoftwareCard::open(card).or_fail("cannot take the card")?;
-                Ok(Self::Software(card))
+                Ok(Self::Software(Box::new(card)))
             }
             (None, Some(reader)) => in_reader(reader),
             (None, None) => Err(Failure::usage("no card is named")

@@ -87,7 +87,7 @@ impl Town {
         folder.limen(&["card", "make", "rider.card"]).expect(0, "blank");
         let personalise =
             ["card", "personalise", "rider.card", "--ledger", "desk.jsonl", "--issuer", "harbour"];
-        let more = ["--application", "badge=harbour/B"];
+        let more = ["--application", "ticket=harbour/B"];
         folder.limen(&[&personalise[..], &DESK[..4], &more].concat()).expect(0, "new");
         Self { city, pass }
     }
@@ -209,6 +209,24 @@ fn a_gate_of_another_city_gets_nothing_and_a_pass_for_its_holder_alone_needs_a_p
 
     let town = Town::new(&["--holder-only"]);
     town.accept(&["--card", "rider.card"]).expect(1, "for its holder alone");
+}
+
+#[test]
+fn a_pass_of_two_uses_opens_twice() {
+    let town = Town::new(&["--uses-max", "2"]);
+    town.accept(&["--card", "rider.card"]).expect(0, "accepted");
+    let folder = &town.city.folder;
+    let mut gate = Gate::open(folder, &[]);
+    for _ in 0..2 {
+        let event = gate.tap(folder);
+        assert!(is(&event, "granted", "express"), "{event}");
+    }
+    let event = gate.tap(folder);
+    assert_eq!(event["outcome"], "refused", "{event}");
+    drop(gate);
+    // The pass once more does not fill it up.
+    town.accept(&["--card", "rider.card"]).expect(0, "accepted");
+    assert_eq!(Gate::open(folder, &[]).tap(folder)["outcome"], "refused");
 }
 
 /// The tap keys of a card file: a handle and its key lie in three pages each, behind the records.

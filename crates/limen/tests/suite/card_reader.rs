@@ -41,7 +41,7 @@ fn a_card_in_a_real_reader_collects_its_pass_and_taps_by_the_standard_tap_once_i
         assert_eq!(told["is_software"], false, "nobody says so of a card in a reader");
         folder.limen(&[&inspect[..], &["Nowhere"]].concat()).expect(2, READER);
         let personalise = ["card", "personalise", "--pcsc", READER, "--ledger", "desk.jsonl"];
-        let more = ["--issuer", "harbour", "--application", "badge=harbour/B"];
+        let more = ["--issuer", "harbour", "--application", "ticket=harbour/B"];
         folder.limen(&[&personalise[..], &more, &DESK[..4]].concat()).expect(0, "kept");
         let told = town.accept(&["--pcsc"]).expect(0, "accepted").json();
         assert_eq!(told["handles"], 32);

@@ -11,6 +11,7 @@ use presentation::express::holder::{Gate, Hands, HolderEnd, Pocket, PocketError,
 use presentation::express::reader::{Counted, Presence};
 use presentation::express::schedule::ScopeKeys;
 use presentation::express::{Context, FRESH_BYTES, ScopeId, Transport, product_tag};
+use reader::decision::Reason;
 use serde_json::Value;
 
 use crate::deliveries::{City, Process, copy, key_in};
@@ -93,6 +94,28 @@ fn a_copied_wallet_opens_two_gates_and_the_city_names_both_taps() {
     assert_eq!(findings(city).len(), 1);
     let call = ["pass", "findings", "--server", &city.url, "--token", city.token()];
     city.folder.limen(&call).expect(0, "OTHER GATE").expect(0, gates[1]);
+}
+
+/// Each tap is at a gate that has just woken up.
+#[test]
+fn a_gate_knows_a_copied_handle_though_it_woke_up_and_the_city_took_its_journal() {
+    let town = Town::new(City::new(), &[]);
+    let city = &town.city;
+    city.sync("gate-1");
+    for name in ["copy", "control"] {
+        copy(&city.folder.path("phone"), &city.folder.path(name));
+        std::fs::copy(city.folder.path("phone.key"), city.folder.path(name).with_extension("key"))
+            .unwrap();
+    }
+    assert_eq!(express(city, "gate-1", "phone")["outcome"], "granted");
+    city.sync("gate-1");
+    let copied = express(city, "gate-1", "copy");
+    let reason = Reason::HandleCopied.to_string();
+    assert_eq!((&copied["outcome"], &copied["reason"]), (&"refused".into(), &reason.into()));
+    city.sync("gate-1");
+    // The control: without its memory the gate takes it.
+    std::fs::remove_file(city.folder.path("gate-1/journal.handles")).unwrap();
+    assert_eq!(express(city, "gate-1", "control")["outcome"], "granted");
 }
 
 /// One handle that was made with the key of a gate, in other hands.
