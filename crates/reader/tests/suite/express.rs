@@ -11,6 +11,7 @@ use presentation::express::reader::{Counted, HandleOpener, KeysInMemory, Presenc
 use presentation::express::schedule::ScopeKeys;
 use presentation::express::wire::{COMMIT, OPEN, PROVE};
 use presentation::express::{Context, ScopeId, Transport, class_tag, list_tag, product_tag};
+use presentation::profile::Profile;
 use reader::bundle::Bundle;
 use reader::decision::Reason;
 use reader::engine::{Input, Output};
