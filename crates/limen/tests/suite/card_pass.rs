@@ -73,6 +73,7 @@ impl Town {
     pub(crate) fn new(product: &[&str]) -> Self {
         let city = City::new();
         personaliser(&city);
+        city.draw_none();
         city.door("quay/gate-1", "B");
         city.reader("gate-1", "quay/gate-1", &[]);
         let add = ["product", "add", "--code", "day", "--name", "Day ticket", "--zone", "B"];
