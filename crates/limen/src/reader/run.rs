@@ -132,28 +132,32 @@ impl Run {
         if self.json {
             return output::text(&format!("{event}\n"));
         }
-        let text = |name: &str| event[name].as_str().unwrap_or_default().escape_debug().to_string();
-        let line = match get(event, "event").as_str() {
-            Some("listening") => {
-                format!("waiting at {} for phones at {}", text("door"), text("reader"))
-            }
-            Some("tap") => {
-                let by = match text("profile") {
-                    none if none.is_empty() => none,
-                    profile => format!("by the {profile} tap, "),
-                };
-                let took = get(event, "duration_us");
-                format!("{}: {by}{} ({took} us)", text("outcome"), text("reason"))
-            }
-            Some("ready") => {
-                format!("waiting at {} for cards in {}", text("door"), text("reader"))
-            }
-            Some("synced") => format!("{}: talked to the city", text("folder")),
-            Some("not-synced") => format!("{}: {}", text("folder"), text("reason")),
-            Some("broken-tap") | None => format!("the tap broke off: {}", text("reason")),
-            Some(what) => format!("{}: {what}: {}", text("slot"), text("reason")),
-        };
-        output::text(&format!("{line}\n"))
+        output::text(&format!("{}\n", line(event)))
+    }
+}
+
+/// An event, as people read it.
+fn line(event: &Value) -> String {
+    let text = |name| get(event, name).as_str().unwrap_or_default().escape_debug().to_string();
+    match get(event, "event").as_str() {
+        Some("listening") => {
+            format!("waiting at {} for phones at {}", text("door"), text("reader"))
+        }
+        Some("tap") => {
+            let by = match text("profile") {
+                none if none.is_empty() => none,
+                profile => format!("by the {profile} tap, "),
+            };
+            let took = get(event, "duration_us");
+            format!("{}: {by}{} ({took} us)", text("outcome"), text("reason"))
+        }
+        Some("ready") => {
+            format!("waiting at {} for cards in {}", text("door"), text("reader"))
+        }
+        Some("synced") => format!("{}: talked to the city", text("folder")),
+        Some("not-synced") => format!("{}: {}", text("folder"), text("reason")),
+        Some("broken-tap") | None => format!("the tap broke off: {}", text("reason")),
+        Some(what) => format!("{}: {what}: {}", text("slot"), text("reason")),
     }
 }
 
@@ -183,4 +187,21 @@ pub(super) fn describe(report: &TapReport) -> Value {
         "duration_us": report.duration_us,
         "apdus": apdus,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tap_is_told_with_its_profile_where_it_had_one() {
+        let mut event = json!({
+            "event": "tap", "outcome": "granted", "reason": "the door is open for 5000 ms",
+            "profile": "express", "duration_us": 7,
+        });
+        let told = "granted: by the express tap, the door is open for 5000 ms (7 us)";
+        assert_eq!(line(&event), told);
+        event["profile"] = Value::Null;
+        assert_eq!(line(&event), "granted: the door is open for 5000 ms (7 us)");
+    }
 }
