@@ -31,8 +31,8 @@ pub(crate) enum Command {
     List(List),
     /// List the taps that should not have been: forged, copied and cloned.
     #[command(
-        after_help = "Gates are offline when they open. When their journals come in, the city holds \
-        the express taps in them\nagainst the handles that it gave out:\n  \
+        after_help = "Gates are offline when they open. When their journals come in, the city holds the \
+        express taps in\nthem against the handles that it gave out:\n  \
         forged  the city never gave out this handle: a gate's keys of that zone and day are in other hands\n  \
         copied  one handle was used twice: two devices have it, and both taps are named\n  \
         cloned  two devices have the handles of one, as their counts of taps show\n\n\

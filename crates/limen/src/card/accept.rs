@@ -127,11 +127,11 @@ impl Accept {
             let mut state = State { trust: at.trust.clone(), ..State::default() };
             let kept =
                 collect(&at.client, collection, &mut element, &mut state, (&common.owner, wait));
-            let rights = told(&element, kept)?;
-            let names = state.passes.iter().map(|pass| pass.name.clone()).collect::<Vec<_>>();
+            let (names, rights) = told(&element, kept)?;
             keep_handle_document(&mut state);
             let scope = &common.owner.0;
-            let loaded = handles::fetch(&at.client, &mut element, &state, scope, &standing);
+            // Those that are there may be of another pass.
+            let loaded = handles::fetch(&at.client, &mut element, &state, scope, &[]);
             told(&element, loaded)?;
             drop(element);
             begin_count(&mut desk, &at.place, &identifier, &standing, &rights).await?;
@@ -141,11 +141,9 @@ impl Accept {
         if common.json {
             output::json(&json!({ "accepted": names, "handles": left }))?;
         } else {
-            let names = names.first().map_or("", String::as_str);
-            output::text(&format!(
-                "accepted: {}; {left} handles on the card\n",
-                names.escape_debug()
-            ))?;
+            let names = names.join(", ");
+            let names = names.escape_debug();
+            output::text(&format!("accepted: {names}; {left} handles on the card\n"))?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -168,7 +166,7 @@ impl Refresh {
             let session = desk.session(&at.place, &identifier).await;
             let mut element = CardElement::new(session.or_fail(ATTEMPT)?);
             let scope = &common.owner.0;
-            let loaded = handles::fetch(&at.client, &mut element, &state, scope, &standing);
+            let loaded = handles::fetch(&at.client, &mut element, &state, scope, &standing.batches);
             told(&element, loaded)?;
             drop(element);
             let standing = desk.held(&at.place, &identifier).await.or_fail(ATTEMPT)?;
@@ -211,14 +209,14 @@ fn told<T>(element: &CardElement<'_>, done: Result<T, Failure>) -> Result<T, Fai
     })
 }
 
-/// Collects what was offered, and has the card keep it.
+/// Collects what was offered, and has the card keep it; the names of the passes, and their rights.
 fn collect(
     client: &Client,
     mut collection: Collection,
     element: &mut CardElement<'_>,
     state: &mut State,
     (owner, wait): (&Owner, Duration),
-) -> Result<Rights, Failure> {
+) -> Result<(Vec<String>, Rights), Failure> {
     let crypto = &AwsLc;
     let mut no_entropy = None;
     let mut entropy = || {
@@ -229,8 +227,8 @@ fn collect(
     };
     let mut hands = Hands { crypto, element, entropy: &mut entropy, now: world::now() };
     let kept = collecting::converse(client, &mut collection, &mut hands, wait).and_then(|()| {
-        collection.keep(&mut hands, state).or_fail("cannot accept the offer")?;
-        blob(state, owner, world::now())
+        let names = collection.keep(&mut hands, state).or_fail("cannot accept the offer")?;
+        Ok((names, blob(state, owner, world::now())?))
     });
     if collection.is_collected() {
         // That the issuer does not hear of it changes nothing for the holder.
@@ -239,12 +237,12 @@ fn collect(
     if let Some(failure) = no_entropy {
         return Err(failure);
     }
-    let (pass, rights) = kept?;
+    let (names, (pass, rights)) = kept?;
     element.session().keep_pass(&pass).or_fail(ATTEMPT)?;
-    Ok(rights)
+    Ok((names, rights))
 }
 
-/// The pass as a card takes it (`specs/card.md`, "Pass").
+/// The pass as a card takes it (`specs/card.md`, "Pass"), and its rights.
 fn blob(state: &State, owner: &Owner, now: Instant) -> Result<(Vec<u8>, Rights), Failure> {
     let documents = || state.passes.iter().flat_map(|pass| &pass.documents);
     let lacks = |what: &str| {

@@ -2,7 +2,7 @@
 
 use credential::aws_lc::AwsLc;
 use credential::delivery::Scope;
-use keys::vault::applications::Held as Standing;
+use keys::vault::applications::{Batch, Held as Standing};
 use ureq::http::Method;
 use wallet::express::epoch_at;
 use wallet::express::fetch::{self, Fetch, PATH, Short, WANTED};
@@ -13,21 +13,21 @@ use crate::client::Client;
 use crate::failure::{Failure, OrFail};
 use crate::world;
 
-/// Loads handles for today and tomorrow where the card has few left, as far as the city gives any.
+/// Loads handles for today and tomorrow where few are left of `batches`, as far as the city gives any.
 /// Without them a card has the standard tap; so no city that gives none is a failure.
 pub(super) fn fetch(
     client: &Client,
     element: &mut CardElement<'_>,
     state: &State,
     scope: &Scope,
-    standing: &Standing,
+    batches: &[Batch],
 ) -> Result<(), Failure> {
     if scope.zone.is_none() {
         return Ok(());
     }
     let today = epoch_at(world::now());
     for epoch in [today, today.saturating_add(1)] {
-        let held = standing.batches.iter().find(|batch| batch.epoch == epoch);
+        let held = batches.iter().find(|batch| batch.epoch == epoch);
         let fresh = held.map_or(0, |batch| batch.count.saturating_sub(batch.shown));
         if fresh > WANTED / 2 {
             continue;

@@ -11,6 +11,7 @@ use presentation::express::wire::Apdu;
 use presentation::standard::EXPEDITED_APPLICATION;
 use serde_json::{Map, Value as Json, json};
 use vocabulary::code::OperatorCode;
+use vocabulary::time::Date;
 
 use super::Service;
 use super::field::Held;
@@ -19,6 +20,7 @@ use super::place::{Owner, root};
 use crate::city::runtime;
 use crate::failure::{Failure, OrFail};
 use crate::output;
+use crate::tree::Tree;
 
 #[derive(Args)]
 #[command(after_help = "Examples:\n  limen card inspect rider.card\n  \
@@ -70,11 +72,10 @@ impl Inspect {
                 told.or_fail("cannot read the card")
             })?;
         }
-        let found = Json::Object(found);
         if self.json {
-            output::json(&found)?;
+            output::json(&Json::Object(found))?;
         } else {
-            output::text(&told(&found))?;
+            output::text(&told(&found).to_text())?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -161,30 +162,48 @@ async fn application(desk: &mut Desk<'_>, owner: &Owner, place: &Place) -> Resul
     }))
 }
 
-fn told(found: &Json) -> String {
-    let mut lines = String::from(match found.get("is_software") {
-        Some(Json::Bool(true)) => "a card in software: its keys are not protected\n",
-        _ => "a card in a reader\n",
-    });
-    for (name, value) in found.as_object().into_iter().flatten() {
-        match value {
-            Json::Object(parts) => {
-                for (part, value) in parts {
-                    lines.push_str(&format!("{name} {part}: {}\n", plain(value)));
-                }
-            }
-            Json::Array(entries) => {
-                for entry in entries {
-                    lines.push_str(&format!("{name}: {}\n", plain(entry)));
-                }
-            }
-            Json::Bool(_) => {}
-            value => lines.push_str(&format!("{name}: {}\n", plain(value))),
-        }
+/// What was found, for people to read.
+fn told(found: &Map<String, Json>) -> Tree {
+    let is_software = found.get("is_software") == Some(&Json::Bool(true));
+    let mut tree = Tree::new();
+    let what = "in software: its keys are not protected";
+    tree.leaf("card", if is_software { what } else { "in a reader" });
+    if let Some(identifier) = found.get("card") {
+        tree.leaf("identifier", identifier.clone());
     }
-    lines
-}
-
-fn plain(value: &Json) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    let list = |it: &Json, name: &str| it[name].as_array().cloned().unwrap_or_default();
+    let found = Json::Object(found.clone());
+    for scope in list(&found, "scopes") {
+        tree.leaf("has an application of scope", scope);
+    }
+    for application in list(&found, "applications") {
+        let part = |name: &str| application[name].clone();
+        let mut branch = Tree::new();
+        for name in ["kind", "scope", "card"] {
+            branch.leaf(name, part(name));
+        }
+        let versions: Vec<_> =
+            list(&application, "key_versions").iter().map(|it| it.to_string()).collect();
+        branch.leaf("versions of its keys", versions.join(", "));
+        branch.leaf("pass", if part("has_pass") == true { "yes" } else { "no" });
+        if let Some(value) = application["counted"].get("value") {
+            branch.leaf("value", value.clone());
+        }
+        for batch in list(&application, "batches") {
+            let number = |name: &str| batch[name].as_u64().unwrap_or(0);
+            let left = number("handles").saturating_sub(number("shown"));
+            let text = format!("{left} of {} left, {} taps", number("handles"), number("taps"));
+            let day = Date::from_day_number(i64::from(u32::try_from(number("epoch")).unwrap_or(0)));
+            branch.leaf(format!("handles of {day}"), text);
+        }
+        branch.leaf("handles shown for nothing", part("shown_for_nothing"));
+        let name = application["application"].as_str().unwrap_or_default();
+        tree.branch(format!("application {name}"), branch);
+    }
+    let mut public = Tree::new();
+    for (name, answer) in found["public"].as_object().into_iter().flatten() {
+        public.leaf(name.replace('_', " "), answer.clone());
+    }
+    tree.branch("what it tells everybody", public);
+    tree
 }

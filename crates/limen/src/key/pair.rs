@@ -71,7 +71,7 @@ impl Pair {
         let mut text = String::new();
         if !is_known {
             text.push_str(&format!(
-                "add to {}, then restart the key service:\n\n[[client]]\nname = \"{}\"\n\
+                "add to {}, then send the key service SIGHUP, or restart it:\n\n[[client]]\nname = \"{}\"\n\
                  pairing = \"{own}\"\n# uid = 1000          # the user as whom it runs\n\
                  sign = []            # the purposes of the keys that it may use\n\
                  # vault = []         # what it may have done with symmetric keys\n\n",

@@ -138,12 +138,12 @@ impl Run {
                 format!("waiting at {} for phones at {}", text("door"), text("reader"))
             }
             Some("tap") => {
-                format!(
-                    "{}: {} ({} us)",
-                    text("outcome"),
-                    text("reason"),
-                    get(event, "duration_us")
-                )
+                let by = match text("profile") {
+                    none if none.is_empty() => none,
+                    profile => format!("by the {profile} tap, "),
+                };
+                let took = get(event, "duration_us");
+                format!("{}: {by}{} ({took} us)", text("outcome"), text("reason"))
             }
             Some("ready") => {
                 format!("waiting at {} for cards in {}", text("door"), text("reader"))

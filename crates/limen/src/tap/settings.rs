@@ -34,8 +34,8 @@ pub(crate) struct Show {
 #[command(after_help = "Examples:\n  \
     limen tap settings set --class high --least identity\n  \
     limen tap settings set --class normal --apdu-ms 600 --total-ms 2000\n\n\
-    What is not named stays as it is. Each reader hears of it with its next bundle; its own configuration\n\
-    can ask for more, never for less.")]
+    What is not named stays as it is. Each reader hears of it with its next bundle; its own\n\
+    configuration can ask for more, never for less.")]
 pub(crate) struct Set {
     /// The class of the doors.
     #[arg(long, value_enum)]

@@ -1,5 +1,6 @@
 //! What a standard tap and the fast tap after it cost each end: both run, and each is timed by itself.
 
+use std::cell::RefCell;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,12 +58,11 @@ pub(super) fn measure(clock: Clock) -> Result<[Profile; 2], Failure> {
     Ok([fast, standard])
 }
 
-/// What one tap took.
-#[derive(Default)]
+/// What one tap took, and what was answered, so that the reader's part can be played again.
 struct Tap {
-    apdus: usize,
+    own: reader::Entropy,
+    answers: Vec<Vec<u8>>,
     bytes: usize,
-    reader: Duration,
     wallet: Duration,
     met: Option<Box<Authenticated>>,
 }
@@ -147,13 +147,24 @@ impl City {
         if first.met.as_ref().map(|met| met.phase) != Some(phase) {
             return Err(Failure::broken(format!("{ATTEMPT}: it went by another phase")));
         }
-        let mut failed = None;
-        let mut nanoseconds = |of: fn(&Tap) -> Duration| {
+        let failed = RefCell::new(None);
+        // The reader by itself: a clock that is read at every command would count, too.
+        let reader_ns = || {
+            let begin = clock();
+            for _ in 0..TAPS {
+                let mut answers = first.answers.iter();
+                let played =
+                    self.read(&first.own, |_| answers.next().cloned().or_fail_with(ATTEMPT));
+                played.map_err(|failure| failed.replace(Some(failure))).ok();
+            }
+            clock().saturating_sub(begin).as_secs_f64() * 1e9 / f64::from(TAPS)
+        };
+        let wallet_ns = || {
             let mut total = Duration::ZERO;
             for _ in 0..TAPS {
                 match self.tap(clock, self.memory.clone()) {
-                    Ok((tap, _)) => total += of(&tap),
-                    Err(failure) => failed = Some(failure),
+                    Ok((tap, _)) => total += tap.wallet,
+                    Err(failure) => drop(failed.replace(Some(failure))),
                 }
             }
             total.as_secs_f64() * 1e9 / f64::from(TAPS)
@@ -166,13 +177,13 @@ impl City {
             clock().saturating_sub(begin).as_secs_f64() * 1e9 / f64::from(TAPS)
         };
         // One of each to warm up.
-        let _ = (nanoseconds(|tap| tap.reader), bare_ns());
-        let reader = Pair::of_rounds(|| nanoseconds(|tap| tap.reader), bare_ns);
-        let wallet = Pair::of_rounds(|| nanoseconds(|tap| tap.wallet), bare_ns);
-        failed.map_or(Ok(()), Err)?;
+        let _ = (reader_ns(), bare_ns());
+        let reader = Pair::of_rounds(reader_ns, bare_ns);
+        let wallet = Pair::of_rounds(wallet_ns, bare_ns);
+        failed.into_inner().map_or(Ok(()), Err)?;
         Ok(Profile {
             profile: if phase == Phase::Fast { "fast" } else { "standard" },
-            apdus: first.apdus,
+            apdus: first.answers.len(),
             bytes_on_air: first.bytes,
             reader_us: reader.job_ns / 1e3,
             wallet_us: wallet.job_ns / 1e3,
@@ -183,59 +194,63 @@ impl City {
 
     /// Both ends, one command after another.
     fn tap(&self, clock: Clock, memory: Memory) -> Result<(Tap, Memory), Failure> {
-        let mut tap = Tap::default();
         let own = reader::Entropy { ephemeral: secret()?, transaction: world::entropy()? };
         let theirs = device::Entropy { ephemeral: secret()?, filler: [9; 64] };
+        let mut tap = Tap { own, answers: Vec::new(), bytes: 0, wallet: Duration::ZERO, met: None };
         let mut device = timed(clock, &mut tap.wallet, || {
             let mut device = Device::new(self.device_setup.clone(), memory);
             device.handle(&AwsLc, self.now, device::Input::Tap(theirs));
             device
         });
+        let met = self.read(&tap.own, |command| {
+            let answer = timed(clock, &mut tap.wallet, || self.answer(&mut device, command))?;
+            tap.bytes += command.len() + answer.len();
+            tap.answers.push(answer.clone());
+            Ok(answer)
+        })?;
+        tap.met = Some(met);
+        Ok((tap, device.memory().clone()))
+    }
+
+    /// The reader's part of a tap.
+    fn read(
+        &self,
+        own: &reader::Entropy,
+        mut answer: impl FnMut(&[u8]) -> Result<Vec<u8>, Failure>,
+    ) -> Result<Box<Authenticated>, Failure> {
         let setup = Arc::clone(&self.reader_setup);
-        let mut reader = timed(clock, &mut tap.reader, || {
-            Reader::new(&AwsLc, self.now, setup, &own, LinkLimits::EXTENDED)
-        })
-        .or_fail(ATTEMPT)?;
-        let mut outcome = None;
+        let reader = Reader::new(&AwsLc, self.now, setup, own, LinkLimits::EXTENDED);
+        let mut reader = reader.or_fail(ATTEMPT)?;
+        let (mut met, mut outcome) = (None, None);
         while let Some(output) = reader.poll_output() {
-            let mut wallet = tap.wallet;
-            let mut handle = |total: &mut Duration, input: reader::Input<'_>| {
-                timed(clock, total, || reader.handle(&AwsLc, self.now, input));
-            };
+            let mut handle = |input: reader::Input<'_>| reader.handle(&AwsLc, self.now, input);
             match output {
                 reader::Output::Command(command) => {
-                    let answer = timed(clock, &mut wallet, || self.answer(&mut device, &command))?;
-                    tap.wallet = wallet;
-                    tap.apdus += 1;
-                    tap.bytes += command.len() + answer.len();
-                    handle(&mut tap.reader, reader::Input::Response(&answer));
+                    handle(reader::Input::Response(&answer(&command)?));
                 }
                 reader::Output::Sign { message } => {
-                    let signed = timed(clock, &mut tap.reader, || self.reader_key.sign(&message));
-                    let signature = signed.or_fail(ATTEMPT)?;
-                    handle(&mut tap.reader, reader::Input::Signature(&signature));
+                    let signature = self.reader_key.sign(&message).or_fail(ATTEMPT)?;
+                    handle(reader::Input::Signature(&signature));
                 }
-                reader::Output::Authenticated(met) => {
-                    let phase = met.phase;
-                    tap.met = Some(met);
-                    if phase == Phase::Fast {
-                        let success = reader::Input::Conclude(ControlFlow::SUCCESS);
-                        handle(&mut tap.reader, success);
+                reader::Output::Authenticated(known) => {
+                    if known.phase == Phase::Fast {
+                        handle(reader::Input::Conclude(ControlFlow::SUCCESS));
                     } else {
                         let request = device_request(Kind::Access, &[pass::ELEMENT]);
-                        handle(&mut tap.reader, reader::Input::StepUp(&request));
+                        handle(reader::Input::StepUp(&request));
                     }
+                    met = Some(known);
                 }
                 reader::Output::StepUp { device_response } => {
-                    timed(clock, &mut tap.reader, || self.judge(&device_response))?;
-                    handle(&mut tap.reader, reader::Input::Conclude(ControlFlow::SUCCESS));
+                    self.judge(&device_response)?;
+                    handle(reader::Input::Conclude(ControlFlow::SUCCESS));
                 }
                 reader::Output::Closed(closed) => outcome = Some(closed),
                 reader::Output::NeedDeviceKey { .. } | reader::Output::Exchanged(_) => {}
             }
         }
         outcome.or_fail_with(ATTEMPT)?.or_fail(ATTEMPT)?;
-        Ok((tap, device.memory().clone()))
+        met.or_fail_with(ATTEMPT)
     }
 
     fn judge(&self, response: &[u8]) -> Result<(), Failure> {

@@ -124,7 +124,8 @@ pub(crate) fn offer(client: &Client, link: &str, code: Option<&str>) -> Result<O
             let reply = client.send(Method::GET, &url, &[("accept", "application/json")], &[])?;
             if reply.status != 200 {
                 let message = format!("the offer cannot be fetched: status {}", reply.status);
-                return Err(Failure::broken(message).hint("it may have expired; ask for a new one"));
+                return Err(Failure::broken(message)
+                    .hint("it may be used up, or have expired: ask for a new one"));
             }
             offer::parse(&reply.body).or_fail("the server's offer cannot be read")?
         }

@@ -8,7 +8,9 @@ use credential::aws_lc::AwsLc;
 use edge::wallet_host::WalletHost;
 use serde_json::json;
 use ureq::http::Method;
+use vocabulary::time::Date;
 use wallet::express::fetch::{Fetch, PATH, Short, shortages};
+use wallet::pass::{Content, Pass};
 
 use super::Place;
 use crate::client::{Client, Connection};
@@ -53,7 +55,13 @@ impl Express {
             self.place.save(&host)?;
         }
         let express = &host.state.express;
-        let passes = host.state.passes.iter().enumerate().map(|(place, pass)| {
+        // A pass is kept in several formats; handles belong to its mdoc.
+        let has_handles = |pass: &Pass| {
+            let mut contents = pass.documents.iter().map(|document| &document.content);
+            contents.any(|content| matches!(content, Content::Mdoc(_)))
+        };
+        let listed = host.state.passes.iter().enumerate().filter(|(_, pass)| has_handles(pass));
+        let passes = listed.clone().map(|(place, pass)| {
             let left = express.left().filter(|left| left.pass == place).map(|left| {
                 json!({
                     "operator": left.scope.operator.as_str(),
@@ -71,14 +79,15 @@ impl Express {
             output::json(&json!({ "passes": passes }))?;
             return Ok(ExitCode::SUCCESS);
         }
-        for (place, pass) in host.state.passes.iter().enumerate() {
+        for (place, pass) in listed {
             let word = if express.is_on(place) { "on" } else { "off" };
             output::text(&format!("{}: express {word}\n", pass.name.escape_debug()))?;
             for left in express.left().filter(|left| left.pass == place) {
                 let zone = left.scope.zone.as_ref().map_or("", |zone| zone.as_str());
+                let day = Date::from_day_number(left.epoch.into());
                 output::text(&format!(
-                    "  {} {zone}, day {}: {} handles left, {} taps\n",
-                    left.scope.operator, left.epoch, left.handles, left.taps
+                    "  {} {zone}, {day}: {} handles left, {} taps\n",
+                    left.scope.operator, left.handles, left.taps
                 ))?;
             }
         }

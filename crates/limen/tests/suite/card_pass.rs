@@ -73,6 +73,7 @@ impl Town {
     pub(crate) fn new(product: &[&str]) -> Self {
         let city = City::new();
         personaliser(&city);
+        city.draw_none();
         city.door("quay/gate-1", "B");
         city.reader("gate-1", "quay/gate-1", &[]);
         let add = ["product", "add", "--code", "day", "--name", "Day ticket", "--zone", "B"];
@@ -158,7 +159,7 @@ fn a_card_gets_its_pass_and_its_handles_and_opens_a_gate_by_either_tap() {
     refused.expect(1, "limen card accept");
     let told = town.accept(&["--card", "rider.card"]).expect(0, "accepted").json();
     assert_eq!(told["handles"], 32, "sixteen for today and for tomorrow");
-    assert_eq!(told["accepted"][0], "Day ticket");
+    assert_eq!(told["accepted"], serde_json::json!(["Day ticket"]));
     assert_eq!(town.refresh(), 32, "nothing is missing");
 
     let mut gate = Gate::open(folder, &[]);
@@ -182,6 +183,10 @@ fn a_card_gets_its_pass_and_its_handles_and_opens_a_gate_by_either_tap() {
     let inspect = ["card", "inspect", "rider.card", "--json", "--owner", "harbour/B"];
     let told = folder.limen(&[&inspect[..], &DESK[..4]].concat()).expect(0, "has_pass").json();
     assert_eq!(told["applications"][0]["has_pass"], true);
+
+    // A new pass comes with handles of its own, and those of the old one are gone.
+    let told = town.accept(&["--card", "rider.card"]).expect(0, "accepted").json();
+    assert_eq!(told["handles"], 32);
 
     town.city.ask(&["pass", "revoke", &town.pass]);
     town.city.sync("gate-1");

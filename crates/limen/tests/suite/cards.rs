@@ -154,6 +154,14 @@ fn inspect(works: &Works, more: &[&str]) -> Value {
     works.folder.limen(&[&base[..], more].concat()).expect(0, "is_software").json()
 }
 
+/// What people are shown is no JSON.
+fn check_text(works: &Works, more: &[&str]) {
+    let text = works.folder.limen(&[&["card", "inspect", "rider.card"], more].concat());
+    let text = text.expect(0, "in software: its keys are not protected");
+    let text = text.expect(0, "application harbour/pier").expect(0, "2 of 5 left, 3 taps");
+    assert!(!text.out.contains('{'), "{}", text.out);
+}
+
 fn make_master(works: &Works, operator: &str, zone: Option<&str>) {
     let kdf = ["--kdf", "an10922-cbc-fallback", "--operator", operator];
     let zone = zone.map_or(vec![], |zone| vec!["--zone", zone]);
@@ -202,6 +210,7 @@ fn a_card_is_made_personalised_inspected_and_rides() {
     assert_eq!(ticket["batches"], json!([{ "epoch": EPOCH, "handles": 5, "shown": 3, "taps": 3 }]));
     assert_eq!(told["applications"][1]["kind"], "library");
     assert_eq!(told["applications"][1]["counted"], Value::Null);
+    check_text(&works, &asked.concat());
 
     // The masters of one operator move on, and its keys on the card with them.
     make_master(&works, "harbour", Some("pier"));

@@ -18,7 +18,7 @@ use presentation::express::reader::{
 };
 use presentation::express::wire::Apdu;
 use presentation::express::{Context, ScopeId, Transport, list_tag, product_tag};
-use serde_json::Value;
+use serde_json::{Value, json};
 use vocabulary::id::ReaderId;
 
 use crate::deliveries::{
@@ -103,6 +103,7 @@ fn accept(city: &City, pass: &str) -> u64 {
     let uri = offer["uri"].as_str().unwrap();
     let accept = ["wallet", "accept", "--folder", "phone", uri, "--json"];
     let told = city.folder.limen(&accept).expect(0, "accepted").json();
+    assert_eq!(told["accepted"], json!(["Day ticket"]), "once, though it came in three formats");
     told["express_handles"].as_u64().unwrap()
 }
 
@@ -149,6 +150,8 @@ fn check_taps(town: &Town) -> Content {
     let log = town.city.folder.limen(&["wallet", "log", "--folder", "phone"]);
     assert_eq!(log.out.matches("express tap").count(), 3, "{}", log.out);
     assert!(log.out.contains("harbour, zone B") && log.out.contains("reader_"), "{}", log.out);
+    let collected = log.out.lines().find(|line| line.contains("collected")).unwrap();
+    assert_eq!(collected.matches("Day ticket").count(), 1, "{collected}");
     content.unwrap()
 }
 
@@ -190,7 +193,10 @@ fn no_more_handles_than_the_product_allows_and_none_when_its_owner_wants_none() 
         let call = [&["wallet", "express"][..], more, &["--folder", "phone"]].concat();
         town.city.folder.limen(&call)
     };
-    express(&[]).expect(0, "express on").expect(0, "handles left");
+    let told = express(&[]).expect(0, "express on").expect(0, "handles left");
+    assert_eq!(told.out.matches("Day ticket").count(), 1, "{}", told.out);
+    let told = express(&["--json"]).expect(0, "Day ticket").json();
+    assert_eq!(told["passes"].as_array().unwrap().len(), 1, "{told}");
     express(&["off", "--pass", "Nobody's"]).expect(2, "no pass is named");
     express(&["off", "--pass", "Day ticket"]).expect(0, "express off");
     assert_eq!(

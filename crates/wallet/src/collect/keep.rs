@@ -38,7 +38,13 @@ impl Collection {
         let made = found.into_iter().flat_map(|found| found.keys);
         made.filter(|key| !is_used(*key)).for_each(|key| hands.element.destroy(key));
         let kept = kept?;
-        let names: Vec<String> = kept.iter().map(|pass| pass.name.clone()).collect();
+        let mut names: Vec<String> = Vec::new();
+        for pass in &kept {
+            // A pass comes in several formats, each as a document of its own.
+            if !names.contains(&pass.name) {
+                names.push(pass.name.clone());
+            }
+        }
         let entry = Entry {
             at: hands.now,
             with: self.offer.issuer.clone(),

@@ -69,7 +69,8 @@ impl fmt::Display for DeskError {
             Self::NoMaster { scope, version: Some(version) } => {
                 write!(
                     f,
-                    "card: the key service shows no card master of {} with version {version}",
+                    "card: the key service shows no card master of {} with version {version}: \
+                     it is another owner's, or another city's card",
                     name(scope)
                 )
             }
