@@ -465,10 +465,3 @@ impl Pyramid {
         self.0.get(usize::from(height))?.get(usize::try_from(place).ok()?).copied()
     }
 }
-
-/// The root of a full tile: what stands for it in the level above. Nothing if it is partial.
-#[must_use]
-pub fn full_tile_root(bytes: &[u8]) -> Option<Hash> {
-    let pyramid = Pyramid::of(bytes);
-    pyramid.0.get(usize::from(TILE_HEIGHT))?.first().copied()
-}

@@ -16,8 +16,8 @@ pub(crate) struct Pass<'p> {
     /// What the time is not before, in Unix seconds.
     pub(crate) floor: i64,
     /// The numbers of the keys that were drawn for the documents, in the session that brought them.
-    pub(crate) access_key: u8,
-    pub(crate) handle_key: u8,
+    pub(crate) access_number: u8,
+    pub(crate) handle_number: u8,
     /// Keys of reader authorities.
     pub(crate) authorities: &'p [[u8; 65]],
     pub(crate) access: &'p [u8],
@@ -26,7 +26,7 @@ pub(crate) struct Pass<'p> {
 impl<'p> Pass<'p> {
     pub(crate) fn parse(bytes: &'p [u8]) -> Result<Self, StatusError> {
         let (floor, rest) = bytes.split_first_chunk::<8>().ok_or(Status::Length)?;
-        let (&[access_key, handle_key, count], rest) =
+        let (&[access_number, handle_number, count], rest) =
             rest.split_first_chunk::<3>().ok_or(Status::Length)?;
         let count = usize::from(count);
         if count == 0 || count > AUTHORITIES_MAX {
@@ -41,7 +41,7 @@ impl<'p> Pass<'p> {
             return Err(Status::Length.into());
         }
         let authorities = authorities.as_chunks().0;
-        Ok(Self { floor, access_key, handle_key, authorities, access })
+        Ok(Self { floor, access_number, handle_number, authorities, access })
     }
 
     /// The device key for which the access document was issued.

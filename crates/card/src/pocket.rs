@@ -51,7 +51,7 @@ impl<M: Memory> CardPocket<'_, M> {
         };
         self.store.save_application(self.crypto, place.application, &application)?;
         let (handle, tap_key) = self.store.take_entry(self.crypto, place)?;
-        // INVARIANT: there are less than 2^32 applications.
+        // INVARIANT: there are fewer than 2^32 applications.
         let pass = u32::try_from(place.application).unwrap_or(u32::MAX);
         Ok(Some(Shown { handle, tap_key, pass }))
     }

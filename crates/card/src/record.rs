@@ -1,4 +1,4 @@
-//! What the records of a card hold: the card itself, and one application.
+//! What the records of a card hold: the card itself, one application, and the pass of one.
 
 use credential::crypto::P256Secret;
 use presentation::express::reader::Counted;
@@ -193,7 +193,7 @@ pub(crate) struct PassRecord {
     /// Its place behind others, once a door stayed closed for it; zero once one opened.
     pub(crate) refused: u8,
     /// The device key of the access document.
-    pub(crate) tap_key: P256Secret,
+    pub(crate) access_key: P256Secret,
     /// The device key of the mdoc, by which handles are asked for.
     pub(crate) handle_key: P256Secret,
 }
@@ -203,7 +203,7 @@ impl PassRecord {
         let mut to = Writer::new();
         to.put(&[FORMAT, self.area]).put(&self.length.to_be_bytes()).put(&self.digest);
         to.put(&self.floor.to_be_bytes()).put(&[self.refused]);
-        to.put(self.tap_key.danger_bytes()).put(self.handle_key.danger_bytes());
+        to.put(self.access_key.danger_bytes()).put(self.handle_key.danger_bytes());
         to.payload
     }
 
@@ -218,7 +218,7 @@ impl PassRecord {
             digest: take(&mut bytes)?,
             floor: i64::from_be_bytes(take(&mut bytes)?),
             refused: byte(&mut bytes)?,
-            tap_key: P256Secret::from_bytes(take(&mut bytes)?),
+            access_key: P256Secret::from_bytes(take(&mut bytes)?),
             handle_key: P256Secret::from_bytes(take(&mut bytes)?),
         })
     }
@@ -309,9 +309,9 @@ mod tests {
             let payload = application.to_payload();
             assert_eq!(Application::from_payload(&payload).unwrap().to_payload(), payload);
         }
-        let [tap_key, handle_key] = [1, 2].map(|byte| P256Secret::from_bytes([byte; 32]));
+        let [access_key, handle_key] = [1, 2].map(|byte| P256Secret::from_bytes([byte; 32]));
         let (area, length, digest, floor, refused) = (1, 6_144, [9; 8], i64::MAX, 255);
-        let pass = PassRecord { area, length, digest, floor, refused, tap_key, handle_key };
+        let pass = PassRecord { area, length, digest, floor, refused, access_key, handle_key };
         let payload = pass.to_payload();
         assert_eq!(PassRecord::from_payload(&payload).unwrap().to_payload(), payload);
         assert!(PassRecord::from_payload(&[0; PAYLOAD_BYTES]).is_err());

@@ -141,7 +141,7 @@ impl Tap {
             store.save_application(crypto, held.slot, &application)?;
         }
         self.shown = Some(held.slot);
-        crypto.p256_sign(&held.record.tap_key, message).map_err(|_| MemoryFault)
+        crypto.p256_sign(&held.record.access_key, message).map_err(|_| MemoryFault)
     }
 
     /// A pass for which the door stayed closed is shown after the others of the same authority.

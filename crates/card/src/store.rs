@@ -2,8 +2,8 @@
 //!
 //! A record has two slots. Each holds a generation, the payload and a check sum over both; the slot with
 //! the greater generation among those that are whole counts. A new record goes into the other slot, so
-//! that a write which tears leaves the old one. Handles lie beside the records: they are written first,
-//! and count once the record of their application says so.
+//! that a write which tears leaves the old one. Handles and passes lie beside the records: they are written
+//! first, and count once a record says so.
 
 use alloc::vec::Vec;
 
@@ -217,7 +217,7 @@ impl<M: Memory> Store<M> {
         Ok((Handle(*handle), key))
     }
 
-    /// Erases the record and the handles of a slot that the directory gives to nobody.
+    /// Erases the record, the handles and the pass of a slot that the directory gives to nobody.
     pub(crate) fn erase(&mut self, application: usize) -> Result<(), MemoryFault> {
         self.zero(Place::Application(application).page(0), 2 * RECORD_PAGES)?;
         (0..BATCH_SLOTS).try_for_each(|batch| self.erase_batch(application, batch))?;

@@ -21,15 +21,13 @@ use crate::product::{Bearer, Product};
 use crate::secret::Digest;
 use crate::status_list::{Listed, StatusList};
 
-/// Seconds of an epoch: a day, as the keys of readers have it.
-pub const EPOCH_SECONDS: i64 = 86_400;
 /// How long an index is kept after its epoch, in epochs: longer than a signed list is believed.
 pub const EPOCHS_KEPT: u32 = 8;
 
-/// The epoch at `at`.
+/// The epoch at `at`, a day, as the keys of readers have it.
 #[must_use]
 pub fn epoch_at(at: Instant) -> u32 {
-    u32::try_from(at.unix_seconds().div_euclid(EPOCH_SECONDS)).unwrap_or(0)
+    u32::try_from(credential::delivery::epoch_at(at)).unwrap_or(0)
 }
 
 /// Where the status of the handles of one pass, zone and epoch stands, and how many there are.

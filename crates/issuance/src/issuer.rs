@@ -13,8 +13,6 @@ use crate::product::Format;
 pub const ORIGIN_BYTES_MAX: usize = 200;
 /// Path below which the issuers of an origin lie; the operator's code follows.
 pub const ISSUERS_PATH: &str = "/issuers/";
-/// What is put between origin and path for credential issuer metadata (OpenID4VCI 1.0, 12.2.2).
-pub const ISSUER_WELL_KNOWN: &str = "/.well-known/openid-credential-issuer";
 /// What is put between origin and path for authorization server metadata (RFC 8414, 3).
 pub const SERVER_WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
 

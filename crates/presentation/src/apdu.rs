@@ -213,8 +213,6 @@ impl StatusWord {
     pub const OK: Self = Self(0x9000);
     /// Wrong length, no further indication.
     pub const WRONG_LENGTH: Self = Self(0x6700);
-    /// Command not allowed, no further indication.
-    pub const NOT_ALLOWED: Self = Self(0x6900);
     /// Security status not satisfied.
     pub const SECURITY: Self = Self(0x6982);
     /// Conditions of use not satisfied.

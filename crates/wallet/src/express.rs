@@ -24,13 +24,10 @@ use crate::state::{State, list};
 
 /// Passes, scopes and epochs for which a wallet keeps handles.
 pub const STOCKS_MAX: usize = 512;
-/// Seconds of an epoch.
-pub const EPOCH_SECONDS: i64 = 86_400;
-
 /// The epoch at `at`.
 #[must_use]
 pub fn epoch_at(at: Instant) -> u32 {
-    u32::try_from(at.unix_seconds().div_euclid(EPOCH_SECONDS)).unwrap_or(0)
+    u32::try_from(credential::delivery::epoch_at(at)).unwrap_or(0)
 }
 
 /// All that a wallet keeps for the express tap.

@@ -131,9 +131,9 @@ impl Management {
             return Err(Status::Boundary.into());
         }
         let pass = Pass::parse(&bytes)?;
-        let tap_key = self.drawn(pass.access_key)?.clone();
-        let handle_key = self.drawn(pass.handle_key)?.clone();
-        let own = hands.crypto.p256_public(&tap_key).map_err(|_| Status::Aborted)?;
+        let access_key = self.drawn(pass.access_number)?.clone();
+        let handle_key = self.drawn(pass.handle_number)?.clone();
+        let own = hands.crypto.p256_public(&access_key).map_err(|_| Status::Aborted)?;
         if pass.device_key() != Some(own) {
             return Err(Status::Parameter.into());
         }
@@ -143,7 +143,7 @@ impl Management {
         let held = hands.store.pass_record(hands.crypto, slot)?;
         let put = hands.store.put_pass(hands.crypto, slot, held.as_ref(), &bytes)?;
         let ((area, length, digest), floor) = (put, pass.floor);
-        let record = PassRecord { area, length, digest, floor, refused: 0, tap_key, handle_key };
+        let record = PassRecord { area, length, digest, floor, refused: 0, access_key, handle_key };
         hands.store.save_pass_record(hands.crypto, slot, &record)?;
         let mut batches = application.batches.iter_mut().flatten().peekable();
         if batches.peek().is_none() {

@@ -20,8 +20,6 @@ use core::fmt;
 pub const TAG_EMBEDDED: u64 = 24;
 /// The tag of an RFC 3339 date and time (`tdate` in ISO/IEC 18013-5).
 pub const TAG_DATE_TIME: u64 = 0;
-/// The tag of an RFC 3339 full date (RFC 8943).
-pub const TAG_FULL_DATE: u64 = 1004;
 
 /// Whether maps and arrays may leave their length open until a break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

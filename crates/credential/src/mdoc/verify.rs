@@ -100,12 +100,6 @@ impl<'a> VerifiedResponse<'a> {
         &self.documents
     }
 
-    /// The documents, without copying.
-    #[must_use]
-    pub fn into_documents(self) -> Vec<VerifiedDocument<'a>> {
-        self.documents
-    }
-
     /// The document types that the device did not return, by its own word.
     #[must_use]
     pub fn document_errors(&self) -> &[DocumentError<'a>] {

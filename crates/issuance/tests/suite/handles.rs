@@ -4,8 +4,7 @@ use credential::status::Status;
 use issuance::change::Change;
 use issuance::document::Standing;
 use issuance::handles::{
-    Drawn, EPOCH_SECONDS, HandleIndex, HandlesRefusal, HandlesRequest, HandlesState, draw_handles,
-    epoch_at,
+    Drawn, HandleIndex, HandlesRefusal, HandlesRequest, HandlesState, draw_handles, epoch_at,
 };
 use issuance::once::{Once, OnceScope};
 use issuance::pass::{
@@ -174,7 +173,7 @@ fn an_index_moves_with_its_pass_and_shows_in_its_list() {
 
 #[test]
 fn epochs_are_days() {
-    let midnight = i64::from(epoch_at(at(NOW))) * EPOCH_SECONDS;
+    let midnight = i64::from(epoch_at(at(NOW))) * 86_400;
     assert_eq!(epoch_at(at(midnight)), epoch_at(at(midnight + DAY - 1)));
     assert_eq!(epoch_at(at(midnight - 1)) + 1, epoch_at(at(midnight)));
     assert_eq!(epoch_at(at(-1)), 0);

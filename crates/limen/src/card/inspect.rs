@@ -19,6 +19,7 @@ use super::lines::line;
 use super::place::{Owner, root};
 use crate::city::runtime;
 use crate::failure::{Failure, OrFail};
+use crate::field::get;
 use crate::output;
 use crate::tree::Tree;
 
@@ -171,13 +172,13 @@ fn told(found: &Map<String, Json>) -> Tree {
     if let Some(identifier) = found.get("card") {
         tree.leaf("identifier", identifier.clone());
     }
-    let list = |it: &Json, name: &str| it[name].as_array().cloned().unwrap_or_default();
+    let list = |it: &Json, name: &str| get(it, name).as_array().cloned().unwrap_or_default();
     let found = Json::Object(found.clone());
     for scope in list(&found, "scopes") {
         tree.leaf("has an application of scope", scope);
     }
     for application in list(&found, "applications") {
-        let part = |name: &str| application[name].clone();
+        let part = |name: &str| get(&application, name).clone();
         let mut branch = Tree::new();
         for name in ["kind", "scope", "card"] {
             branch.leaf(name, part(name));
@@ -186,22 +187,22 @@ fn told(found: &Map<String, Json>) -> Tree {
             list(&application, "key_versions").iter().map(|it| it.to_string()).collect();
         branch.leaf("versions of its keys", versions.join(", "));
         branch.leaf("pass", if part("has_pass") == true { "yes" } else { "no" });
-        if let Some(value) = application["counted"].get("value") {
+        if let Some(value) = part("counted").get("value") {
             branch.leaf("value", value.clone());
         }
         for batch in list(&application, "batches") {
-            let number = |name: &str| batch[name].as_u64().unwrap_or(0);
+            let number = |name: &str| get(&batch, name).as_u64().unwrap_or(0);
             let left = number("handles").saturating_sub(number("shown"));
             let text = format!("{left} of {} left, {} taps", number("handles"), number("taps"));
             let day = Date::from_day_number(i64::from(u32::try_from(number("epoch")).unwrap_or(0)));
             branch.leaf(format!("handles of {day}"), text);
         }
         branch.leaf("handles shown for nothing", part("shown_for_nothing"));
-        let name = application["application"].as_str().unwrap_or_default();
-        tree.branch(format!("application {name}"), branch);
+        let name = part("application");
+        tree.branch(format!("application {}", name.as_str().unwrap_or_default()), branch);
     }
     let mut public = Tree::new();
-    for (name, answer) in found["public"].as_object().into_iter().flatten() {
+    for (name, answer) in get(&found, "public").as_object().into_iter().flatten() {
         public.leaf(name.replace('_', " "), answer.clone());
     }
     tree.branch("what it tells everybody", public);

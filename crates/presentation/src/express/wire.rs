@@ -29,8 +29,6 @@ pub const COMMIT_BYTES: usize = 12 + 16;
 pub const COMMITTED_BYTES: usize = 4 + 16;
 /// Bytes of the proprietary template in the answer to SELECT.
 pub const PROPRIETARY_BYTES_MAX: usize = 32;
-/// Bytes of the longest command: header, Lc, data of PROVE, Le.
-pub const COMMAND_BYTES_MAX: usize = 5 + PROVE_BYTES + 1;
 /// Bytes of the longest answer: that to OPEN, and its status word.
 pub const RESPONSE_BYTES_MAX: usize = OPENED_BYTES + 2;
 
