@@ -9,6 +9,8 @@ use crate::store::PAYLOAD_BYTES;
 use crate::{APPLICATIONS_MAX, BATCH_SLOTS, Identifier, KEYS, Kind, Scope};
 
 const FORMAT: u8 = 1;
+/// Stands for a batch that was loaded before the pass of now; 1 for another.
+const FORMER: u8 = 2;
 
 /// The keys of the card or of an application, each with its version; erased when dropped.
 #[derive(Clone, Default, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
@@ -115,6 +117,9 @@ pub(crate) struct Batch {
     pub(crate) taps: u32,
     /// Tells this batch from others of its epoch.
     pub(crate) digest: [u8; 8],
+    /// Whether it was loaded before the pass of now: its taps are those of another device key, and of
+    /// another index, it may be.
+    pub(crate) is_of_former: bool,
 }
 
 impl Application {
@@ -138,8 +143,10 @@ impl Application {
         to.put(&self.failures.to_be_bytes()).put(&[self.for_nothing]);
         to.put(&counted_bytes(self.counted));
         for batch in &self.batches {
-            let Batch { epoch, count, shown, taps, digest } = batch.unwrap_or_default();
-            to.put(&[u8::from(batch.is_some())]).put(&epoch.to_be_bytes());
+            let Batch { epoch, count, shown, taps, digest, is_of_former } =
+                batch.unwrap_or_default();
+            let state = if is_of_former { FORMER } else { u8::from(batch.is_some()) };
+            to.put(&[state]).put(&epoch.to_be_bytes());
             to.put(&count.to_be_bytes()).put(&shown.to_be_bytes()).put(&taps.to_be_bytes());
             to.put(&digest);
         }
@@ -159,15 +166,16 @@ impl Application {
         let counted = read_counted(&take(&mut bytes)?);
         let mut batches = [None; BATCH_SLOTS];
         for batch in &mut batches {
-            let is_held = byte(&mut bytes)? == 1;
+            let state = byte(&mut bytes)?;
             let held = Batch {
                 epoch: u32::from_be_bytes(take(&mut bytes)?),
                 count: u16::from_be_bytes(take(&mut bytes)?),
                 shown: u16::from_be_bytes(take(&mut bytes)?),
                 taps: u32::from_be_bytes(take(&mut bytes)?),
                 digest: take(&mut bytes)?,
+                is_of_former: state == FORMER,
             };
-            *batch = is_held.then_some(held);
+            *batch = matches!(state, 1 | FORMER).then_some(held);
         }
         Ok(Self { scope, kind, keys, failures, for_nothing, counted, batches })
     }
@@ -288,8 +296,14 @@ mod tests {
         for kind in Kind::ALL {
             let mut application = Application::new([8; 8], kind, keys(40));
             application.counted = Counted { sequence: 1, value: u32::MAX, mark: [3; 4] };
-            let batch =
-                Batch { epoch: 20_000, count: 64, shown: 3, taps: u32::MAX, digest: [5; 8] };
+            let batch = Batch {
+                epoch: 20_000,
+                count: 64,
+                shown: 3,
+                taps: u32::MAX,
+                digest: [5; 8],
+                is_of_former: true,
+            };
             application.batches = [Some(batch); BATCH_SLOTS];
             application.batches[1] = None;
             let payload = application.to_payload();

@@ -35,7 +35,7 @@ impl Management {
         let mut application = hands.store.application(hands.crypto, slot)?;
         if instruction == COMMIT {
             match self.inbox.0 {
-                PASS_FILE => self.keep_pass(hands, slot)?,
+                PASS_FILE => self.keep_pass(hands, slot, &mut application)?,
                 _ => self.load(hands, slot, &mut application)?,
             }
             return Ok(Vec::new());
@@ -118,11 +118,13 @@ impl Management {
     }
 
     /// Keeps the pass that was written, with the keys that were drawn for it. Its operator vouches for
-    /// it; the card sees that it is for its keys, and that nobody needs to be asked.
+    /// it; the card sees that it is for its keys, and that nobody needs to be asked. Handles of the pass
+    /// before stay good for what they are.
     fn keep_pass<M: Memory>(
         &mut self,
         hands: &mut Hands<'_, M>,
         slot: usize,
+        application: &mut Application,
     ) -> Result<(), StatusError> {
         let bytes = self.take_inbox(PASS_FILE)?;
         if bytes.len() > PASS_BYTES_MAX {
@@ -142,7 +144,13 @@ impl Management {
         let put = hands.store.put_pass(hands.crypto, slot, held.as_ref(), &bytes)?;
         let ((area, length, digest), floor) = (put, pass.floor);
         let record = PassRecord { area, length, digest, floor, refused: 0, access_key, handle_key };
-        Ok(hands.store.save_pass_record(hands.crypto, slot, &record)?)
+        hands.store.save_pass_record(hands.crypto, slot, &record)?;
+        let mut batches = application.batches.iter_mut().flatten().peekable();
+        if batches.peek().is_none() {
+            return Ok(());
+        }
+        batches.for_each(|batch| batch.is_of_former = true);
+        Ok(hands.store.save_application(hands.crypto, slot, application)?)
     }
 }
 
@@ -185,8 +193,8 @@ fn standing_bytes(application: &Application) -> Vec<u8> {
     bytes
 }
 
-/// Takes a batch into the pocket. One of an epoch that is there takes its place and goes
-/// on with its taps; else, where there is no room, it takes the place of the one of the oldest epoch,
+/// Takes a batch into the pocket. One of an epoch that is there takes its place and, for the same pass,
+/// goes on with its taps; else, where there is no room, it takes the place of the one of the oldest epoch,
 /// unless it is older itself. The same batch once more changes nothing, so that a reader which did not
 /// hear that it was taken may say so again, and no handle is shown twice.
 fn take<M: Memory>(
@@ -205,6 +213,8 @@ fn take<M: Memory>(
     if held.count > 0 && held.digest == digest {
         return Ok(());
     }
+    // With the key of a new pass the taps are counted anew, as on another card.
+    let taps = if held.is_of_former { 0 } else { held.taps };
     let replaced = replaced(application, epoch)?;
     let free = application.batches.iter().position(Option::is_none).ok_or(Status::Full)?;
     for (number, entry) in (0..count).zip(entries) {
@@ -215,7 +225,8 @@ fn take<M: Memory>(
         if Some(batch) == replaced {
             *entry = None;
         } else if batch == free {
-            *entry = Some(Batch { epoch, count, shown: 0, taps: held.taps, digest });
+            let (shown, is_of_former) = (0, false);
+            *entry = Some(Batch { epoch, count, shown, taps, digest, is_of_former });
         }
     }
     hands.store.save_application(hands.crypto, slot, application)?;

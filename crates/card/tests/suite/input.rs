@@ -3,11 +3,19 @@
 use std::sync::LazyLock;
 
 use card::management;
+use card::management::keys::AGREES;
+use credential::aws_lc::AwsLc;
+use credential::crypto::P256Secret;
+use presentation::express::issuing::Batch;
 use presentation::express::wire::Apdu;
+use presentation::standard::{EXPEDITED_APPLICATION, STEP_UP_APPLICATION};
 use proptest::prelude::*;
 
-use crate::bench::{Bench, EPOCH, Image, METRO, none, operator_keys, ride, scope};
+use crate::bench::{
+    Bench, EPOCH, Image, METRO, TOWN_HALL, batch, none, operator_keys, ride, scope,
+};
 use crate::desk::{Desk, Fault, SELECT, native};
+use crate::door::{Door, give, rights};
 
 /// The APDUs of a whole tap, as they went.
 fn tap_commands(bench: &mut Bench) -> Vec<Vec<u8>> {
@@ -168,6 +176,69 @@ fn an_application_that_is_not_there_is_politely_refused() {
     assert_eq!(bench.command(&crate::privacy::open(METRO, EPOCH)), [0x69, 0x85]);
 }
 
+/// The bytes of `batch`, sealed for a point.
+fn sealed(batch: &Batch, point: &[u8; 65]) -> Vec<u8> {
+    batch.seal(&AwsLc, &P256Secret::from_bytes([0x5E; 32]), point).unwrap().encode()
+}
+
+#[test]
+fn a_sealed_batch_is_for_one_key_of_one_session_of_one_card() {
+    let (mut bench, mut other) = (Bench::personalised(1), Bench::personalised(1));
+    let before = bench.standing(METRO);
+    let next = batch(METRO, EPOCH + 1, 0..3);
+    let put = |desk: &mut Desk<'_>, bytes: &[u8]| {
+        desk.put(management::INBOX_FILE, bytes).and_then(|()| desk.commit())
+    };
+    let status = |code| Err(Fault::Status([0x91, code]));
+    // Drawn by another card, then in a session that is over, then before another draw.
+    let mut elsewhere = other.update(METRO).unwrap();
+    // The cards of the bench draw alike, each time something else.
+    elsewhere.draw(AGREES).unwrap();
+    let stolen = sealed(&next, &elsewhere.draw(AGREES).unwrap().1);
+    let mut desk = bench.update(METRO).unwrap();
+    let (_, first) = desk.draw(AGREES).unwrap();
+    assert_eq!(put(&mut desk, &stolen), status(0x1E));
+    let mut desk = bench.update(METRO).unwrap();
+    assert_eq!(put(&mut desk, &sealed(&next, &first)), status(0x40), "nothing was drawn");
+    let mut desk = bench.update(METRO).unwrap();
+    let (_, early) = desk.draw(AGREES).unwrap();
+    let (_, _) = desk.draw(AGREES).unwrap();
+    assert_eq!(put(&mut desk, &sealed(&next, &early)), status(0x1E));
+    // What a good one must not be.
+    type Bend = fn(&[u8; 65]) -> Vec<u8>;
+    let wrong: [(Bend, u8); 9] = [
+        (|point| sealed(&batch(TOWN_HALL, EPOCH + 1, 0..3), point), 0xA0),
+        (|point| sealed(&Batch { epoch: 1 << 32, ..batch(METRO, EPOCH, 0..1) }, point), 0x9E),
+        (|point| sealed(&Batch { epoch: u64::MAX, ..batch(METRO, EPOCH, 0..1) }, point), 0x9E),
+        (|point| sealed(&batch(METRO, EPOCH + 1, 0..0), point), 0x7E),
+        (|point| sealed(&batch(METRO, EPOCH + 1, 0..65), point), 0x1E),
+        (|point| sealed(&batch(METRO, EPOCH + 1, 0..3), point)[1..].to_vec(), 0x7E),
+        (|point| [&sealed(&batch(METRO, EPOCH + 1, 0..3), point)[..], &[0]].concat(), 0x7E),
+        (
+            |point| {
+                let mut bytes = sealed(&batch(METRO, EPOCH + 1, 0..3), point);
+                bytes[10] ^= 1;
+                bytes
+            },
+            0x1E,
+        ),
+        (|_| vec![0; 8_193], 0xBE),
+    ];
+    for (number, (bend, code)) in wrong.into_iter().enumerate() {
+        let mut desk = bench.update(METRO).unwrap();
+        let (_, point) = desk.draw(AGREES).unwrap();
+        assert_eq!(put(&mut desk, &bend(&point)), status(code), "{number}");
+        assert_eq!(bench.standing(METRO), before, "{number}");
+    }
+    // The control, which counts once.
+    let mut desk = bench.update(METRO).unwrap();
+    let (_, point) = desk.draw(AGREES).unwrap();
+    let good = sealed(&next, &point);
+    put(&mut desk, &good).unwrap();
+    assert_eq!(put(&mut desk, &good), status(0x40));
+    assert_eq!(bench.standing(METRO).unwrap().batches.len(), 2);
+}
+
 /// One move of a reader that does what it likes.
 #[derive(Clone, Debug)]
 enum Move {
@@ -181,6 +252,10 @@ enum Move {
     Reset,
     Tap,
     Session(u8),
+    SelectStandard(bool),
+    /// A command of a tap at a door, as it went or spoiled.
+    Standard(usize, Option<(usize, u8)>),
+    Door(bool),
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -190,7 +265,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
             .prop_map(|(command, data)| Move::Native(command, data)),
         (
             prop::sample::select(vec![
-                0x51_u8, 0x5A, 0x64, 0x6A, 0x71, 0x77, 0x8D, 0xAD, 0xAF, 0xC4, 0xC7, 0xCA, 0xDA
+                0x51_u8, 0x5A, 0x64, 0x6A, 0x71, 0x77, 0x8D, 0xAD, 0xAF, 0xC4, 0xC7, 0xCA, 0xD2,
+                0xD3, 0xDA
             ]),
             prop::collection::vec(any::<u8>(), 0..80)
         )
@@ -203,11 +279,29 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         Just(Move::Reset),
         Just(Move::Tap),
         (0..3_u8).prop_map(Move::Session),
+        any::<bool>().prop_map(Move::SelectStandard),
+        (any::<usize>(), proptest::option::of((any::<usize>(), any::<u8>())))
+            .prop_map(|(step, spoil)| Move::Standard(step, spoil)),
+        any::<bool>().prop_map(Move::Door),
     ];
     prop::collection::vec(one, 1..60)
 }
 
-static IMAGE: LazyLock<Image> = LazyLock::new(|| Bench::personalised(64).memory.image());
+const CITY: u8 = 0x21;
+
+static IMAGE: LazyLock<Image> = LazyLock::new(|| {
+    let mut bench = Bench::personalised(64);
+    give(&mut bench, METRO, CITY, &rights(METRO)).unwrap();
+    bench.memory.image()
+});
+
+/// The APDUs of a tap at a door, which a stranger has listened to.
+static HEARD: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let mut bench = Bench::of(&IMAGE);
+    bench.heard = Some(std::cell::RefCell::new(Vec::new()));
+    Door::of(CITY).tap(&mut bench).unwrap();
+    bench.heard.take().unwrap().into_inner()
+});
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
@@ -235,6 +329,23 @@ proptest! {
                     let drained = before.for_nothing >= 8;
                     let used_up = before.batches[0].2 >= 64;
                     prop_assert_eq!(bench.tap(METRO, none).is_ok(), !drained && !used_up);
+                }
+                Move::SelectStandard(is_first) => {
+                    let name = if is_first { EXPEDITED_APPLICATION } else { STEP_UP_APPLICATION };
+                    let length = u8::try_from(name.len()).unwrap();
+                    bench.command(&[&[0, 0xA4, 4, 0, length], &name[..], &[0]].concat());
+                }
+                Move::Standard(step, spoil) => {
+                    let mut command = HEARD[step % HEARD.len()].clone();
+                    if let Some((place, by)) = spoil {
+                        let place = place % command.len();
+                        command[place] ^= by;
+                    }
+                    prop_assert!(bench.command(&command).len() >= 2);
+                }
+                Move::Door(is_home) => {
+                    let door = Door::of(if is_home { CITY } else { CITY + 1 });
+                    prop_assert_eq!(door.tap(&mut bench).is_ok(), is_home);
                 }
                 Move::Session(number) => {
                     let key = operator_keys(METRO, 1)[usize::from(number)].0;

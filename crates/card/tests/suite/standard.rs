@@ -371,3 +371,23 @@ fn a_pass_with_hostile_times_and_authorities_shuts_nobody_else_out() {
         assert!(Door::of(OTHER_CITY).tap(&mut again).is_err());
     }
 }
+
+/// A count that went on would be greater than the handles of the new pass's index, and accuse its owner
+/// (specs/express-tap.md, "Reconciliation").
+#[test]
+fn taps_are_counted_anew_with_a_new_pass_and_go_on_with_more_handles_of_the_same() {
+    let mut bench = rider();
+    let epoch = crate::bench::EPOCH;
+    let taps = |bench: &mut Bench| bench.tap(METRO, none).unwrap().0.taps;
+    bench.load(METRO, &batch(METRO, epoch, 3..6)).unwrap();
+    assert_eq!([taps(&mut bench), taps(&mut bench)], [1, 2]);
+    bench.load(METRO, &batch(METRO, epoch, 10..12)).unwrap();
+    assert_eq!(taps(&mut bench), 3, "the same pass");
+    give(&mut bench, METRO, CITY, &rights(METRO)).unwrap();
+    let mut bench = bench.again();
+    assert_eq!(taps(&mut bench), 4, "a handle of the pass before");
+    bench.load(METRO, &batch(METRO, epoch, 20..23)).unwrap();
+    assert_eq!([taps(&mut bench), taps(&mut bench)], [1, 2]);
+    bench.load(METRO, &batch(METRO, epoch, 30..33)).unwrap();
+    assert_eq!(taps(&mut bench), 3);
+}
