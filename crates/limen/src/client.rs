@@ -261,7 +261,10 @@ pub(crate) fn refused(url: &str, answer: &Answer) -> Failure {
 const fn advice(status: u16) -> Option<&'static str> {
     match status {
         401 => Some("sign in with `limen login --server URL`, or give --token or LIMEN_TOKEN"),
-        403 => Some("ask for a token with a role that allows it (`limen admin token create`)"),
+        403 => Some(
+            "ask for a token with a role that allows it (`limen admin token create`); what holds for the \
+             whole city takes one of the operator `city`",
+        ),
         404 => Some("it does not exist, or it belongs to another operator"),
         429 => Some("wait a minute and try again"),
         _ => None,

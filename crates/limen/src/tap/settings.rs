@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use api::taps::{TapPolicy, TapPolicyChange, Taps, TapsChange};
 use clap::{ArgGroup, Args, Subcommand};
 use presentation::profile::Profile;
+use reader::taps::PER_MILLE_MAX;
 use serde::Serialize;
 
 use crate::call::Call;
@@ -78,12 +79,26 @@ impl Set {
             Class::High => TapsChange { high: change, ..TapsChange::default() },
         };
         let taps: Taps = call.client()?.patch_json("/v1/taps", &change)?;
-        show(
-            &call,
-            &taps,
-            "\nNext:\n  each reader hears of it with its next bundle: `limen reader sync`\n",
-        )
+        let next = "\nNext:\n  each reader hears of it with its next bundle: `limen reader sync`\n";
+        show(&call, &taps, &format!("{}{next}", shut_out(&taps)))
     }
+}
+
+/// The classes whose doors no pass with a limited number of uses opens any more.
+fn shut_out(taps: &Taps) -> String {
+    let is_shut = |policy: &TapPolicy| {
+        policy.least != Profile::Express.as_str() || policy.stronger_per_mille == PER_MILLE_MAX
+    };
+    let shut = [("low", &taps.low), ("normal", &taps.normal)];
+    let shut: Vec<_> =
+        shut.iter().filter(|(_, policy)| is_shut(policy)).map(|(it, _)| *it).collect();
+    if shut.is_empty() {
+        return String::new();
+    }
+    let shut = shut.join(" and ");
+    format!(
+        "\nUses are counted in the express tap alone: passes of limited uses open no {shut} door now.\n"
+    )
 }
 
 fn show(call: &Call, taps: &Taps, next: &str) -> Result<ExitCode, Failure> {

@@ -159,5 +159,8 @@ fn the_city_is_told_what_it_may_not_set() {
     );
     let fast = ["--class", "low", "--least", "fast"];
     set(&city, &city.token, &fast).expect(1, "`taps.set` denied");
-    set(&city, &city.city_token, &fast).expect(0, "fast");
+    let done = set(&city, &city.city_token, &fast).expect(0, "fast");
+    assert!(done.out.contains("passes of limited uses open no low door"), "{}", done.out);
+    let done = set(&city, &city.city_token, &["--class", "low", "--least", "express"]);
+    assert!(!done.out.contains("limited uses"), "control: {}", done.out);
 }

@@ -414,6 +414,43 @@ fn fresh(gate: &mut Gate) -> Vec<u8> {
 }
 
 #[test]
+fn an_epoch_key_that_is_too_old_too_new_or_of_another_line_opens_nothing() {
+    let city = City::new();
+    let other = |zone: &str, operator: &str| {
+        let scope = ScopeId::new(CRYPTO, &operator.parse().unwrap(), zone.parse().ok().as_ref());
+        Context { scope, epoch: epoch() }
+    };
+    let wrong =
+        [context(epoch() - 1), context(epoch() + 1), other("C", "transit"), other("B", "tram")];
+    // A gate that has no key but this asks for no handle.
+    for held in wrong {
+        let mut gate = ready(&city, express_only());
+        gate.engine.hold_epoch_keys(vec![held]);
+        let mut card = Card::new([content(0)]);
+        assert_ne!(tap(&mut gate, &mut card, GATE, key(1)).0, [Seen::Unlocked], "{held:?}");
+        assert_eq!(card.handles.len(), 1, "{held:?}");
+        gate.engine.hold_epoch_keys(vec![held, context(epoch())]);
+        assert_eq!(tap(&mut gate, &mut card, GATE, key(2)).0, [Seen::Unlocked], "control");
+    }
+    // A handle that was sealed by such a key, with the key that belongs to it.
+    for (master, of) in
+        wrong.map(|of| ([7; 32], of)).into_iter().chain([([8; 32], context(epoch()))])
+    {
+        let keys = ScopeKeys::derive(CRYPTO, &master, of);
+        let mut gate = ready(&city, express_only());
+        let mut card = Card::new([content(1)]);
+        card.handles.push_front(keys.seal(CRYPTO, &content(0), [9; 12]));
+        assert_ne!(tap(&mut gate, &mut card, GATE, key(1)).0, [Seen::Unlocked], "{of:?}");
+        assert_eq!(gate.events().iter().filter(|event| event.tap.is_some()).count(), 0);
+        assert_eq!(
+            tap(&mut gate, &mut card, GATE, key(2)).0,
+            [Seen::Unlocked],
+            "the next tap works"
+        );
+    }
+}
+
+#[test]
 fn a_holder_without_express_is_asked_for_the_identity_profile() {
     let city = City::new();
     let mut gate = ready(&city, express_only());
