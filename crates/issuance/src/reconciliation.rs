@@ -20,10 +20,8 @@ use crate::names::names;
 pub struct Told<'a> {
     /// The epoch of the handle.
     pub epoch: u32,
-    /// The index of the handle, if it was drawn.
-    pub index: Option<&'a HandleIndex>,
-    /// The product of the pass of that index.
-    pub drawn_for: Option<&'a ProductCode>,
+    /// The index of the handle and the product of its pass, if it was drawn.
+    pub drawn: Option<(&'a HandleIndex, &'a ProductCode)>,
     /// The product that the handle named, if the gate knew it.
     pub product: Option<&'a ProductCode>,
     /// The tap.
@@ -120,37 +118,27 @@ pub fn reconcile_taps(
     let mut indexes: BTreeMap<(PassId, &ZoneCode, u32), (HandleIndex, usize)> = BTreeMap::new();
     let mut findings = Vec::new();
     for told in taps {
-        let Some(drawn) = told.index else {
-            let is_forgotten = told.epoch.saturating_add(EPOCHS_KEPT) < today;
-            let (kind, evidence) = if is_forgotten {
-                (Kind::TooLate, Evidence::Forgotten)
-            } else {
-                (Kind::Forged, Evidence::NeverDrawn)
-            };
-            let (epoch, tap) = (told.epoch, told.tap);
-            findings.push(Finding {
-                kind,
-                evidence,
-                pass: None,
-                zone: None,
-                epoch,
-                tap,
-                other: None,
-            });
-            continue;
+        let found = match told.drawn {
+            None if told.epoch.saturating_add(EPOCHS_KEPT) < today => {
+                Some((Evidence::Forgotten, None))
+            }
+            None => Some((Evidence::NeverDrawn, None)),
+            Some((_, own)) if told.product.is_some_and(|named| named != own) => {
+                Some((Evidence::OtherProduct, None))
+            }
+            Some((drawn, _)) => {
+                let key = (drawn.pass, &drawn.zone, drawn.epoch);
+                let new = || (drawn.clone(), drawn.seen.len());
+                indexes.entry(key).or_insert_with(new).0.see(told.tap)
+            }
         };
-        let key = (drawn.pass, &drawn.zone, drawn.epoch);
-        let (index, _) = indexes.entry(key).or_insert_with(|| (drawn.clone(), drawn.seen.len()));
-        let found = match (told.product, told.drawn_for) {
-            (Some(named), Some(own)) if named != own => Some((Evidence::OtherProduct, None)),
-            _ => index.see(told.tap),
-        };
+        let index = told.drawn.map(|(index, _)| index);
         findings.extend(found.map(|(evidence, other)| Finding {
             kind: evidence.kind(),
             evidence,
-            pass: Some(index.pass),
-            zone: Some(index.zone.clone()),
-            epoch: index.epoch,
+            pass: index.map(|index| index.pass),
+            zone: index.map(|index| index.zone.clone()),
+            epoch: told.epoch,
             tap: told.tap,
             other,
         }));

@@ -59,8 +59,7 @@ fn reconcile(index: &HandleIndex, taps: &[Tap]) -> (HandleIndex, Vec<Finding>) {
     for tap in taps {
         let told = Told {
             epoch: index.epoch,
-            index: Some(&index),
-            drawn_for: Some(&day),
+            drawn: Some((&index, &day)),
             product: Some(&day),
             tap: *tap,
         };
@@ -84,8 +83,9 @@ fn a_handle_that_was_never_given_out_is_forged() {
     let drawn = index(&[(0, 1)]);
     let today = epoch_at(at(NOW));
     let day = product("day");
-    let of = |index, epoch, named: &ProductCode, tap| {
-        let told = Told { epoch, index, drawn_for: Some(&day), product: Some(named), tap };
+    let of = |index: Option<&HandleIndex>, epoch, named: &ProductCode, tap| {
+        let drawn = index.map(|index| (index, &day));
+        let told = Told { epoch, drawn, product: Some(named), tap };
         let done = reconcile_taps(&permit(), &[told], today).unwrap();
         assert!(done.changes.is_empty() || done.findings.is_empty(), "nothing forged is kept");
         done.findings
@@ -153,8 +153,7 @@ fn what_was_seen_is_bounded_and_a_piece_is_taken_at_once() {
         .iter()
         .map(|tap| Told {
             epoch: drawn.epoch,
-            index: Some(&drawn),
-            drawn_for: Some(&day),
+            drawn: Some((&drawn, &day)),
             product: Some(&day),
             tap: *tap,
         })

@@ -94,6 +94,16 @@ impl City {
         self.folder.limen(&[&set[..], &call].concat()).expect(0, "");
     }
 
+    /// A pass for zone B of a new product with these more terms.
+    pub(crate) fn day_ticket(&self, terms: &[&str]) -> String {
+        let add = ["product", "add", "--code", "day", "--name", "Day ticket", "--zone", "B"];
+        self.ask(&[&add[..], terms].concat());
+        let person = self.ask(&["person", "register", "Ada"]);
+        let person = person["id"].as_str().unwrap();
+        let pass = self.ask(&["pass", "issue", "--person", person, "--product", "day"]);
+        pass["id"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) fn door(&self, place: &str, zone: &str) {
         let (site, _) = place.split_once('/').unwrap();
         let call = ["--server", &self.url, "--token", &self.token];

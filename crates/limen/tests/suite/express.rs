@@ -36,12 +36,7 @@ impl Town {
     pub(crate) fn new(city: City, product: &[&str]) -> Self {
         city.door("quay/gate-1", "B");
         city.reader("gate-1", "quay/gate-1", &[]);
-        let add = ["product", "add", "--code", "day", "--name", "Day ticket", "--zone", "B"];
-        city.ask(&[&add[..], product].concat());
-        let person = city.ask(&["person", "register", "Ada"]);
-        let person = person["id"].as_str().unwrap();
-        let pass = city.ask(&["pass", "issue", "--person", person, "--product", "day"]);
-        let pass = pass["id"].as_str().unwrap().to_owned();
+        let pass = city.day_ticket(product);
         let url = city.url.clone();
         city.folder.limen(&["wallet", "init", "--folder", "phone", "--server", &url]).expect(0, "");
         let handles = accept(&city, &pass);

@@ -93,10 +93,7 @@ impl TenantStore {
                    LEFT JOIN event_detail ON event_detail.event = leaf.event \
                    WHERE leaf.operator = $1 AND leaf.sequence > $2 \
                    ORDER BY leaf.sequence LIMIT $3";
-        let values = vec![self.tenant(), Cursor::number(page.after.as_ref()), page.size.and_one()];
-        let rows = self.engine().read(Statement::page(sql, values)).await?;
-        let items = entities(rows, Table::Leaf, event)?;
-        Ok(Listing::of(items, page.size, |item| Key::Number(item.sequence)))
+        self.listing(sql, page).await
     }
 
     /// The events that tell of taps that should not have been, in the order of the log.
@@ -110,9 +107,13 @@ impl TenantStore {
                    LEFT JOIN event_detail ON event_detail.event = finding.event \
                    WHERE finding.operator = $1 AND leaf.sequence > $2 \
                    ORDER BY leaf.sequence LIMIT $3";
+        self.listing(sql, page).await
+    }
+
+    async fn listing(&self, sql: &'static str, page: &Page) -> Result<Listing<Event>, ReadError> {
         let values = vec![self.tenant(), Cursor::number(page.after.as_ref()), page.size.and_one()];
         let rows = self.engine().read(Statement::page(sql, values)).await?;
-        let items = entities(rows, Table::Finding, event)?;
+        let items = entities(rows, Table::Leaf, event)?;
         Ok(Listing::of(items, page.size, |item| Key::Number(item.sequence)))
     }
 

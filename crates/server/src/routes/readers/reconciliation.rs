@@ -60,8 +60,7 @@ pub(super) async fn reconcile(
         .zip(&found)
         .map(|((told, trace), found)| reconciliation::Told {
             epoch: trace.context.epoch,
-            index: found.as_ref().map(|(index, _)| index),
-            drawn_for: found.as_ref().map(|(_, product)| product),
+            drawn: found.as_ref().map(|(index, product)| (index, product)),
             product: told.event.as_ref().and_then(|event| Some(&event.pass.as_ref()?.product)),
             tap: Tap {
                 number: trace.number,
@@ -91,7 +90,8 @@ pub(super) async fn reconcile(
 
 /// Raises the alarm, once what was found is durable.
 pub(super) fn alarm(reader: ReaderId, findings: &[Finding]) {
-    for Finding { kind, evidence, pass, tap, .. } in findings.iter().take(FINDINGS_MAX) {
+    let findings = findings.iter().filter(|finding| finding.kind != Kind::TooLate);
+    for Finding { kind, evidence, pass, tap, .. } in findings.take(FINDINGS_MAX) {
         let (kind, evidence) = (kind.as_str(), evidence.as_str());
         let pass = pass.map(|pass| pass.to_string());
         tracing::error!(kind, evidence, pass, %reader, record = tap.sequence,
